@@ -1,0 +1,75 @@
+import { z } from 'zod'
+
+/** Every condition type with every reason it can carry: what users select on, alert on and look up in the reference. */
+export const reasons = {
+  Accepted: {
+    Accepted: 'The resource was compiled; every part of it is in the configuration.',
+    PartiallyInvalid: 'Some parts were left out, each named in the message; the rest is in the configuration.',
+    Invalid: 'Nothing of the resource could be used; the message names the field and the way out.',
+    VoiceServiceNotFound: 'The VoiceService that the trunk refers to does not exist in its namespace.',
+  },
+  ResolvedRefs: {
+    ResolvedRefs: 'Every object referred to exists and has what is needed.',
+    SecretNotFound: 'A Secret that is referred to does not exist in the namespace.',
+    SecretKeyMissing: 'A Secret that is referred to lacks a key.',
+    TrunkNotFound:
+      'A SipTrunk that is referred to does not exist in the namespace, or belongs to another VoiceService.',
+    ListenerNotFound: 'A listener that is referred to is not in the VoiceService.',
+  },
+  Programmed: {
+    Programmed: 'Every replica runs this generation.',
+    Pending: 'Some replicas have not yet acknowledged this generation.',
+    NoReplicas: 'No replica is connected.',
+    RejectedByDataplane: 'A replica refused; the message names the replica, the field and the cause.',
+    NotAccepted: 'Nothing to run, since the resource is not accepted.',
+  },
+  Registered: {
+    Registered: 'Every account is registered with every registrar.',
+    Partial: 'Some registrations are in place, others are not.',
+    Unregistered: 'No registration is in place; the message has the last answer.',
+    AuthFailed: 'A registrar refused the credentials; check the Secret.',
+    NoAnswer: 'A registrar does not answer.',
+    Pending: 'The first REGISTER has not been answered yet.',
+    NotConfigured: 'The trunk has no registration.',
+  },
+  Reachable: {
+    AllTargetsUp: 'Every target answers.',
+    PartiallyUp: 'Some targets answer, others do not.',
+    AllTargetsDown: 'No target answers; the message has the last result.',
+    Pending: 'The first OPTIONS has not been answered yet.',
+    Unmonitored: 'Keepalive is off; targets are taken as up.',
+  },
+  Ready: {
+    Ready: 'Accepted, references resolved, and programmed on every replica.',
+    NotAccepted: 'See the condition Accepted.',
+    NotResolved: 'See the condition ResolvedRefs.',
+    NotProgrammed: 'See the condition Programmed.',
+  },
+} as const satisfies Record<string, Record<string, string>>
+
+export type ConditionType = keyof typeof reasons
+export type Reason<T extends ConditionType> = keyof (typeof reasons)[T] & string
+
+/** A condition as Kubernetes has it, but for the times, which whoever writes it into a status adds. */
+export interface Condition<T extends ConditionType = ConditionType> {
+  readonly type: T
+  readonly status: 'True' | 'False' | 'Unknown'
+  readonly reason: Reason<T>
+  readonly message: string
+}
+
+/** A reason of another type, or a type that does not exist, does not compile. */
+export function condition<T extends ConditionType>(value: Condition<T>): Condition<T> {
+  return value
+}
+
+/** A condition as it stands in `status.conditions` (Kubernetes API conventions, "Typical status properties"). */
+export const StatusCondition = z.strictObject({
+  type: z.string().min(1).max(316).describe('What the condition is about.'),
+  status: z.enum(['True', 'False', 'Unknown']).describe('Whether it holds.'),
+  reason: z.string().min(1).max(1024).describe('Why, as one word to select on.'),
+  message: z.string().max(32768).describe('Why, and what to do, for people.'),
+  observedGeneration: z.int().min(0).optional().describe('Generation of the resource that this speaks of.'),
+  lastTransitionTime: z.iso.datetime().describe('When `status` last changed.'),
+})
+export type StatusCondition = z.infer<typeof StatusCondition>

@@ -1,0 +1,201 @@
+import { z } from 'zod'
+import { Cidr, Host, LocalRef, Name, namedList, ObjectMeta, Port, setOf, Transport, withRules } from './fields.ts'
+import { SipBehaviour } from './sip-behaviour.ts'
+import { apiVersion, namedConditions } from './voice-service.ts'
+
+export const Target = z.strictObject({
+  name: Name.describe('Name of the target, shown in status, logs and metrics.'),
+  host: Host.describe('Address or DNS name (A or AAAA records) of the peer.'),
+  port: Port.default(5060).describe('Port of the peer.'),
+  transport: Transport.default('UDP').describe('Transport to the peer.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(0)
+    .describe('Order of the targets: all of a lower value are tried before any of a higher one.'),
+  weight: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(1)
+    .describe('Share of the calls among targets of one priority. 0: only when all others of that priority failed.'),
+})
+export type Target = z.infer<typeof Target>
+
+export const Keepalive = withRules(
+  z.strictObject({
+    enabled: z
+      .boolean()
+      .default(true)
+      .describe('Whether targets are probed with OPTIONS. When off, all are taken as up.'),
+    upIntervalSeconds: z
+      .int()
+      .min(5)
+      .max(1200)
+      .default(60)
+      .describe('Time between two probes of a target that is up, in seconds.'),
+    downIntervalSeconds: z
+      .int()
+      .min(5)
+      .max(1200)
+      .default(30)
+      .describe('Time between two probes of a target that is down, in seconds.'),
+    failureThreshold: z
+      .int()
+      .min(1)
+      .max(10)
+      .default(5)
+      .describe('Failed probes in a row after which a target is down.'),
+    timeoutSeconds: z
+      .int()
+      .min(1)
+      .max(32)
+      .default(4)
+      .describe('Time after which a probe without answer has failed, in seconds. Must be less than both intervals.'),
+  }),
+  [
+    {
+      cel: 'self.timeoutSeconds < self.upIntervalSeconds && self.timeoutSeconds < self.downIntervalSeconds',
+      message: 'timeoutSeconds must be less than upIntervalSeconds and downIntervalSeconds',
+      path: ['timeoutSeconds'],
+      holds: (keepalive) =>
+        keepalive.timeoutSeconds < keepalive.upIntervalSeconds &&
+        keepalive.timeoutSeconds < keepalive.downIntervalSeconds,
+    },
+  ],
+)
+export type Keepalive = z.infer<typeof Keepalive>
+
+export const Registrar = z.strictObject({
+  name: Name.describe('Name of the registrar, shown in status, logs and metrics.'),
+  host: Host.describe('Address or DNS name of the registrar; also the domain of the address of record.'),
+  port: Port.default(5060).describe('Port of the registrar.'),
+  transport: Transport.default('UDP').describe('Transport to the registrar.'),
+  expiresSeconds: z.int().min(60).max(65535).default(3600).describe('Lifetime asked for in REGISTER, in seconds.'),
+})
+export type Registrar = z.infer<typeof Registrar>
+
+export const Account = z.strictObject({
+  name: Name.describe('Name of the account, shown in status, logs and metrics.'),
+  number: z
+    .string()
+    .min(1)
+    .max(128)
+    .regex(/^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+$/, 'must be the user part of a SIP URI')
+    .describe('User part of the address of record and of the Contact that is registered.'),
+  secretRef: LocalRef.describe(
+    'Secret with the digest credentials: key `password`, and key `username` where it differs from the number.',
+  ),
+})
+export type Account = z.infer<typeof Account>
+
+export const Registration = z.strictObject({
+  registrars: namedList(Registrar, { min: 1, max: 6 }).describe(
+    'Registrars; every account is registered with each of them.',
+  ),
+  accounts: namedList(Account, { min: 1, max: 256 }).describe('Addresses of record that the fleet registers.'),
+})
+export type Registration = z.infer<typeof Registration>
+
+export const SipTrunkSpec = z.strictObject({
+  voiceServiceRef: LocalRef.describe('VoiceService that the trunk belongs to. Cannot be changed.').meta({
+    'x-kubernetes-validations': [
+      { rule: 'self == oldSelf', message: 'voiceServiceRef cannot be changed; create a new SipTrunk' },
+    ],
+  }),
+  listeners: setOf(Name, { min: 1, max: 16 })
+    .optional()
+    .describe(
+      'Names of the listeners that this peer uses. Calls of the peer are accepted there, and calls to it leave from the first of them that has its transport. Absent: all.',
+    ),
+  targets: namedList(Target, { min: 1, max: 20 }).describe('Where calls to the peer are sent.'),
+  access: z
+    .strictObject({
+      allowedSources: setOf(Cidr, { max: 100 })
+        .default([])
+        .describe('Addresses and blocks that the peer may call from, besides the addresses of its targets.'),
+    })
+    .prefault({})
+    .describe('Who is taken for this peer. A source that belongs to no trunk gets no answer.'),
+  registration: Registration.optional().describe('Registration of the fleet with the peer. Absent: none.'),
+  keepalive: Keepalive.prefault({}).describe('OPTIONS keepalive of every target.'),
+  sip: SipBehaviour.optional().describe('SIP behaviour towards this peer; overrides the VoiceService.'),
+})
+export type SipTrunkSpec = z.infer<typeof SipTrunkSpec>
+
+export const SipTrunk = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal('SipTrunk'),
+  metadata: ObjectMeta,
+  spec: SipTrunkSpec,
+  status: z.unknown().optional(),
+})
+export type SipTrunk = z.infer<typeof SipTrunk>
+
+export const SipTrunkStatus = z.strictObject({
+  observedGeneration: z.int().min(0).optional().describe('Generation of the spec that this status speaks of.'),
+  conditions: namedConditions(),
+  programmed: z
+    .string()
+    .max(32)
+    .optional()
+    .describe('Replicas that run this generation, of those asked for, as `3/3`.'),
+  targetsUp: z
+    .string()
+    .max(32)
+    .optional()
+    .describe('Targets that are up on every replica that sees them, of all, as `1/1`.'),
+  targets: z
+    .array(
+      z.strictObject({
+        name: z.string().max(63).describe('Name of the target in the spec.'),
+        address: z.string().max(300).describe('Transport, host and port.'),
+        state: z.enum(['Up', 'Down', 'Unknown']).describe('Down when any replica that probes it sees it down.'),
+        lastCode: z
+          .int()
+          .min(0)
+          .max(699)
+          .optional()
+          .describe('Status code of the last probe; absent when nothing came.'),
+        lastTransitionTime: z.iso.datetime().optional().describe('When the state last changed.'),
+        replicasUp: z.int().min(0).describe('Replicas that see it up.'),
+        replicasTotal: z.int().min(0).describe('Replicas that report on it.'),
+      }),
+    )
+    .max(20)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['name'] })
+    .optional()
+    .describe('State of every target.'),
+  registrations: z
+    .array(
+      z.strictObject({
+        account: z.string().max(63).describe('Name of the account in the spec.'),
+        registrar: z.string().max(63).describe('Name of the registrar in the spec.'),
+        state: z.enum(['Registered', 'Unregistered', 'Pending']).describe('Whether the binding is in place.'),
+        lastCode: z
+          .int()
+          .min(0)
+          .max(699)
+          .optional()
+          .describe('Status code of the last answer; absent when nothing came.'),
+        expirationTime: z.iso.datetime().optional().describe('When the binding lapses unless it is refreshed.'),
+        replica: z.string().max(253).describe('Replica that registers.'),
+      }),
+    )
+    .max(64)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['account', 'registrar'] })
+    .optional()
+    .describe('State of the registrations, the first 64, those in trouble first.'),
+})
+export type SipTrunkStatus = z.infer<typeof SipTrunkStatus>
+
+/** The part of a Kubernetes Secret that is read. */
+export const SecretManifest = z.looseObject({
+  apiVersion: z.literal('v1'),
+  kind: z.literal('Secret'),
+  metadata: ObjectMeta,
+  data: z.record(z.string(), z.base64()).optional(),
+  stringData: z.record(z.string(), z.string()).optional(),
+})
+export type SecretManifest = z.infer<typeof SecretManifest>

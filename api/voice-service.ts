@@ -1,0 +1,131 @@
+import { z } from 'zod'
+import { StatusCondition } from './conditions.ts'
+import { Name, namedList, ObjectMeta, ObjectName, Port, setOf, Transport, withRules } from './fields.ts'
+import { SipBehaviour } from './sip-behaviour.ts'
+
+export const apiVersion = 'sbcfleet.dev/v1alpha1'
+
+export const Listener = z.strictObject({
+  name: Name.describe('Name of the listener, for trunks to refer to.'),
+  transport: Transport.describe('Transport that is listened on.'),
+  port: Port.describe('Port that every replica binds, on its own address.'),
+  ipFamily: z.enum(['IPv4', 'IPv6']).default('IPv4').describe("Which of the replica's own addresses is bound."),
+})
+export type Listener = z.infer<typeof Listener>
+
+export const RouteTarget = z.strictObject({
+  trunkRef: z
+    .strictObject({ name: ObjectName.describe('Name of the SipTrunk, in the same namespace.') })
+    .describe('Trunk that the call is sent to.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(0)
+    .describe('Order of the trunks: all of a lower value are tried before any of a higher one.'),
+  weight: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(1)
+    .describe('Share of the calls among trunks of one priority. 0: only when all others of that priority failed.'),
+})
+export type RouteTarget = z.infer<typeof RouteTarget>
+
+const Pattern = z.string().min(1).max(256)
+
+export const Route = z.strictObject({
+  name: Name.describe('Name of the route, shown in logs, metrics and decisions.'),
+  match: z
+    .strictObject({
+      trunks: setOf(ObjectName, { max: 64 })
+        .optional()
+        .describe('Names of the SipTrunks that the call may come from. Absent: any trunk of the fleet.'),
+      calledPattern: Pattern.optional().describe(
+        'Regular expression (RE2 syntax) for the whole called number: the user part of the Request-URI after %-escapes were decoded. Absent: any number.',
+      ),
+      callingPattern: Pattern.optional().describe(
+        'Regular expression (RE2 syntax) for the whole calling number: the user part of the From URI after %-escapes were decoded. Absent: any number.',
+      ),
+    })
+    .prefault({})
+    .describe('Which calls take this route. All that is given must match.'),
+  priority: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(100)
+    .describe(
+      'Which of several matching routes is taken: the lowest value; among equals the one whose calledPattern has the longest fixed beginning, then the one with the most conditions, then the first by name.',
+    ),
+  targets: z
+    .array(RouteTarget)
+    .min(1)
+    .max(16)
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .describe('Trunks that the call is sent to, in order of priority and weight, until one takes it.'),
+  sip: SipBehaviour.optional().describe('SIP behaviour on this route; overrides the trunks and the VoiceService.'),
+})
+export type Route = z.infer<typeof Route>
+
+export const VoiceServiceSpec = withRules(
+  z.strictObject({
+    replicas: z
+      .int()
+      .min(0)
+      .max(3000)
+      .default(1)
+      .describe('How many replicas of the B2BUA run. Also set by the scale subresource.'),
+    listeners: namedList(Listener, { min: 1, max: 16 }).describe('Where every replica listens.'),
+    sip: SipBehaviour.optional().describe('SIP behaviour of the fleet; trunks and routes override it.'),
+    routes: namedList(Route, { max: 1024 }).default([]).describe('The dial plan.'),
+  }),
+  [
+    {
+      cel: 'self.listeners.all(a, self.listeners.exists_one(b, a.transport == b.transport && a.port == b.port && a.ipFamily == b.ipFamily))',
+      message: 'two listeners may not share transport, port and IP family',
+      path: ['listeners'],
+      holds: ({ listeners }) => {
+        const sockets = listeners.map(({ transport, port, ipFamily }) => `${transport} ${ipFamily} ${port}`)
+        return new Set(sockets).size === sockets.length
+      },
+    },
+  ],
+)
+export type VoiceServiceSpec = z.infer<typeof VoiceServiceSpec>
+
+export const VoiceService = z.strictObject({
+  apiVersion: z.literal(apiVersion),
+  kind: z.literal('VoiceService'),
+  metadata: ObjectMeta,
+  spec: VoiceServiceSpec,
+  status: z.unknown().optional(),
+})
+export type VoiceService = z.infer<typeof VoiceService>
+
+export const VoiceServiceStatus = z.strictObject({
+  observedGeneration: z.int().min(0).optional().describe('Generation of the spec that this status speaks of.'),
+  conditions: namedConditions(),
+  revision: z.string().max(64).optional().describe('Hash of the configuration that replicas should run.'),
+  replicas: z
+    .strictObject({
+      desired: z.int().min(0).describe('Replicas asked for.'),
+      ready: z.int().min(0).describe('Replicas connected that run some configuration.'),
+      programmed: z.int().min(0).describe('Replicas that run the newest configuration.'),
+    })
+    .optional()
+    .describe('Counts of replicas.'),
+  trunks: z.int().min(0).optional().describe('SipTrunks in the configuration.'),
+  calls: z.int().min(0).optional().describe('Calls up now, over all replicas.'),
+})
+export type VoiceServiceStatus = z.infer<typeof VoiceServiceStatus>
+
+/** `status.conditions`, a map by type as Kubernetes wants it. */
+export function namedConditions() {
+  return z
+    .array(StatusCondition)
+    .max(16)
+    .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['type'] })
+    .optional()
+    .describe('What holds for the resource, by type.')
+}

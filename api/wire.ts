@@ -1,0 +1,108 @@
+import { z } from 'zod'
+
+/**
+ * The messages between the control side and a replica, as JSON text frames on a WebSocket that the replica opens.
+ * Semantics are those of incremental xDS: a replica says what it has, gets the difference, and answers for every resource.
+ *
+ *     replica                            control side
+ *     hello{known}          ─────────►
+ *                           ◄─────────   delta{nonce, epoch, revision, upserts, removes}
+ *     ack{nonce, errors[]}  ─────────►
+ *                           ◄─────────   members{epoch, replicas}
+ *     report{…}             ─────────►   on change, and on a slow beat
+ *     drain{}               ─────────►   takes no new calls from here on
+ */
+export const wireSchema = 1
+
+const key = z.string().min(3).max(600)
+
+export const Hello = z.strictObject({
+  type: z.literal('hello'),
+  schema: z.int().describe('Version of these messages that the replica speaks.'),
+  fleet: z.string().describe('`namespace/name` of the VoiceService.'),
+  replica: z.string().min(1).max(253).describe('Stable name, as `edge-0`.'),
+  instance: z.string().min(1).max(64).describe('Made anew at every start of the process.'),
+  epoch: z.int().min(0).describe('Highest epoch the replica has seen; a sender with a lower one is refused.'),
+  revision: z.string().nullable().describe('Revision it runs; null when it runs nothing.'),
+  known: z.record(key, z.string()).describe('Key and version of every resource it runs.'),
+})
+export type Hello = z.infer<typeof Hello>
+
+export const Delta = z.strictObject({
+  type: z.literal('delta'),
+  nonce: z.string().min(1).max(64),
+  epoch: z.int().min(0),
+  revision: z.string().describe('Revision of the snapshot after this delta.'),
+  upserts: z.array(z.unknown()).describe('Resources that are new or changed; each is checked on its own.'),
+  removes: z.array(key).describe('Keys of resources to remove.'),
+})
+export type Delta = z.infer<typeof Delta>
+
+export const ResourceError = z.strictObject({
+  key,
+  version: z.string(),
+  field: z.string().describe('Path inside the resource; empty for the whole.'),
+  code: z.enum(['Invalid', 'AddressInUse', 'AddressNotAvailable', 'PermissionDenied', 'Unsupported', 'Internal']),
+  message: z.string().max(2000).describe('Cause and way out.'),
+})
+export type ResourceError = z.infer<typeof ResourceError>
+
+export const Ack = z.strictObject({
+  type: z.literal('ack'),
+  nonce: z.string(),
+  revision: z.string().nullable(),
+  /** A refused resource stays at its last good version; all others are applied. */
+  errors: z.array(ResourceError),
+  /** Set when the whole delta was refused: nothing was applied. */
+  refused: z.enum(['EmptySnapshot', 'OldEpoch', 'Malformed']).optional(),
+})
+export type Ack = z.infer<typeof Ack>
+
+/** The replicas that share the work of the fleet. Ownership of a registration is by rendezvous hash over them. */
+export const Members = z.strictObject({
+  type: z.literal('members'),
+  epoch: z.int().min(0),
+  replicas: z.array(z.string()),
+})
+export type Members = z.infer<typeof Members>
+
+export const TargetReport = z.strictObject({
+  trunk: z.string(),
+  target: z.string(),
+  state: z.enum(['Up', 'Down', 'Unknown']),
+  lastCode: z.int().optional().describe('Absent when nothing came.'),
+  /** Milliseconds since the epoch. */
+  since: z.int().describe('When the state last changed, in milliseconds since 1970.'),
+  detail: z.string().max(500).optional().describe('Last failure, for people.'),
+})
+export type TargetReport = z.infer<typeof TargetReport>
+
+export const RegistrationReport = z.strictObject({
+  trunk: z.string(),
+  account: z.string(),
+  registrar: z.string(),
+  state: z.enum(['Registered', 'Unregistered', 'Pending']),
+  lastCode: z.int().optional(),
+  expiresAt: z.int().optional().describe('When the binding lapses, in milliseconds since 1970.'),
+  failure: z.enum(['AuthFailed', 'NoAnswer', 'Rejected']).optional(),
+  detail: z.string().max(500).optional().describe('Last failure, for people.'),
+})
+export type RegistrationReport = z.infer<typeof RegistrationReport>
+
+export const Report = z.strictObject({
+  type: z.literal('report'),
+  targets: z.array(TargetReport),
+  registrations: z.array(RegistrationReport).describe('Only those that this replica owns.'),
+  calls: z.int().min(0).describe('Calls up now.'),
+})
+export type Report = z.infer<typeof Report>
+
+export const Drain = z.strictObject({ type: z.literal('drain') })
+
+/** Sent before the control side closes a connection for a reason that a retry does not cure at once. */
+export const Bye = z.strictObject({ type: z.literal('bye'), reason: z.string().max(500) })
+
+export const FromReplica = z.discriminatedUnion('type', [Hello, Ack, Report, Drain])
+export type FromReplica = z.infer<typeof FromReplica>
+export const ToReplica = z.discriminatedUnion('type', [Delta, Members, Bye])
+export type ToReplica = z.infer<typeof ToReplica>

@@ -1,0 +1,34 @@
+import type { ListenerConfig, Resource, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
+
+/** A listener with the socket it got. */
+export interface OpenListener extends ListenerConfig {
+  /** IP address that is bound, and that peers are told in Contact. IPv6 without brackets. */
+  readonly address: string
+}
+
+/**
+ * One configuration, whole and immutable, with what calls look up in it. A call takes `running.current` at its INVITE
+ * and uses that to its end.
+ */
+export interface RunningConfig {
+  readonly fleet: string
+  readonly revision: string
+  readonly resources: ReadonlyMap<string, Resource>
+  readonly listeners: ReadonlyMap<string, OpenListener>
+  readonly trunks: ReadonlyMap<string, TrunkConfig>
+  /** In the order in which they are tried: priority, then the longest fixed beginning of calledPattern, and so on. */
+  readonly routes: readonly CompiledRoute[]
+}
+
+/** A route with its patterns compiled. A pattern matches the whole number, in linear time. */
+export interface CompiledRoute {
+  readonly config: RouteConfig
+  readonly called: ((number: string) => boolean) | undefined
+  readonly calling: ((number: string) => boolean) | undefined
+}
+
+/** The one reference that is swapped. Undefined before the first configuration. */
+export interface Running {
+  readonly current: RunningConfig | undefined
+  onChange(listener: (next: RunningConfig, previous: RunningConfig | undefined) => void): void
+}
