@@ -1,0 +1,50 @@
+import { describe, expect, it } from 'vitest'
+import { createLog, OncePerSecond } from './log.ts'
+import { ManualClock } from './manual-clock.ts'
+
+describe('createLog', () => {
+  it('writes one JSON object a line, with the level as a word', () => {
+    const lines: string[] = []
+    const log = createLog({ level: 'info', name: 'edge-0', write: (line) => lines.push(line) })
+    log.debug({}, 'not this one')
+    log.child({ trunk: 'carrier' }).warn({ code: 503 }, 'target is down')
+    expect(lines.map((line) => JSON.parse(line) as object)).toEqual([
+      {
+        level: 'warn',
+        time: expect.any(String),
+        process: 'edge-0',
+        trunk: 'carrier',
+        code: 503,
+        msg: 'target is down',
+      },
+    ])
+  })
+})
+
+describe('OncePerSecond', () => {
+  it('lets one line a second through for each source and says how many it held back', () => {
+    const clock = new ManualClock()
+    const limit = new OncePerSecond(clock)
+    const written: string[] = []
+    const say = (source: string) => limit.run(source, (heldBack) => written.push(`${source} ${heldBack}`))
+    say('a')
+    say('a')
+    say('b')
+    clock.advance(999)
+    say('a')
+    clock.advance(1)
+    say('a')
+    expect(written).toEqual(['a 0', 'b 0', 'a 2'])
+  })
+
+  it('remembers no more than 1,000 sources, and is silent for new ones until old ones are forgotten', () => {
+    const clock = new ManualClock()
+    const limit = new OncePerSecond(clock)
+    let lines = 0
+    for (let source = 0; source < 5000; source++) limit.run(`192.0.2.${source}`, () => lines++)
+    expect(lines).toBe(1000)
+    clock.advance(1000)
+    limit.run('another', () => lines++)
+    expect(lines).toBe(1001)
+  })
+})
