@@ -4,9 +4,11 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**'],
+    globalSetup: ['test/setup/peers.ts'],
     pool: 'forks',
     maxWorkers: 2,
     sequence: { shuffle: true },
-    testTimeout: 20_000,
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
   },
 })
