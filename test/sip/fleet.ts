@@ -116,18 +116,24 @@ function untilStatus(
   })
 }
 
+export interface Peer {
+  readonly address: string
+  readonly port: number
+  readonly priority?: number
+}
+
 /** Manifests of a fleet that carries calls from one address to another, with no keepalive to disturb a SIPp. */
 export function callThroughManifests(options: {
   listener: number
   transport?: 'UDP' | 'TCP'
-  caller: { address: string; port: number }
-  called: readonly { address: string; port: number; priority?: number }[]
+  caller: readonly Peer[]
+  called: readonly Peer[]
   replicas?: number
   ipFamily?: 'IPv4' | 'IPv6'
 }): Record<string, string> {
   const transport = options.transport ?? 'UDP'
-  const target = (name: string, peer: { address: string; port: number; priority?: number }) =>
-    `    - { name: ${name}, host: "${peer.address}", port: ${peer.port}, transport: ${transport}, priority: ${peer.priority ?? 0} }`
+  const target = (trunk: string) => (peer: Peer, index: number) =>
+    `    - { name: ${trunk}-${index}, host: "${peer.address}", port: ${peer.port}, transport: ${transport}, priority: ${peer.priority ?? 0} }`
   return {
     'fleet.yaml': `apiVersion: sbcfleet.dev/v1alpha1
 kind: VoiceService
@@ -148,7 +154,7 @@ spec:
   voiceServiceRef: { name: edge }
   keepalive: { enabled: false }
   targets:
-${target('caller', options.caller)}
+${options.caller.map(target('caller')).join('\n')}
 `,
     'called.yaml': `apiVersion: sbcfleet.dev/v1alpha1
 kind: SipTrunk
@@ -157,7 +163,7 @@ spec:
   voiceServiceRef: { name: edge }
   keepalive: { enabled: false }
   targets:
-${options.called.map((peer, index) => target(`called-${index}`, peer)).join('\n')}
+${options.called.map(target('called')).join('\n')}
 `,
   }
 }

@@ -1,0 +1,157 @@
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { callThroughManifests, type Fleet, startFleet } from '../test/sip/fleet.ts'
+import { type SippResult, startSipp } from '../test/sip/sipp.ts'
+
+const usage = `npm run bench -- calls [--rates 100,200,…] [--seconds 30] [--hold 1000] [--address HOST:PORT --pid PID]
+
+Calls through one replica over UDP, at each of the rates for so many seconds, each call held for so many milliseconds,
+one pair of SIPp per 1,000 calls/s on addresses of their own. With --address the calls go to another SIP address, which must
+send them on to 127.0.1.1:15080 (the second pair: 127.0.1.2:15080 …); --pid names its process, for the CPU per call.`
+
+interface Figures {
+  readonly rate: number
+  readonly failed: number
+  readonly retransmitted: number
+  readonly cpuMsPerCall: number | null
+  readonly to180: readonly number[]
+  readonly to200: readonly number[]
+}
+
+/** Runs the bench. The rate counts as clean when no call failed and nothing was sent twice. */
+export async function run(args: string[]): Promise<object> {
+  const { values } = parseArgs({
+    args,
+    options: {
+      rates: { type: 'string', default: '100,200,300,400,500,600,700,800' },
+      seconds: { type: 'string', default: '30' },
+      hold: { type: 'string', default: '1000' },
+      address: { type: 'string' },
+      pid: { type: 'string' },
+      help: { type: 'boolean', default: false },
+    },
+  })
+  if (values.help) {
+    console.log(usage)
+    return {}
+  }
+  const rates = values.rates.split(',').map(Number)
+  const pairs = Math.max(...rates.map((rate) => Math.ceil(rate / 1000)))
+  const subject = values.address === undefined ? await ownFleet(pairs) : foreign(values.address, values.pid)
+  const measured: Figures[] = []
+  try {
+    for (const rate of rates) {
+      const figures = await measure(subject, rate, Number(values.seconds), Number(values.hold))
+      console.log(describe(figures))
+      measured.push(figures)
+    }
+  } finally {
+    await subject.stop()
+  }
+  return summary(measured)
+}
+
+interface Subject {
+  readonly address: string
+  readonly pid: number | undefined
+  stop(): Promise<void>
+}
+
+const callerPort = 15_070
+const calledPort = 15_080
+const pairAddress = (pair: number) => `127.0.1.${pair + 1}`
+
+async function ownFleet(pairs: number): Promise<Subject> {
+  const listener = 15_060
+  const peers = Array.from({ length: pairs }, (_, pair) => pairAddress(pair))
+  const fleet = await startFleet(
+    callThroughManifests({
+      listener,
+      caller: peers.map((address) => ({ address, port: callerPort })),
+      called: peers.map((address) => ({ address, port: calledPort })),
+    }),
+  )
+  return { address: `127.0.0.1:${listener}`, pid: replicaPid(fleet), stop: () => fleet.stop() }
+}
+
+function foreign(address: string, pid: string | undefined): Subject {
+  return { address, pid: pid === undefined ? undefined : Number(pid), stop: () => Promise.resolve() }
+}
+
+function replicaPid(fleet: Fleet): number {
+  const children = readFileSync(`/proc/${fleet.process.pid}/task/${fleet.process.pid}/children`, 'utf8')
+    .trim()
+    .split(' ')
+  const pid = Number(children[0])
+  if (!(pid > 0)) throw new Error('the fleet runs no replica')
+  return pid
+}
+
+async function measure(subject: Subject, rate: number, seconds: number, hold: number): Promise<Figures> {
+  const pairs = Math.ceil(rate / 1000)
+  const pairRate = rate / pairs
+  const cpuBefore = cpuMilliseconds(subject.pid)
+  const called = Array.from({ length: pairs }, (_, pair) =>
+    startSipp({ scenario: 'uas', local: { address: pairAddress(pair), port: calledPort }, limitSeconds: seconds + 60 }),
+  )
+  const callers = Array.from({ length: pairs }, (_, pair) =>
+    startSipp({
+      ...{ scenario: 'uac-timed', local: { address: pairAddress(pair), port: callerPort }, remote: subject.address },
+      ...{ calls: Math.round(pairRate * seconds), callsPerSecond: pairRate, holdMilliseconds: hold },
+      ...{ number: '+15550100', limitSeconds: seconds + 45 },
+    }),
+  )
+  const results = await Promise.all(callers.map((run) => run.done))
+  for (const run of called) run.stop()
+  const answered = await Promise.all(called.map((run) => run.done))
+  const cpuAfter = cpuMilliseconds(subject.pid)
+  const offered = rate * seconds
+  return {
+    rate,
+    // A caller that was ended before its calls were over counts them as neither.
+    failed: offered - sum(results, (result) => result.successful),
+    retransmitted: sum([...results, ...answered], (result) => result.retransmissions),
+    cpuMsPerCall: cpuBefore === undefined || cpuAfter === undefined ? null : round((cpuAfter - cpuBefore) / offered),
+    to180: results.flatMap((result) => result.times['to180'] ?? []).sort((a, b) => a - b),
+    to200: results.flatMap((result) => result.times['to200'] ?? []).sort((a, b) => a - b),
+  }
+}
+
+/** User and system time of a process so far; Linux counts it in hundredths of a second. */
+function cpuMilliseconds(pid: number | undefined): number | undefined {
+  if (pid === undefined) return undefined
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
+  return (Number(fields[11]) + Number(fields[12])) * 10
+}
+
+function describe({ rate, failed, retransmitted, cpuMsPerCall, to180, to200 }: Figures): string {
+  return (
+    `${rate} calls/s: ${failed} failed, ${retransmitted} retransmitted, ${cpuMsPerCall ?? '?'} ms CPU a call, ` +
+    `180 after ${percentile(to180, 50)}/${percentile(to180, 99)} ms, 200 after ${percentile(to200, 50)}/${percentile(to200, 99)} ms (p50/p99)`
+  )
+}
+
+/** The figures of the highest rate below the first that was not clean. */
+function summary(measured: Figures[]): object {
+  const firstUnclean = measured.findIndex(({ failed, retransmitted }) => failed > 0 || retransmitted > 0)
+  const clean = firstUnclean === -1 ? measured : measured.slice(0, firstUnclean)
+  const best = clean.at(-1) ?? measured[0]
+  return {
+    cleanCallsPerSecond: clean.at(-1)?.rate ?? 0,
+    cpuMsPerCall: best?.cpuMsPerCall ?? null,
+    to180P50Ms: percentile(best?.to180 ?? [], 50),
+    to180P99Ms: percentile(best?.to180 ?? [], 99),
+    to200P50Ms: percentile(best?.to200 ?? [], 50),
+    to200P99Ms: percentile(best?.to200 ?? [], 99),
+    failed: best?.failed ?? null,
+    retransmitted: best?.retransmitted ?? null,
+  }
+}
+
+function percentile(sorted: readonly number[], percent: number): number | null {
+  return sorted[Math.min(sorted.length - 1, Math.floor((sorted.length * percent) / 100))] ?? null
+}
+
+const sum = (results: readonly SippResult[], of: (result: SippResult) => number) =>
+  results.reduce((total, result) => total + of(result), 0)
+const round = (milliseconds: number) => Math.round(milliseconds * 100) / 100

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
+import { callThroughManifests, type Fleet, startFleet } from './fleet.ts'
+import { freeUdpPorts } from './free-port.ts'
+import { startSipp } from './sipp.ts'
+
+/** What happens on the wire, the caller's scenario, and those of the called targets in the order in which they are tried. */
+const scenarios: [what: string, caller: string, ...called: string[]][] = [
+  ['a call is answered and ended by the caller (RFC 3665 section 3.1)', 'uac', 'uas'],
+  ['a call is ended by the called party', 'uac-hold-and-wait-for-bye', 'uas-bye-from-called-party'],
+  ['a busy target is the answer: no hunting on 486 (RFC 3665 section 3.9)', 'uac-expect-486', 'uas-busy-486'],
+  ['a 503 goes on to the next target (item 9)', 'uac', 'uas-503', 'uas'],
+  [
+    'the caller gives up while it rings (RFC 3665 section 3.8)',
+    'uac-cancel-after-180-expect-487',
+    'uas-ring-until-cancel',
+  ],
+  ['a 183 with SDP is early media for the caller', 'uac-early-media-expect-183', 'uas-early-media-183'],
+  [
+    'a delayed offer goes through: offer in the 200, answer in the ACK (RFC 3261 section 13.2.1)',
+    'uac-delayed-offer-expect-offer-in-200',
+    'uas-delayed-offer-expect-answer-in-ack',
+  ],
+  [
+    'a re-INVITE refreshes the session end to end, with its session timer headers (RFC 4028 section 7.4)',
+    'uac-reinvite-with-session-timer-expect-200',
+    'uas-reinvite-with-session-timer',
+  ],
+  [
+    'INFO and OPTIONS inside the call reach the far side (RFC 6086, RFC 3261 section 11)',
+    'uac-info-and-options-in-dialog-expect-200',
+    'uas-info-and-options-in-dialog',
+  ],
+]
+
+const calls = 10
+
+describe.skipIf(!inject('peers').sipp)('SIPp calls through a fleet', () => {
+  let fleet: Fleet
+  let listener: number
+  let caller: { address: string; port: number }
+  let called: { address: string; port: number; priority: number }[]
+
+  beforeAll(async () => {
+    const [fleetPort = 0, callerPort = 0, first = 0, second = 0] = await freeUdpPorts(4)
+    listener = fleetPort
+    caller = { address: '127.0.0.1', port: callerPort }
+    called = [
+      { address: '127.0.0.1', port: first, priority: 0 },
+      { address: '127.0.0.1', port: second, priority: 1 },
+    ]
+    fleet = await startFleet(callThroughManifests({ listener, caller: [caller], called }))
+  }, 60_000)
+
+  afterAll(() => fleet?.stop())
+
+  it.for(scenarios)('%s', { timeout: 60_000 }, async ([, callerScenario, ...calledScenarios]) => {
+    const uas = calledScenarios.map((scenario, index) => {
+      const local = called[index]
+      if (local === undefined) throw new Error('more targets than the fleet has')
+      return startSipp({ scenario, local, calls, holdMilliseconds: 100, limitSeconds: 45 })
+    })
+    const uac = startSipp({
+      ...{ scenario: callerScenario, local: caller, remote: `127.0.0.1:${listener}` },
+      ...{ calls, callsPerSecond: 20, holdMilliseconds: 100, number: '+15550100', limitSeconds: 45 },
+    })
+    const results = await Promise.all([uac.done, ...uas.map((run) => run.done)])
+    for (const result of results) {
+      expect({ ...result, times: undefined }).toMatchObject({ exitCode: 0, successful: calls, failed: 0, errors: '' })
+    }
+  })
+})
