@@ -8,8 +8,8 @@ export interface Rule<T> {
   readonly cel: string
   readonly message: string
   readonly holds: (value: T) => boolean
-  /** Where a file reader points to; the object itself when absent. */
-  readonly path?: readonly PropertyKey[]
+  /** Where a file reader points to, in a value that breaks the rule; the object itself when absent. */
+  readonly path?: (value: T) => PropertyKey[]
 }
 
 /** Binds rules to a schema: zod checks them in files, the generator writes them into the CRD as `x-kubernetes-validations`. */
@@ -18,7 +18,7 @@ export function withRules<S extends z.ZodType>(schema: S, rules: readonly Rule<z
     .superRefine((value, context) => {
       for (const rule of rules) {
         if (rule.holds(value)) continue
-        context.addIssue({ code: 'custom', message: rule.message, path: [...(rule.path ?? [])] })
+        context.addIssue({ code: 'custom', message: rule.message, path: rule.path?.(value) ?? [] })
       }
     })
     .meta({
@@ -111,5 +111,7 @@ export const ObjectMeta = z.looseObject({
   name: ObjectName,
   namespace: ObjectName.default('default'),
   generation: z.int().min(0).optional(),
+  /** Older resources win conflicts. `kubectl create --dry-run` writes it as null. */
+  creationTimestamp: z.iso.datetime().nullish(),
 })
 export type ObjectMeta = z.infer<typeof ObjectMeta>

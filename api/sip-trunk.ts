@@ -58,7 +58,7 @@ export const Keepalive = withRules(
     {
       cel: 'self.timeoutSeconds < self.upIntervalSeconds && self.timeoutSeconds < self.downIntervalSeconds',
       message: 'timeoutSeconds must be less than upIntervalSeconds and downIntervalSeconds',
-      path: ['timeoutSeconds'],
+      path: () => ['timeoutSeconds'],
       holds: (keepalive) =>
         keepalive.timeoutSeconds < keepalive.upIntervalSeconds &&
         keepalive.timeoutSeconds < keepalive.downIntervalSeconds,
@@ -190,12 +190,14 @@ export const SipTrunkStatus = z.strictObject({
 })
 export type SipTrunkStatus = z.infer<typeof SipTrunkStatus>
 
-/** The part of a Kubernetes Secret that is read. */
-export const SecretManifest = z.looseObject({
+/** A Kubernetes Secret; `stringData` wins over `data`. */
+export const SecretManifest = z.strictObject({
   apiVersion: z.literal('v1'),
   kind: z.literal('Secret'),
   metadata: ObjectMeta,
   data: z.record(z.string(), z.base64()).optional(),
   stringData: z.record(z.string(), z.string()).optional(),
+  type: z.string().optional(),
+  immutable: z.boolean().optional(),
 })
 export type SecretManifest = z.infer<typeof SecretManifest>

@@ -95,7 +95,10 @@ export const RouteConfig = z.strictObject({
       sip: ResolvedSipBehaviour,
     }),
   ),
-  /** Behaviour of the leg a call came in on, by the name of its trunk: route over that trunk over VoiceService. */
+  /**
+   * Behaviour of the leg a call came in on, by the name of its trunk: route over that trunk over VoiceService. Holds only
+   * trunks for which the route changes something; for the others it is `sip` of the trunk.
+   */
   inbound: z.record(z.string(), ResolvedSipBehaviour),
 })
 export type RouteConfig = z.infer<typeof RouteConfig>

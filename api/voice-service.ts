@@ -38,7 +38,7 @@ export const Route = z.strictObject({
   name: Name.describe('Name of the route, shown in logs, metrics and decisions.'),
   match: z
     .strictObject({
-      trunks: setOf(ObjectName, { max: 64 })
+      trunks: setOf(ObjectName, { min: 1, max: 64 })
         .optional()
         .describe('Names of the SipTrunks that the call may come from. Absent: any trunk of the fleet.'),
       calledPattern: Pattern.optional().describe(
@@ -84,14 +84,18 @@ export const VoiceServiceSpec = withRules(
     {
       cel: 'self.listeners.all(a, self.listeners.exists_one(b, a.transport == b.transport && a.port == b.port && a.ipFamily == b.ipFamily))',
       message: 'two listeners may not share transport, port and IP family',
-      path: ['listeners'],
-      holds: ({ listeners }) => {
-        const sockets = listeners.map(({ transport, port, ipFamily }) => `${transport} ${ipFamily} ${port}`)
-        return new Set(sockets).size === sockets.length
-      },
+      holds: ({ listeners }) => secondOnSocket(listeners) === -1,
+      path: ({ listeners }) => ['listeners', secondOnSocket(listeners), 'port'],
     },
   ],
 )
+
+/** Index of the first listener whose socket an earlier one has; -1 when there is none. */
+function secondOnSocket(listeners: readonly Listener[]): number {
+  const socket = ({ transport, port, ipFamily }: Listener) => `${transport} ${ipFamily} ${port}`
+  const sockets = listeners.map(socket)
+  return sockets.findIndex((one, index) => sockets.indexOf(one) < index)
+}
 export type VoiceServiceSpec = z.infer<typeof VoiceServiceSpec>
 
 export const VoiceService = z.strictObject({
