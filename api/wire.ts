@@ -98,9 +98,11 @@ export const Report = z.strictObject({
 export type Report = z.infer<typeof Report>
 
 export const Drain = z.strictObject({ type: z.literal('drain') })
+export type Drain = z.infer<typeof Drain>
 
 /** Sent before the control side closes a connection for a reason that a retry does not cure at once. */
 export const Bye = z.strictObject({ type: z.literal('bye'), reason: z.string().max(500) })
+export type Bye = z.infer<typeof Bye>
 
 export const FromReplica = z.discriminatedUnion('type', [Hello, Ack, Report, Drain])
 export type FromReplica = z.infer<typeof FromReplica>

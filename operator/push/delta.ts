@@ -1,0 +1,65 @@
+import type { Resource, Snapshot } from '#api/snapshot.ts'
+import type { Delta } from '#api/wire.ts'
+import { contentHash } from '#lib/hash.ts'
+import { stringifyWithSecrets } from '#lib/secret.ts'
+
+/** Keys and versions of a set of resources, with a signature that is equal for equal sets. */
+export interface Versions {
+  readonly byKey: ReadonlyMap<string, string>
+  readonly signature: string
+}
+
+export function versionsOf(entries: Iterable<readonly [key: string, version: string]>): Versions {
+  const byKey = new Map(entries)
+  const lines = [...byKey].map(([key, version]) => `${key}\n${version}\n`).sort()
+  return { byKey, signature: contentHash(lines.join('')) }
+}
+
+/** What turns `base` into the snapshot. Removals are named one by one; nothing is removed by being left out. */
+export function difference(
+  base: ReadonlyMap<string, string>,
+  snapshot: Snapshot,
+): { upserts: readonly Resource[]; removes: readonly string[] } {
+  const keys = new Set<string>(snapshot.resources.map(({ key }) => key))
+  return {
+    upserts: snapshot.resources.filter(({ key, version }) => base.get(key) !== version),
+    removes: [...base.keys()].filter((key) => !keys.has(key)),
+  }
+}
+
+/**
+ * A snapshot on its way to the replicas. The delta from one base is made and serialised once, and the same bytes, nonce
+ * included, go to every replica that stands at that base.
+ */
+export class Publication {
+  readonly snapshot: Snapshot
+  readonly versions: Versions
+  readonly #epoch: number
+  readonly #serial: number
+  readonly #frames = new Map<string, { nonce: string; frame: Buffer }>()
+
+  constructor(snapshot: Snapshot, options: { epoch: number; serial: number }) {
+    this.snapshot = snapshot
+    this.versions = versionsOf(snapshot.resources.map(({ key, version }) => [key, version]))
+    this.#epoch = options.epoch
+    this.#serial = options.serial
+  }
+
+  deltaFrom(base: Versions): { nonce: string; frame: Buffer } {
+    const made = this.#frames.get(base.signature)
+    if (made !== undefined) return made
+    const nonce = `${this.#serial}.${this.#frames.size}`
+    const { upserts, removes } = difference(base.byKey, this.snapshot)
+    const delta: Delta = {
+      type: 'delta',
+      nonce,
+      epoch: this.#epoch,
+      revision: this.snapshot.revision,
+      upserts: [...upserts],
+      removes: [...removes],
+    }
+    const entry = { nonce, frame: Buffer.from(stringifyWithSecrets(delta)) }
+    this.#frames.set(base.signature, entry)
+    return entry
+  }
+}

@@ -1,0 +1,268 @@
+import type { RawData, WebSocket } from 'ws'
+import { FromReplica, wireSchema, type Ack, type Bye, type Hello, type Report, type ResourceError } from '#api/wire.ts'
+import type { Clock, Timer } from '#lib/clock.ts'
+import type { Log } from '#lib/log.ts'
+import type { Identity } from './authenticate.ts'
+import { versionsOf, type Publication, type Versions } from './delta.ts'
+import { versionsAfter, type ReplicaState } from './replica-state.ts'
+import { TokenBucket } from './token-bucket.ts'
+
+export interface LinkLimits {
+  /** Time for the first `hello`, in milliseconds. */
+  readonly helloMilliseconds: number
+  /** Time for the answer to a delta, in milliseconds; sockets must be opened in it. */
+  readonly ackMilliseconds: number
+  /** Bytes that may wait to be sent to a replica that does not read. */
+  readonly bufferedBytes: number
+  /** Messages a second that a replica may send for long, and how many at once. */
+  readonly messagesPerSecond: number
+  readonly messagesAtOnce: number
+}
+
+export interface LinkOptions {
+  readonly socket: WebSocket
+  readonly identity: Identity
+  readonly clock: Clock
+  readonly log: Log
+  readonly limits: LinkLimits
+  /** It said who it is and what it has. */
+  readonly onHello: (link: ReplicaLink, hello: Hello) => void
+  /** Something that `state()` shows is different. */
+  readonly onChange: (link: ReplicaLink) => void
+  /** Runs once, however the connection ended. */
+  readonly onEnd: (link: ReplicaLink) => void
+}
+
+const nothing = versionsOf([])
+
+/** One connection of one replica: what it was told, what it said, and one delta at a time in between. */
+export class ReplicaLink {
+  readonly #options: LinkOptions
+  readonly #log: Log
+  readonly #bucket: TokenBucket
+  readonly #connectedSince: number
+  #hello: Hello | undefined
+  /** What it has been told to run; the next delta is made against this. */
+  #base: Versions = nothing
+  /** What it does run. */
+  #versions: ReadonlyMap<string, string> = nothing.byKey
+  #revision: string | null = null
+  #errors: readonly ResourceError[] = []
+  #refused: Ack['refused']
+  #report: Report | undefined
+  #draining = false
+  #newest: Publication | undefined
+  #inFlight: { nonce: string; publication: Publication; timer: Timer } | undefined
+  #answered: { nonce: string; publication: Publication } | undefined
+  #alive = true
+  #timer: Timer
+  #ended = false
+
+  constructor(options: LinkOptions) {
+    this.#options = options
+    this.#log = options.log
+    const { socket, clock, limits } = options
+    this.#bucket = new TokenBucket(clock, limits.messagesPerSecond, limits.messagesAtOnce)
+    this.#connectedSince = clock.wallTime()
+    this.#timer = clock.after(limits.helloMilliseconds, () => this.bye('no hello came; is this an sbcfleet replica?'))
+    socket.on('message', (data, isBinary) => this.#receive(data, isBinary))
+    socket.on('pong', () => (this.#alive = true))
+    socket.on('error', (error) => this.#log.warn({ error: error.message }, 'the connection of a replica failed'))
+    socket.on('close', () => this.#end())
+  }
+
+  /** Who it is; undefined before its hello. */
+  get hello(): Hello | undefined {
+    return this.#hello
+  }
+
+  get draining(): boolean {
+    return this.#draining
+  }
+
+  /** Whether it can be given work: it runs something, and does not end. */
+  get live(): boolean {
+    return this.#hello !== undefined && this.#revision !== null && !this.#draining && !this.#ended
+  }
+
+  state(): ReplicaState {
+    return {
+      replica: this.#hello?.replica ?? '',
+      instance: this.#hello?.instance ?? '',
+      connectedSince: this.#connectedSince,
+      revision: this.#revision,
+      versions: this.#versions,
+      errors: this.#errors,
+      refused: this.#refused,
+      pending: this.#inFlight !== undefined,
+      draining: this.#draining,
+      report: this.#report,
+    }
+  }
+
+  /** Brings the replica to this publication: now, or after the answer that is awaited, skipping what came in between. */
+  offer(publication: Publication): void {
+    this.#newest = publication
+    if (this.#inFlight === undefined) this.#sendDelta()
+  }
+
+  send(frame: string | Buffer): void {
+    const { socket, limits } = this.#options
+    if (socket.readyState !== socket.OPEN) return
+    if (socket.bufferedAmount > limits.bufferedBytes) {
+      this.#log.warn({ replica: this.#hello?.replica }, 'a replica does not read; its connection is cut')
+      socket.terminate()
+      return
+    }
+    socket.send(frame, { binary: false })
+  }
+
+  /** Says why, and closes. */
+  bye(reason: string): void {
+    const bye: Bye = { type: 'bye', reason }
+    this.send(JSON.stringify(bye))
+    this.#options.socket.close(1000)
+    // A peer that never answers the close must not hold the socket.
+    this.#timer.cancel()
+    this.#timer = this.#options.clock.after(5_000, () => this.#options.socket.terminate())
+  }
+
+  /** Called on a slow beat: a peer that did not answer the last ping is gone. */
+  beat(): void {
+    if (!this.#alive) {
+      this.#log.warn({ replica: this.#hello?.replica }, 'a replica does not answer; its connection is cut')
+      this.#options.socket.terminate()
+      return
+    }
+    this.#alive = false
+    if (this.#options.socket.readyState === this.#options.socket.OPEN) this.#options.socket.ping()
+  }
+
+  terminate(): void {
+    this.#options.socket.terminate()
+  }
+
+  #receive(data: RawData, isBinary: boolean): void {
+    if (this.#options.socket.readyState !== this.#options.socket.OPEN) return
+    this.#alive = true
+    if (!this.#bucket.take()) return this.#refuse('too many messages')
+    if (isBinary) return this.#refuse('a binary message; messages are JSON text')
+    const message = parse(data)
+    if (typeof message === 'string') return this.#refuse(message)
+    if (message.type === 'hello') return this.#greet(message)
+    if (this.#hello === undefined) return this.#refuse(`${message.type} before hello`)
+    switch (message.type) {
+      case 'ack':
+        return this.#acknowledge(message)
+      case 'report':
+        this.#report = message
+        break
+      case 'drain':
+        this.#draining = true
+        break
+    }
+    this.#options.onChange(this)
+  }
+
+  #refuse(reason: string): void {
+    this.#log.warn({ replica: this.#hello?.replica, reason }, 'a replica sent what cannot be used')
+    this.bye(reason)
+  }
+
+  /**
+   * The first hello says who it is. A later one says that what it has is no longer what it was told here, since another
+   * leader told it something else: what is in flight is void, and the next delta starts from what it has.
+   */
+  #greet(hello: Hello): void {
+    const reason = this.#objection(hello)
+    if (reason !== undefined) return this.#refuse(reason)
+    this.#timer.cancel()
+    this.#inFlight?.timer.cancel()
+    this.#inFlight = undefined
+    this.#answered = undefined
+    this.#hello = hello
+    this.#base = versionsOf(Object.entries(hello.known))
+    this.#versions = this.#base.byKey
+    this.#revision = hello.revision
+    this.#errors = []
+    this.#refused = undefined
+    this.#options.onHello(this, hello)
+  }
+
+  #objection(hello: Hello): string | undefined {
+    const { identity } = this.#options
+    if (hello.schema !== wireSchema) {
+      return `the replica speaks version ${hello.schema} of the protocol, the control side ${wireSchema}; run the same release on both`
+    }
+    if (identity.fleet !== undefined && identity.fleet !== hello.fleet) {
+      return `the credentials are for fleet ${identity.fleet}, not for ${hello.fleet}`
+    }
+    if (identity.replica !== undefined && identity.replica !== hello.replica) {
+      return `the credentials are for replica ${identity.replica}, not for ${hello.replica}`
+    }
+    const first = this.#hello
+    if (first !== undefined && (first.replica !== hello.replica || first.fleet !== hello.fleet)) {
+      return `a connection is for one replica; this one was for ${first.replica} of ${first.fleet}`
+    }
+    return undefined
+  }
+
+  #acknowledge(ack: Ack): void {
+    if (ack.nonce === this.#inFlight?.nonce) {
+      this.#inFlight.timer.cancel()
+      this.#answered = this.#inFlight
+      this.#inFlight = undefined
+      this.#take(ack, this.#answered.publication)
+    } else if (ack.nonce === this.#answered?.nonce && this.#inFlight === undefined) {
+      // The verdict on the same delta may change, as when a port that was in use becomes free.
+      this.#take(ack, this.#answered.publication)
+    } else {
+      this.#log.debug({ replica: this.#hello?.replica, nonce: ack.nonce }, 'an answer to an older delta is passed over')
+      return
+    }
+    if (this.#newest !== this.#answered?.publication) this.#sendDelta()
+    this.#options.onChange(this)
+  }
+
+  #take(ack: Ack, publication: Publication): void {
+    this.#refused = ack.refused
+    if (ack.refused !== undefined) return
+    this.#versions = versionsAfter(this.#versions, publication.versions.byKey, ack.errors)
+    this.#base = publication.versions
+    this.#revision = ack.revision
+    this.#errors = ack.errors
+  }
+
+  #sendDelta(): void {
+    const publication = this.#newest
+    if (publication === undefined || this.#hello === undefined || this.#ended) return
+    const { nonce, frame } = publication.deltaFrom(this.#base)
+    const timer = this.#options.clock.after(this.#options.limits.ackMilliseconds, () =>
+      this.#refuse('the delta was not answered in time'),
+    )
+    this.#inFlight = { nonce, publication, timer }
+    this.send(frame)
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#timer.cancel()
+    this.#inFlight?.timer.cancel()
+    this.#options.onEnd(this)
+  }
+}
+
+/** The message, or what is wrong with it. */
+function parse(data: RawData): FromReplica | string {
+  let value: unknown
+  try {
+    value = JSON.parse(Array.isArray(data) ? Buffer.concat(data).toString() : Buffer.from(data as Buffer).toString())
+  } catch {
+    return 'not JSON'
+  }
+  const result = FromReplica.safeParse(value)
+  if (result.success) return result.data
+  const issue = result.error.issues[0]
+  return `not a message of the protocol: ${issue?.path.join('.') ?? ''}: ${issue?.message ?? ''}`.slice(0, 400)
+}
