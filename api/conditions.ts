@@ -14,6 +14,7 @@ export const reasons = {
     SecretKeyMissing: 'A Secret that is referred to lacks a key.',
     TrunkNotFound:
       'A SipTrunk that is referred to does not exist in the namespace, or belongs to another VoiceService.',
+    VoiceServiceNotFound: 'The VoiceService that the trunk refers to does not exist in its namespace.',
     ListenerNotFound: 'A listener that is referred to is not in the VoiceService.',
   },
   Programmed: {
@@ -57,6 +58,9 @@ export interface Condition<T extends ConditionType = ConditionType> {
   readonly reason: Reason<T>
   readonly message: string
 }
+
+/** A condition of whichever type, with a reason of that type. */
+export type AnyCondition = { [T in ConditionType]: Condition<T> }[ConditionType]
 
 /** A reason of another type, or a type that does not exist, does not compile. */
 export function condition<T extends ConditionType>(value: Condition<T>): Condition<T> {

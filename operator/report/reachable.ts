@@ -1,0 +1,87 @@
+import { condition, type Condition } from '#api/conditions.ts'
+import type { SipTrunk, SipTrunkStatus, Target } from '#api/sip-trunk.ts'
+import type { TargetReport } from '#api/wire.ts'
+import type { ReplicaState } from '../push/replica-state.ts'
+import { isoTime, listed } from './stamp.ts'
+
+type TargetStatus = NonNullable<SipTrunkStatus['targets']>[number]
+
+export interface Reachability {
+  readonly condition: Condition<'Reachable'>
+  readonly targets: TargetStatus[]
+  /** As `1/2`. */
+  readonly targetsUp: string
+}
+
+/** What all replicas together see of the trunk's targets. */
+export function reachabilityOf(trunk: SipTrunk, replicas: readonly ReplicaState[]): Reachability {
+  const reports = replicas.flatMap(({ report }) => report?.targets ?? [])
+  const seen = trunk.spec.targets.map((target) =>
+    targetOf(
+      target,
+      reports.filter((report) => report.trunk === trunk.metadata.name && report.target === target.name),
+    ),
+  )
+  const targets = seen.map(({ status }) => status)
+  const up = targets.filter(({ state }) => state === 'Up').length
+  return {
+    condition: trunk.spec.keepalive.enabled ? reachable(seen) : unmonitored,
+    targets,
+    targetsUp: `${up}/${targets.length}`,
+  }
+}
+
+const unmonitored = condition({
+  type: 'Reachable',
+  status: 'Unknown',
+  reason: 'Unmonitored',
+  message: 'Keepalive is off; targets are taken as up.',
+})
+
+interface SeenTarget {
+  readonly status: TargetStatus
+  readonly detail: string | undefined
+}
+
+/** Down when any replica that probes it sees it down; up when one sees it up and none down. */
+function targetOf(target: Target, reports: readonly TargetReport[]): SeenTarget {
+  const states = reports.map(({ state }) => state)
+  const state = states.includes('Down') ? 'Down' : states.includes('Up') ? 'Up' : 'Unknown'
+  const telling = reports.filter((report) => report.state === state).sort((a, b) => b.since - a.since)[0]
+  const host = target.host.includes(':') ? `[${target.host}]` : target.host
+  return {
+    detail: telling?.detail,
+    status: {
+      name: target.name,
+      address: `${target.transport} ${host}:${target.port}`,
+      state,
+      ...(telling?.lastCode === undefined ? {} : { lastCode: telling.lastCode }),
+      ...(telling === undefined ? {} : { lastTransitionTime: isoTime(telling.since) }),
+      replicasUp: states.filter((other) => other === 'Up').length,
+      replicasTotal: states.length,
+    },
+  }
+}
+
+function reachable(seen: readonly SeenTarget[]): Condition<'Reachable'> {
+  const type = 'Reachable'
+  const up = seen.filter(({ status }) => status.state === 'Up').length
+  const summary = `${up} of ${seen.length} targets up`
+  if (up === seen.length) return condition({ type, status: 'True', reason: 'AllTargetsUp', message: `${summary}.` })
+  const troubles = seen.filter(({ status }) => status.state !== 'Up').map(trouble)
+  const message = `${summary}; ${listed(troubles, 3)}`
+  if (seen.some(({ status }) => status.replicasUp > 0)) {
+    return condition({ type, status: 'True', reason: 'PartiallyUp', message })
+  }
+  if (seen.every(({ status }) => status.state === 'Down')) {
+    return condition({ type, status: 'False', reason: 'AllTargetsDown', message })
+  }
+  return condition({ type, status: 'Unknown', reason: 'Pending', message })
+}
+
+function trouble({ status, detail }: SeenTarget): string {
+  if (status.state === 'Unknown') return `${status.name} (${status.address}) has not answered yet`
+  const others = status.replicasUp > 0 ? `, up on ${status.replicasUp} of ${status.replicasTotal} replicas` : ''
+  const last = detail ?? (status.lastCode === undefined ? 'no answer' : `last answer ${status.lastCode}`)
+  return `${status.name} (${status.address}) is down: ${last}${others}`
+}

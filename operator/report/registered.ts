@@ -1,0 +1,105 @@
+import { condition, type Condition } from '#api/conditions.ts'
+import type { SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
+import type { RegistrationReport } from '#api/wire.ts'
+import type { ReplicaState } from '../push/replica-state.ts'
+import { isoTime, listed } from './stamp.ts'
+
+type RegistrationStatus = NonNullable<SipTrunkStatus['registrations']>[number]
+
+export interface RegistrationView {
+  readonly condition: Condition<'Registered'>
+  /** Absent when the trunk has no registration. */
+  readonly registrations?: RegistrationStatus[]
+}
+
+/** How many registrations a status shows. */
+const shownRegistrations = 64
+
+interface Seen {
+  readonly account: string
+  readonly registrar: string
+  readonly replica: string
+  readonly report: RegistrationReport | undefined
+}
+
+/** What all replicas together know of the trunk's registrations: every account with every registrar. */
+export function registrationsOf(trunk: SipTrunk, replicas: readonly ReplicaState[]): RegistrationView {
+  const { registration } = trunk.spec
+  if (registration === undefined) {
+    const message = 'The trunk has no registration.'
+    return { condition: condition({ type: 'Registered', status: 'Unknown', reason: 'NotConfigured', message }) }
+  }
+  const reports = reportsOf(trunk.metadata.name, replicas)
+  const seen = registration.accounts.flatMap((account) =>
+    registration.registrars.map((registrar): Seen => {
+      const best = reports.get(`${account.name}/${registrar.name}`)
+      return { account: account.name, registrar: registrar.name, replica: best?.replica ?? '', report: best?.report }
+    }),
+  )
+  const inTroubleFirst = seen.toSorted((a, b) => rank(a.report) - rank(b.report))
+  return { condition: registered(seen), registrations: inTroubleFirst.slice(0, shownRegistrations).map(statusOf) }
+}
+
+/** While an account moves from one replica to another both report it; a binding in place is what counts. */
+function reportsOf(trunk: string, replicas: readonly ReplicaState[]) {
+  const best = new Map<string, { replica: string; report: RegistrationReport }>()
+  for (const { replica, report: whole } of replicas) {
+    for (const report of whole?.registrations ?? []) {
+      if (report.trunk !== trunk) continue
+      const key = `${report.account}/${report.registrar}`
+      const other = best.get(key)?.report
+      if (other === undefined || isBetter(report, other)) best.set(key, { replica, report })
+    }
+  }
+  return best
+}
+
+function isBetter(report: RegistrationReport, other: RegistrationReport): boolean {
+  const difference = rank(report) - rank(other)
+  return difference === 0 ? (report.expiresAt ?? 0) > (other.expiresAt ?? 0) : difference > 0
+}
+
+/** From the worst to the best. */
+function rank(report: RegistrationReport | undefined): number {
+  return { Unregistered: 0, Pending: 1, Registered: 2 }[report?.state ?? 'Pending']
+}
+
+function statusOf({ account, registrar, replica, report }: Seen): RegistrationStatus {
+  return {
+    account,
+    registrar,
+    state: report?.state ?? 'Pending',
+    ...(report?.lastCode === undefined ? {} : { lastCode: report.lastCode }),
+    ...(report?.expiresAt === undefined ? {} : { expirationTime: isoTime(report.expiresAt) }),
+    replica,
+  }
+}
+
+function registered(seen: readonly Seen[]): Condition<'Registered'> {
+  const type = 'Registered'
+  const inPlace = seen.filter(({ report }) => report?.state === 'Registered').length
+  const summary = `${inPlace} of ${seen.length} registrations in place`
+  if (inPlace === seen.length) {
+    return condition({ type, status: 'True', reason: 'Registered', message: `${summary}.` })
+  }
+  const failed = seen.filter(({ report }) => report?.state === 'Unregistered')
+  if (failed.length === 0) {
+    const message = `${summary}; the others have not been answered yet`
+    // Nothing failed, so there is nothing to be alarmed about.
+    return condition({ type, status: 'Unknown', reason: 'Pending', message })
+  }
+  const message = `${summary}; ${listed(failed.map(trouble), 3)}`
+  return condition({ type, status: 'False', reason: inPlace > 0 ? 'Partial' : reasonOf(failed), message })
+}
+
+/** Wrong credentials before silence before anything else: the first is what a user can mend. */
+function reasonOf(failed: readonly Seen[]): 'AuthFailed' | 'NoAnswer' | 'Unregistered' {
+  const failures = failed.map(({ report }) => report?.failure)
+  if (failures.includes('AuthFailed')) return 'AuthFailed'
+  return failures.includes('NoAnswer') ? 'NoAnswer' : 'Unregistered'
+}
+
+function trouble({ account, registrar, replica, report }: Seen): string {
+  const last = report?.detail ?? (report?.lastCode === undefined ? 'no answer' : `last answer ${report.lastCode}`)
+  return `${account} with ${registrar} from ${replica}: ${last}`
+}
