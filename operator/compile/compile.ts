@@ -1,0 +1,103 @@
+import { condition } from '#api/conditions.ts'
+import type { Resource, ResourceBody, Snapshot } from '#api/snapshot.ts'
+import type { SipTrunk } from '#api/sip-trunk.ts'
+import { canonicalJson, contentHash } from '#lib/hash.ts'
+import { didYouMean } from '#lib/nearest.ts'
+import { stringifyWithSecrets } from '#lib/secret.ts'
+import { Findings } from './check.ts'
+import { compileListeners } from './listeners.ts'
+import { compileRoutes } from './routes.ts'
+import { compileTrunks, type CompiledTrunk } from './trunks.ts'
+import { verdict, type Verdict } from './verdict.ts'
+import { fleetsOf, fullName, idOf, type Problem, type ResourceConditions, type ResourceId } from './world.ts'
+import type { Resources, World } from './world.ts'
+
+/** What compiling says: the conditions of each resource, and every problem with its field. */
+export interface Verdicts {
+  readonly conditions: readonly ResourceConditions[]
+  readonly problems: readonly Problem[]
+}
+
+export interface Compiled extends Verdicts {
+  readonly snapshot: Snapshot
+}
+
+/**
+ * Compiles one fleet. Pure: equal input gives an equal snapshot with an equal revision, whatever the order of the input.
+ * What is wrong is left out and says why in the conditions; everything else goes on.
+ */
+export function compile(world: World): Compiled {
+  const { voiceService } = world
+  const findings = new Findings()
+  const trunks = compileTrunks(world)
+  const routes = compileRoutes(voiceService, trunks, findings)
+  const service = idOf(voiceService)
+  const resources = [
+    ...compileListeners(voiceService).map((body, index) => resource(body, service, `spec.listeners[${index}]`)),
+    ...trunks.flatMap(({ trunk, config }) => (config === undefined ? [] : [resource(config, idOf(trunk), 'spec')])),
+    ...routes.map(({ config, field }) => resource(config, service, field)),
+  ].toSorted((a, b) => (a.key < b.key ? -1 : 1))
+  return {
+    snapshot: { fleet: fullName(voiceService), revision: revisionOf(resources), resources },
+    ...collect([verdict(service, findings.list, true), ...trunks.toSorted(byName)]),
+  }
+}
+
+/** Compiles every fleet there is. `strays` is what is said of trunks whose VoiceService does not exist. */
+export function compileFleets(resources: Resources): {
+  fleets: readonly (Compiled & { readonly world: World })[]
+  strays: Verdicts
+} {
+  const { fleets, strays } = fleetsOf(resources)
+  return {
+    fleets: fleets.map((world) => ({ world, ...compile(world) })),
+    strays: collect(strays.map((trunk) => strayVerdict(trunk, resources))),
+  }
+}
+
+function strayVerdict(trunk: SipTrunk, { voiceServices }: Resources): Verdict {
+  const { namespace } = trunk.metadata
+  const wanted = trunk.spec.voiceServiceRef.name
+  const names = voiceServices.filter(({ metadata }) => metadata.namespace === namespace).map((one) => one.metadata.name)
+  const elsewhere = voiceServices.find(({ metadata }) => metadata.name === wanted)
+  const wayOut =
+    didYouMean(wanted, names) ||
+    (elsewhere
+      ? `; there is ${fullName(elsewhere)}, but a trunk must be in the namespace of its VoiceService`
+      : '; create it')
+  const message = `VoiceService ${namespace}/${wanted} does not exist${wayOut}`
+  const resource = idOf(trunk)
+  const reason = 'VoiceServiceNotFound'
+  return {
+    problems: [{ resource, field: 'spec.voiceServiceRef.name', message }],
+    conditions: {
+      resource,
+      accepted: condition({ type: 'Accepted', status: 'False', reason, message: `Left out: ${message}.` }),
+      resolvedRefs: condition({ type: 'ResolvedRefs', status: 'False', reason, message: `${message}.` }),
+    },
+  }
+}
+
+function resource(body: ResourceBody, origin: ResourceId, field: string): Resource {
+  return { key: `${body.type}/${body.name}`, version: versionOf(body), origin: { ...origin, field }, body }
+}
+
+/** Hash of the content with secrets in the clear, so that a new password is a new version. */
+function versionOf(body: ResourceBody): string {
+  return contentHash(canonicalJson(JSON.parse(stringifyWithSecrets(body))))
+}
+
+function revisionOf(resources: readonly Resource[]): string {
+  return contentHash(canonicalJson(resources.map(({ key, version }) => [key, version])))
+}
+
+function collect(verdicts: readonly Verdict[]): Verdicts {
+  return {
+    conditions: verdicts.map(({ conditions }) => conditions),
+    problems: verdicts.flatMap(({ problems }) => problems),
+  }
+}
+
+function byName(a: CompiledTrunk, b: CompiledTrunk): number {
+  return a.trunk.metadata.name < b.trunk.metadata.name ? -1 : 1
+}

@@ -1,0 +1,24 @@
+import { builtInBehaviour, ResolvedSipBehaviour, type SipBehaviour } from '#api/sip-behaviour.ts'
+
+/**
+ * Resolves the chain of inheritance, most specific level first: route, SipTrunk, VoiceService, and in the end what is
+ * built in. Objects are merged field by field; a list or a plain value, `false` included, is taken whole.
+ */
+export function resolveBehaviour(...levels: readonly (SipBehaviour | undefined)[]): ResolvedSipBehaviour {
+  const chain = levels.filter((level) => level !== undefined).reverse()
+  return ResolvedSipBehaviour.parse(chain.reduce<object>(override, builtInBehaviour))
+}
+
+function override(base: object, over: object): object {
+  const merged: Record<string, unknown> = { ...base }
+  for (const [field, value] of Object.entries(over)) {
+    if (value === undefined) continue
+    const below = merged[field]
+    merged[field] = isObject(below) && isObject(value) ? override(below, value) : value
+  }
+  return merged
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,182 @@
+import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { SipTrunk } from '#api/sip-trunk.ts'
+import type { RouteConfig } from '#api/snapshot.ts'
+import type { Route, RouteTarget, VoiceService } from '#api/voice-service.ts'
+import { canonicalJson } from '#lib/hash.ts'
+import { didYouMean } from '#lib/nearest.ts'
+import { placed, type Check, type Findings, type Part, type Placed } from './check.ts'
+import { patternProblem } from './patterns.ts'
+import { resolveBehaviour } from './resolve-behaviour.ts'
+import type { CompiledTrunk } from './trunks.ts'
+import { fullName } from './world.ts'
+
+/** What routes are checked against. */
+interface RouteContext {
+  readonly voiceService: VoiceService
+  /** Every trunk that refers to the VoiceService, by name. */
+  readonly trunks: ReadonlyMap<string, CompiledTrunk>
+}
+
+/** A route with the parts that passed, before it is checked as a whole. */
+interface SiftedRoute {
+  readonly route: Route
+  readonly callers: readonly Placed<string>[] | undefined
+  readonly targets: readonly Placed<RouteTarget>[]
+  /** Equal for routes that match the same calls. */
+  readonly matching: string
+}
+
+type CallerPart = Part<string, RouteContext>
+type TargetPart = Part<RouteTarget, RouteContext>
+type RoutePart = Part<SiftedRoute, RouteContext>
+
+const callerChecks: readonly Check<CallerPart>[] = [
+  callerIsUsable, // a route may not wait for calls from the void
+]
+
+const targetChecks: readonly Check<TargetPart>[] = [
+  targetIsUsable, // a route may not point into the void
+  targetIsNew, // hunting tries each trunk once
+]
+
+const routeChecks: readonly Check<RoutePart>[] = [
+  calledPatternCompiles, // without its pattern the route would take other calls
+  callingPatternCompiles,
+  hasCaller, // without its callers the route would take calls of every trunk
+  hasTarget, // a route without a target ends calls that another route could take
+  isReachable, // one that is never taken is a mistake in the dial plan
+]
+
+export interface CompiledRoute {
+  readonly config: RouteConfig
+  readonly field: string
+}
+
+export function compileRoutes(
+  voiceService: VoiceService,
+  trunks: readonly CompiledTrunk[],
+  findings: Findings,
+): CompiledRoute[] {
+  const context: RouteContext = { voiceService, trunks: new Map(trunks.map((one) => [one.trunk.metadata.name, one])) }
+  const sifted = placed(voiceService.spec.routes, 'spec.routes').map(({ value, field }) => ({
+    value: siftRoute(value, field, context, findings),
+    field,
+  }))
+  // Of two routes with one match the first in order of choice hides the other, wherever they stand in the list.
+  const inOrder = sifted.toSorted((a, b) => byChoice(a.value.route, b.value.route))
+  return findings
+    .sift(inOrder, context, routeChecks)
+    .map(({ value, field }) => ({ field, config: routeConfig(value, context) }))
+}
+
+function siftRoute(route: Route, field: string, context: RouteContext, findings: Findings): SiftedRoute {
+  const { trunks, calledPattern, callingPattern } = route.match
+  const callers = trunks && findings.sift(placed(trunks, `${field}.match.trunks`), context, callerChecks)
+  const targets = findings.sift(placed(route.targets, `${field}.targets`), context, targetChecks)
+  const names = callers?.map(({ value }) => value).toSorted()
+  return { route, callers, targets, matching: canonicalJson({ names, calledPattern, callingPattern }) }
+}
+
+function routeConfig({ route, callers, targets }: SiftedRoute, { voiceService, trunks }: RouteContext): RouteConfig {
+  const { calledPattern, callingPattern } = route.match
+  const names = callers?.map(({ value }) => value)
+  const behaviour = (trunk: SipTrunk | undefined) => resolveBehaviour(route.sip, trunk?.spec.sip, voiceService.spec.sip)
+  return {
+    type: 'Route',
+    name: route.name,
+    match: {
+      ...(names !== undefined && { trunks: names }),
+      ...(calledPattern !== undefined && { calledPattern }),
+      ...(callingPattern !== undefined && { callingPattern }),
+    },
+    priority: route.priority,
+    targets: targets.map(({ value: { trunkRef, priority, weight } }) => ({
+      trunk: trunkRef.name,
+      priority,
+      weight,
+      sip: behaviour(trunks.get(trunkRef.name)?.trunk),
+    })),
+    inbound: route.sip === undefined ? {} : inboundBehaviour(names, trunks, behaviour),
+  }
+}
+
+/** Only what differs from the trunk's own, so that a large dial plan does not repeat every trunk in every route. */
+function inboundBehaviour(
+  names: readonly string[] | undefined,
+  trunks: RouteContext['trunks'],
+  behaviour: (trunk: SipTrunk) => ResolvedSipBehaviour,
+): RouteConfig['inbound'] {
+  const inbound: RouteConfig['inbound'] = {}
+  for (const { trunk, config } of trunks.values()) {
+    if (config === undefined || names?.includes(config.name) === false) continue
+    const sip = behaviour(trunk)
+    if (canonicalJson(sip) !== canonicalJson(config.sip)) inbound[config.name] = sip
+  }
+  return inbound
+}
+
+function callerIsUsable({ value, context }: CallerPart) {
+  return trunkProblem(value, context)
+}
+
+function targetIsUsable({ value, context }: TargetPart) {
+  const finding = trunkProblem(value.trunkRef.name, context)
+  return finding && { ...finding, field: 'trunkRef.name' }
+}
+
+function trunkProblem(name: string, { voiceService, trunks }: RouteContext) {
+  const { namespace } = voiceService.metadata
+  const found = trunks.get(name)
+  if (found?.config !== undefined) return undefined
+  if (found !== undefined) {
+    return { message: `SipTrunk ${namespace}/${name} is left out itself; see its condition Accepted` }
+  }
+  return {
+    unresolved: 'TrunkNotFound' as const,
+    message: `VoiceService ${fullName(voiceService)} has no SipTrunk ${namespace}/${name}${didYouMean(name, trunks.keys()) || '; create it there, with voiceServiceRef to this VoiceService'}`,
+  }
+}
+
+function targetIsNew({ value, earlier }: TargetPart) {
+  const same = earlier.find((other) => other.value.trunkRef.name === value.trunkRef.name)
+  if (same === undefined) return undefined
+  return { message: `SipTrunk ${value.trunkRef.name} is already ${same.field}; remove one of them` }
+}
+
+function calledPatternCompiles({ value: { route } }: RoutePart) {
+  return patternFinding('calledPattern', route.match.calledPattern)
+}
+
+function callingPatternCompiles({ value: { route } }: RoutePart) {
+  return patternFinding('callingPattern', route.match.callingPattern)
+}
+
+function patternFinding(field: 'calledPattern' | 'callingPattern', pattern: string | undefined) {
+  const message = pattern === undefined ? undefined : patternProblem(pattern)
+  return message === undefined ? undefined : { field: `match.${field}`, message }
+}
+
+function hasCaller({ value: { callers } }: RoutePart) {
+  if (callers === undefined || callers.length > 0) return undefined
+  return { field: 'match.trunks', message: 'none of these trunks can call, so that the route is never taken' }
+}
+
+function hasTarget({ value: { targets } }: RoutePart) {
+  return targets.length > 0
+    ? undefined
+    : { field: 'targets', message: 'no target is left, so that no call could be sent' }
+}
+
+function isReachable({ value, earlier }: RoutePart) {
+  const hiding = earlier.find((other) => other.value.matching === value.matching)
+  if (hiding === undefined) return undefined
+  const { name, priority } = hiding.value.route
+  return {
+    field: 'match',
+    message: `never taken: route "${name}" (priority ${priority}) matches the same calls and comes first; change one match, or put the targets of both into one route`,
+  }
+}
+
+function byChoice(a: Route, b: Route): number {
+  return a.priority - b.priority || (a.name < b.name ? -1 : a.name > b.name ? 1 : 0)
+}

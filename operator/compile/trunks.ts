@@ -1,0 +1,138 @@
+import type { SecretManifest, SipTrunk, Target } from '#api/sip-trunk.ts'
+import type { TrunkConfig } from '#api/snapshot.ts'
+import type { Listener } from '#api/voice-service.ts'
+import { didYouMean } from '#lib/nearest.ts'
+import { canonicalBlock, canonicalHost } from './address.ts'
+import { Findings, placed, type Check, type Part } from './check.ts'
+import { Claims, sourceClaims, targetClaims } from './claims.ts'
+import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
+import { compileRegistrations } from './registrations.ts'
+import { resolveBehaviour } from './resolve-behaviour.ts'
+import { verdict, type Verdict } from './verdict.ts'
+import { fullName, idOf, type World } from './world.ts'
+
+type ListenerPart = Part<string, { readonly fleet: string; readonly listeners: readonly Listener[] }>
+type SourcePart = Part<string, TrunkContext>
+type TargetPart = Part<Target, TrunkContext>
+
+const listenerChecks: readonly Check<ListenerPart>[] = [
+  listenerExists, // a name that is not in the VoiceService binds nothing
+]
+
+const targetChecks: readonly Check<TargetPart>[] = [
+  hostIsWellFormed, // what is neither an address nor a name never answers
+  hasListener, // calls have to leave from somewhere
+  targetIsNew, // the same peer twice is probed twice and gets twice its share
+  targetIsUnclaimed, // calls from the peer could be of either trunk
+]
+
+const sourceChecks: readonly Check<SourcePart>[] = [
+  sourceIsBlock, // what is no address lets nobody in
+  sourceIsUnclaimed, // calls from there could be of either trunk
+]
+
+export interface CompiledTrunk extends Verdict {
+  readonly trunk: SipTrunk
+  /** Undefined when nothing of the trunk could be used. */
+  readonly config: TrunkConfig | undefined
+}
+
+/** Compiles the trunks of a fleet, oldest first, so that of two that claim one source the older keeps it. */
+export function compileTrunks(world: World): CompiledTrunk[] {
+  const secrets = new Map(world.secrets.map((secret) => [secret.metadata.name, secret]))
+  const claims = new Claims()
+  return world.trunks.toSorted(bySeniority).map((trunk) => compileTrunk(trunk, world, secrets, claims))
+}
+
+function compileTrunk(
+  trunk: SipTrunk,
+  { voiceService }: World,
+  secrets: ReadonlyMap<string, SecretManifest>,
+  claims: Claims,
+): CompiledTrunk {
+  const { spec, metadata } = trunk
+  const fleet = fullName(voiceService)
+  const findings = new Findings()
+  const listeners = listenersOf(trunk, fleet, voiceService.spec.listeners, findings)
+  const context: TrunkContext = { namespace: metadata.namespace, fleet, listeners, secrets, claims }
+  // Without a listener every other part would fail for the same cause; one message says it.
+  if (listeners.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
+
+  const targets = findings.sift(placed(spec.targets, 'spec.targets'), context, targetChecks)
+  const sources = findings.sift(placed(spec.access.allowedSources, 'spec.access.allowedSources'), context, sourceChecks)
+  const registrations = compileRegistrations(trunk, context, findings)
+  if (targets.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
+
+  for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners))
+  for (const { value } of sources) claims.add(metadata.name, sourceClaims(value, listeners))
+  const config: TrunkConfig = {
+    type: 'Trunk',
+    name: metadata.name,
+    listeners: listeners.map(({ name }) => name),
+    targets: targets.map(({ value }) => ({ ...value, listener: listenerTowards(value, listeners)?.name ?? '' })),
+    allowedSources: sources.map(({ value }) => canonicalBlock(value) ?? value),
+    registrations,
+    keepalive: spec.keepalive,
+    sip: resolveBehaviour(spec.sip, voiceService.spec.sip),
+  }
+  return { trunk, config, ...verdict(idOf(trunk), findings.list, true) }
+}
+
+function listenersOf(trunk: SipTrunk, fleet: string, all: readonly Listener[], findings: Findings): Listener[] {
+  if (trunk.spec.listeners === undefined) return [...all]
+  const names = placed(trunk.spec.listeners, 'spec.listeners')
+  return findings
+    .sift(names, { fleet, listeners: all }, listenerChecks)
+    .flatMap(({ value }) => all.find(({ name }) => name === value) ?? [])
+}
+
+function listenerExists({ value, context }: ListenerPart) {
+  const names = context.listeners.map(({ name }) => name)
+  if (names.includes(value)) return undefined
+  return {
+    unresolved: 'ListenerNotFound' as const,
+    message: `VoiceService ${context.fleet} has no listener "${value}"${didYouMean(value, names) || `; it has ${names.join(', ')}`}`,
+  }
+}
+
+function targetIsNew({ value, earlier }: TargetPart) {
+  const same = earlier.find(({ value: other }) => peerOf(other) === peerOf(value))
+  if (same === undefined) return undefined
+  return {
+    message: `the same peer as ${same.field} ("${same.value.name}": ${peerOf(value)}); remove one, and set its weight instead`,
+  }
+}
+
+function targetIsUnclaimed({ value, context }: TargetPart) {
+  const owner = context.claims.owner(targetClaims(value, context.listeners))
+  if (owner === undefined) return undefined
+  return {
+    message: `calls from ${peerOf(value)} are taken for SipTrunk ${context.namespace}/${owner}, which has the same target on the same listener; give one of the trunks a listener of its own`,
+  }
+}
+
+function sourceIsBlock({ value }: SourcePart) {
+  if (canonicalBlock(value) !== undefined) return undefined
+  return { message: `"${value}" is not an IP address or a block such as 192.0.2.0/24 or 2001:db8::/32` }
+}
+
+function sourceIsUnclaimed({ value, context }: SourcePart) {
+  const owner = context.claims.owner(sourceClaims(value, context.listeners))
+  if (owner === undefined) return undefined
+  return {
+    message: `calls from ${value} are taken for SipTrunk ${context.namespace}/${owner}, which allows the same source on the same listener; remove it from one of them, or give one of the trunks a listener of its own`,
+  }
+}
+
+function peerOf({ host, port, transport }: Target): string {
+  return `${transport} ${host.includes(':') ? `[${canonicalHost(host)}]` : canonicalHost(host)}:${port}`
+}
+
+function bySeniority(a: SipTrunk, b: SipTrunk): number {
+  const age = compareText(a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? '')
+  return age === 0 ? compareText(a.metadata.name, b.metadata.name) : age
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}

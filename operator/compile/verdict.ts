@@ -1,0 +1,53 @@
+import { condition } from '#api/conditions.ts'
+import type { Finding } from './check.ts'
+import type { Problem, ResourceConditions, ResourceId } from './world.ts'
+
+/** How many problems a condition spells out; the rest is counted. */
+const shown = 5
+
+/** What compiling one resource came to: its conditions, and its problems one by one. */
+export interface Verdict {
+  readonly conditions: ResourceConditions
+  readonly problems: readonly Problem[]
+}
+
+/** Turns findings into conditions. `used` says whether anything of the resource is in the configuration. */
+export function verdict(
+  resource: ResourceId,
+  findings: readonly (Finding & { readonly field: string })[],
+  used: boolean,
+): Verdict {
+  const unresolved = findings.filter((finding) => finding.unresolved !== undefined)
+  const reason = unresolved[0]?.unresolved
+  return {
+    problems: findings.map(({ field, message }) => ({ resource, field, message })),
+    conditions: {
+      resource,
+      accepted: accepted(findings, used),
+      resolvedRefs:
+        reason === undefined
+          ? condition({
+              type: 'ResolvedRefs',
+              status: 'True',
+              reason: 'ResolvedRefs',
+              message: 'Every reference resolves.',
+            })
+          : condition({ type: 'ResolvedRefs', status: 'False', reason, message: spell(unresolved) }),
+    },
+  }
+}
+
+function accepted(findings: readonly (Finding & { readonly field: string })[], used: boolean) {
+  const type = 'Accepted'
+  if (!used) return condition({ type, status: 'False', reason: 'Invalid', message: `Left out: ${spell(findings)}` })
+  if (findings.length === 0) {
+    return condition({ type, status: 'True', reason: 'Accepted', message: 'All of it is in the configuration.' })
+  }
+  return condition({ type, status: 'True', reason: 'PartiallyInvalid', message: `Parts left out: ${spell(findings)}` })
+}
+
+function spell(findings: readonly (Finding & { readonly field: string })[]): string {
+  const lines = findings.slice(0, shown).map(({ field, message }) => `${field}: ${message}`)
+  const more = findings.length - lines.length
+  return `${lines.join('. ')}${more > 0 ? `. And ${more} more` : ''}.`
+}
