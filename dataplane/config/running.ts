@@ -1,4 +1,5 @@
 import type { ListenerConfig, Resource, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { SourceTable } from '../policy/source-blocks.ts'
 
 /** A listener with the socket it got. */
 export interface OpenListener extends ListenerConfig {
@@ -16,7 +17,9 @@ export interface RunningConfig {
   readonly resources: ReadonlyMap<string, Resource>
   readonly listeners: ReadonlyMap<string, OpenListener>
   readonly trunks: ReadonlyMap<string, TrunkConfig>
-  /** In the order in which they are tried: priority, then the longest fixed beginning of calledPattern, and so on. */
+  /** Who may call from where; made by `compileSources(trunks.values())`. */
+  readonly sources: SourceTable
+  /** In the order in which they are tried; made by `compileRoutes(routes)`. */
   readonly routes: readonly CompiledRoute[]
 }
 
