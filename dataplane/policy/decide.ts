@@ -1,0 +1,123 @@
+import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { TrunkConfig } from '#api/snapshot.ts'
+import type { CompiledRoute, RunningConfig } from '../config/running.ts'
+import type { TrunkHealth } from '../trunks/health.ts'
+import { findInboundTrunk, type Source } from './inbound-trunk.ts'
+import { nextMaxForwards } from './max-forwards.ts'
+import { matches, mismatch, type RoutedCall } from './route-match.ts'
+import { type Attempt, attemptsOf, type SkipCause } from './targets.ts'
+
+/** What a call is decided by. Numbers have their %-escapes decoded. */
+export interface CallRequest {
+  readonly source: Source
+  /** User part of the Request-URI, or the number of a tel: URI. */
+  readonly called: string
+  /** User part of the From URI, or the number of a tel: URI. */
+  readonly calling: string
+  /** Value of Max-Forwards; undefined when it is missing. */
+  readonly maxForwards: string | undefined
+}
+
+export type Verdict =
+  | {
+      readonly kind: 'Route'
+      readonly trunk: TrunkConfig
+      /** Behaviour of the leg the call came in on. */
+      readonly inbound: ResolvedSipBehaviour
+      /** At least one, in the order in which they are tried. */
+      readonly attempts: readonly [Attempt, ...Attempt[]]
+    }
+  | { readonly kind: 'Reject'; readonly trunk: TrunkConfig; readonly status: number }
+  /** No trunk's source: it gets no answer. */
+  | { readonly kind: 'Ignore' }
+
+export interface Decision {
+  readonly verdict: Verdict
+  /** Every step that led there, a sentence each. */
+  readonly because: readonly string[]
+}
+
+/** At 4 s without a response each, as built in, more could not be tried while the caller waits. */
+const mostAttempts = 32
+
+export interface DecideOptions {
+  /** Gives a number in [0, 1), for the weights. */
+  readonly random?: () => number
+  /** Says of every route that does not match why not. Costs a sentence a route, so calls do without. */
+  readonly everyRoute?: boolean
+}
+
+/**
+ * Where a call goes, and why. All matching routes count, in their order: when every target of one is down or refuses,
+ * the next takes the call.
+ */
+export function decide(
+  call: CallRequest,
+  config: RunningConfig,
+  health: TrunkHealth,
+  { random = Math.random, everyRoute = false }: DecideOptions = {},
+): Decision {
+  const { trunk, because: origin } = findInboundTrunk(call.source, config, health)
+  const because = [origin]
+  if (trunk === undefined) return { verdict: { kind: 'Ignore' }, because }
+  const reject = (status: number, sentence: string): Decision => {
+    because.push(`${sentence}: ${status}`)
+    return { verdict: { kind: 'Reject', trunk, status }, because }
+  }
+  if (nextMaxForwards(call.maxForwards, 70) === undefined) return reject(483, 'Max-Forwards is 0')
+  const routed = { trunk: trunk.name, called: call.called, calling: call.calling }
+  const routes = config.routes.filter((route) => matches(route, routed))
+  because.push(
+    ...(everyRoute
+      ? explainRoutes(config.routes, routed)
+      : [`${routes.length} of ${config.routes.length} routes match`]),
+  )
+  const first = routes[0]
+  if (first === undefined) return reject(404, `no route for ${call.called}`)
+  const inbound = first.config.inbound[trunk.name] ?? trunk.sip
+  const { attempts, skipped } = gatherAttempts(routes, config, health, random, because)
+  const [attempt, ...others] = attempts
+  if (attempt !== undefined) {
+    return { verdict: { kind: 'Route', trunk, inbound, attempts: [attempt, ...others] }, because }
+  }
+  return reject(...refusal(skipped, inbound))
+}
+
+function explainRoutes(routes: readonly CompiledRoute[], call: RoutedCall): string[] {
+  return routes.map((route) => {
+    const why = mismatch(route, call)
+    return `route ${route.config.name} ${why === undefined ? 'matches' : `does not match: ${why}`}`
+  })
+}
+
+function gatherAttempts(
+  routes: readonly CompiledRoute[],
+  config: RunningConfig,
+  health: TrunkHealth,
+  random: () => number,
+  because: string[],
+) {
+  const attempts: Attempt[] = []
+  const skipped = new Set<SkipCause>()
+  const seen = new Set<string>()
+  for (const { config: route } of routes) {
+    const found = attemptsOf(route, config, health, random)
+    because.push(...found.because)
+    for (const cause of found.skipped) skipped.add(cause)
+    for (const attempt of found.attempts) {
+      const place = `${attempt.trunk}/${attempt.target.name} ${attempt.address}`
+      if (seen.has(place) || attempts.length === mostAttempts) continue
+      seen.add(place)
+      attempts.push(attempt)
+      because.push(`number ${attempts.length}: target ${place} by route ${route.name}`)
+    }
+  }
+  return { attempts, skipped }
+}
+
+/** Feature item 10: the code for "all targets are down" is that of the trunk or route the call comes in by. */
+function refusal(skipped: ReadonlySet<SkipCause>, inbound: ResolvedSipBehaviour): [status: number, sentence: string] {
+  if (skipped.has('down')) return [inbound.errors.keepaliveFailure, 'every target is down']
+  if (skipped.has('loop')) return [482, 'the call would come back to this replica']
+  return [503, 'no target can be reached']
+}

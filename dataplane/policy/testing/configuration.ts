@@ -1,0 +1,93 @@
+import { builtInBehaviour } from '#api/sip-behaviour.ts'
+import type { RouteConfig, TargetConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { OpenListener, RunningConfig } from '../../config/running.ts'
+import type { TrunkHealth } from '../../trunks/health.ts'
+import { compileSources } from '../inbound-trunk.ts'
+import { compileRoutes } from '../route-order.ts'
+
+/** Builders with defaults, for tests: what a case does not name is as in a small working fleet. */
+export function listener(fields: Partial<OpenListener> & { name: string }): OpenListener {
+  return { type: 'Listener', transport: 'UDP', port: 5060, ipFamily: 'IPv4', address: '203.0.113.1', ...fields }
+}
+
+export function target(fields: Partial<TargetConfig> & { name: string; host: string }): TargetConfig {
+  return { port: 5060, transport: 'UDP', priority: 0, weight: 1, listener: 'udp', ...fields }
+}
+
+export function trunk(fields: Partial<TrunkConfig> & { name: string }): TrunkConfig {
+  return {
+    type: 'Trunk',
+    listeners: ['udp'],
+    targets: [],
+    allowedSources: [],
+    registrations: [],
+    keepalive: {
+      enabled: false,
+      upIntervalSeconds: 60,
+      downIntervalSeconds: 30,
+      failureThreshold: 5,
+      timeoutSeconds: 4,
+    },
+    sip: builtInBehaviour,
+    ...fields,
+  }
+}
+
+export function route(
+  fields: Omit<Partial<RouteConfig>, 'targets'> & {
+    name: string
+    targets: readonly Partial<RouteConfig['targets'][0]>[]
+  },
+): RouteConfig {
+  return {
+    type: 'Route',
+    match: {},
+    priority: 100,
+    inbound: {},
+    ...fields,
+    targets: fields.targets.map((one) => ({ trunk: '', priority: 0, weight: 1, sip: builtInBehaviour, ...one })),
+  }
+}
+
+export function runningConfig(parts: {
+  listeners?: readonly OpenListener[]
+  trunks: readonly TrunkConfig[]
+  routes: readonly RouteConfig[]
+  revision?: string
+}): RunningConfig {
+  const listeners = parts.listeners ?? [listener({ name: 'udp' })]
+  return {
+    fleet: 'voice/edge',
+    revision: parts.revision ?? 'r1',
+    resources: new Map(),
+    listeners: new Map(listeners.map((one) => [one.name, one])),
+    trunks: new Map(parts.trunks.map((one) => [one.name, one])),
+    sources: compileSources(parts.trunks),
+    routes: compileRoutes(parts.routes),
+  }
+}
+
+/** Health in which every target is up but those named `trunk/target`, and hosts resolve as given. */
+export function health(
+  config: RunningConfig,
+  state: { down?: readonly string[]; addresses?: Readonly<Record<string, readonly string[]>> } = {},
+): TrunkHealth {
+  const addresses = (name: string, host: string) => state.addresses?.[name] ?? (/^[0-9.]+$|:/.test(host) ? [host] : [])
+  const targets = [...config.trunks.values()].flatMap(({ name, targets }) =>
+    targets.map((one) => ({ trunk: name, target: one.name, port: one.port, host: one.host })),
+  )
+  return {
+    addresses(trunkName, targetName) {
+      const found = targets.find((one) => one.trunk === trunkName && one.target === targetName)
+      return addresses(`${trunkName}/${targetName}`, found?.host ?? '')
+    },
+    usable: (trunkName, targetName) => state.down?.includes(`${trunkName}/${targetName}`) !== true,
+    trunksAt: (address) =>
+      targets
+        .filter((one) => addresses(`${one.trunk}/${one.target}`, one.host).includes(address))
+        .map((one) => ({ trunk: one.trunk, port: one.port })),
+    targets: () => [],
+    registrations: () => [],
+    onChange: () => {},
+  }
+}
