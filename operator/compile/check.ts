@@ -7,6 +7,8 @@ export interface Finding {
   readonly field?: string
   /** Set when an object that is referred to is missing something. */
   readonly unresolved?: Exclude<Reason<'ResolvedRefs'>, 'ResolvedRefs'>
+  /** The object that does not exist, as `SipTrunk voice/carrier`. */
+  readonly missing?: string
 }
 
 /** Undefined means the check passed. */

@@ -69,7 +69,9 @@ function strayVerdict(trunk: SipTrunk, { voiceServices }: Resources): Verdict {
   const resource = idOf(trunk)
   const reason = 'VoiceServiceNotFound'
   return {
-    problems: [{ resource, field: 'spec.voiceServiceRef.name', message }],
+    problems: [
+      { resource, field: 'spec.voiceServiceRef.name', message, missing: `VoiceService ${namespace}/${wanted}` },
+    ],
     conditions: {
       resource,
       accepted: condition({ type: 'Accepted', status: 'False', reason, message: `Left out: ${message}.` }),

@@ -48,6 +48,7 @@ function secretExists({ value, context }: AccountPart) {
   return {
     field: 'secretRef.name',
     unresolved: 'SecretNotFound' as const,
+    missing: `Secret ${context.namespace}/${name}`,
     message: `Secret ${context.namespace}/${name} does not exist; create it with the key "password"`,
   }
 }

@@ -133,6 +133,7 @@ function trunkProblem(name: string, { voiceService, trunks }: RouteContext) {
   }
   return {
     unresolved: 'TrunkNotFound' as const,
+    missing: `SipTrunk ${namespace}/${name}`,
     message: `VoiceService ${fullName(voiceService)} has no SipTrunk ${namespace}/${name}${didYouMean(name, trunks.keys()) || '; create it there, with voiceServiceRef to this VoiceService'}`,
   }
 }
@@ -158,13 +159,11 @@ function patternFinding(field: 'calledPattern' | 'callingPattern', pattern: stri
 
 function hasCaller({ value: { callers } }: RoutePart) {
   if (callers === undefined || callers.length > 0) return undefined
-  return { field: 'match.trunks', message: 'none of these trunks can call, so that the route is never taken' }
+  return { field: 'match.trunks', message: 'none of these trunks can call; the route is left out' }
 }
 
 function hasTarget({ value: { targets } }: RoutePart) {
-  return targets.length > 0
-    ? undefined
-    : { field: 'targets', message: 'no target is left, so that no call could be sent' }
+  return targets.length > 0 ? undefined : { field: 'targets', message: 'no target is left; the route is left out' }
 }
 
 function isReachable({ value, earlier }: RoutePart) {

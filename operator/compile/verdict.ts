@@ -20,7 +20,12 @@ export function verdict(
   const unresolved = findings.filter((finding) => finding.unresolved !== undefined)
   const reason = unresolved[0]?.unresolved
   return {
-    problems: findings.map(({ field, message }) => ({ resource, field, message })),
+    problems: findings.map(({ field, message, missing }) => ({
+      resource,
+      field,
+      message,
+      ...(missing !== undefined && { missing }),
+    })),
     conditions: {
       resource,
       accepted: accepted(findings, used),

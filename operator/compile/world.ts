@@ -30,6 +30,8 @@ export interface Problem {
   /** As `spec.targets[0].transport`. */
   readonly field: string
   readonly message: string
+  /** The object that does not exist, as `SipTrunk voice/carrier`, when that is the problem. */
+  readonly missing?: string
 }
 
 /** What compiling says of one resource. */
