@@ -1,0 +1,145 @@
+import { isIn, TOKEN } from './chars.ts'
+import { limits } from './scan.ts'
+
+/** What a piece of a stream brought. */
+export interface Framed {
+  /** Whole messages, in order. */
+  readonly messages: Buffer[]
+  /** Double CRLFs between messages, each of which wants a single CRLF back (RFC 5626 §3.5.1). */
+  pings: number
+  /** Why the stream is out of step: nothing after this can be understood, and it has to be closed. */
+  error: string | undefined
+}
+
+const HEAD_END = Buffer.from('\r\n\r\n')
+
+/**
+ * Cuts a stream into SIP messages. RFC 3261 §18.3: "the Content-Length header field indicates the size of the body. The
+ * Content-Length header field MUST be used with stream oriented transports." Time is linear in the bytes, however they are cut.
+ */
+export class StreamFramer {
+  /** Bytes of the message that is not whole yet: the first `#length` of the buffer. */
+  #pending = Buffer.alloc(0)
+  #length = 0
+  /** No end of the header fields before here. */
+  #searched = 0
+  /** Length of the message once its header fields are in; 0 before. */
+  #wanted = 0
+  /** CRLFs since the last message. */
+  #emptyLines = 0
+  #error: string | undefined
+
+  /** Takes the next bytes in. After an error there is nothing but that error. */
+  push(chunk: Buffer): Framed {
+    const framed: Framed = { messages: [], pings: 0, error: this.#error }
+    let rest = chunk
+    while (rest.length > 0 && this.#error === undefined) rest = this.#take(rest, framed)
+    framed.error = this.#error
+    return framed
+  }
+
+  /** Bytes held of a message that is not whole yet. */
+  get held(): number {
+    return this.#length
+  }
+
+  /** Takes one message, or what there is of it, and gives what is left. */
+  #take(chunk: Buffer, framed: Framed): Buffer {
+    if (this.#length > 0) return this.#extend(chunk, framed)
+    const start = this.#skipEmptyLines(chunk, framed)
+    if (start === chunk.length) return chunk.subarray(start)
+    const first = chunk[start] ?? 0
+    if (first !== 13 && !isIn(first, TOKEN)) return this.#fail('The stream does not speak SIP')
+    const rest = chunk.subarray(start)
+    const headEnd = first === 13 ? -1 : rest.indexOf(HEAD_END)
+    const wanted = headEnd < 0 ? 0 : this.#messageLength(rest, headEnd + 4)
+    if (this.#error === undefined && wanted > 0 && wanted <= rest.length) {
+      framed.messages.push(rest.subarray(0, wanted))
+      this.#emptyLines = 0
+      return rest.subarray(wanted)
+    }
+    return this.#extend(rest, framed)
+  }
+
+  /** Adds to the message in the making as much of the chunk as belongs to it. */
+  #extend(chunk: Buffer, framed: Framed): Buffer {
+    const before = this.#length
+    // A carriage return alone was held, to see whether an empty line or nonsense follows.
+    if (before === 1 && this.#pending[0] === 13) {
+      if (chunk[0] !== 10) return this.#fail('The stream does not speak SIP')
+      this.#length = 0
+      this.#countEmptyLine(framed)
+      return chunk.subarray(1)
+    }
+    this.#append(this.#wanted > 0 ? chunk.subarray(0, this.#wanted - before) : chunk)
+    if (this.#wanted === 0 && !this.#findHead()) return chunk.subarray(chunk.length)
+    if (this.#error !== undefined || this.#wanted > this.#length) return chunk.subarray(chunk.length)
+    const used = this.#wanted - before
+    framed.messages.push(Buffer.from(this.#pending.subarray(0, this.#wanted)))
+    this.#length = this.#searched = this.#wanted = this.#emptyLines = 0
+    return chunk.subarray(used)
+  }
+
+  #findHead(): boolean {
+    const headEnd = this.#pending.subarray(0, this.#length).indexOf(HEAD_END, Math.max(0, this.#searched - 3))
+    this.#searched = this.#length
+    if (headEnd >= 0) this.#wanted = this.#messageLength(this.#pending, headEnd + 4)
+    else if (this.#length > limits.messageBytes) this.#fail('A message is too large')
+    return headEnd >= 0
+  }
+
+  #append(bytes: Buffer): void {
+    const length = this.#length + bytes.length
+    if (length > this.#pending.length) {
+      const larger = Buffer.allocUnsafe(Math.max(length, 2 * this.#pending.length, 2048))
+      this.#pending.copy(larger, 0, 0, this.#length)
+      this.#pending = larger
+    }
+    bytes.copy(this.#pending, this.#length)
+    this.#length = length
+  }
+
+  /** Index of the first byte that is no part of an empty line. */
+  #skipEmptyLines(chunk: Buffer, framed: Framed): number {
+    let at = 0
+    while (chunk[at] === 13 && chunk[at + 1] === 10) {
+      this.#countEmptyLine(framed)
+      at += 2
+    }
+    return at
+  }
+
+  #countEmptyLine(framed: Framed): void {
+    this.#emptyLines++
+    if (this.#emptyLines % 2 === 0) framed.pings++
+  }
+
+  /** Length of the whole message by the header fields it begins with; 0 when they do not tell. */
+  #messageLength(bytes: Buffer, headLength: number): number {
+    const body = contentLength(bytes.latin1Slice(0, headLength))
+    if (typeof body === 'string') this.#fail(body)
+    else if (headLength + body > limits.messageBytes) this.#fail('A message is too large')
+    else return headLength + body
+    return 0
+  }
+
+  #fail(error: string): Buffer {
+    this.#error = error
+    this.#pending = Buffer.alloc(0)
+    this.#length = 0
+    return this.#pending
+  }
+}
+
+/** The number in Content-Length, or why there is none to rely on. */
+function contentLength(head: string): number | string {
+  const field = /\r\n(?:Content-Length|l)[ \t]*:((?:[^\r]|\r\n[ \t])*)/gi
+  let length = -1
+  for (let found = field.exec(head); found !== null; found = field.exec(head)) {
+    const digits = (found[1] ?? '').trim()
+    if (!/^\d{1,9}$/.test(digits)) return 'A message has a malformed Content-Length'
+    if (length >= 0 && length !== Number(digits)) return 'A message has two different Content-Lengths'
+    length = Number(digits)
+  }
+  return length < 0 ? 'A message has no Content-Length' : length
+}

@@ -1,0 +1,187 @@
+/**
+ * How often a header field may stand in a message, and what a comma in it means. RFC 3261 §7.3.1: "It MUST be possible
+ * to combine the multiple header field rows into one "field-name: field-value" pair" holds for lists only.
+ * - `list`: any number of values, over any number of lines.
+ * - `one`: one value; a second line makes the message malformed, since two elements may take different ones.
+ * - `text`: a comma is part of the value; lines stay apart.
+ */
+export type HeaderForm = 'list' | 'one' | 'text'
+
+export interface HeaderName {
+  /** Long form, as commonly written. */
+  readonly name: string
+  readonly form: HeaderForm
+  /** A bit of its own for the form `one`, otherwise 0. */
+  readonly bit: number
+}
+
+const ONCE: readonly string[] = [
+  'Call-ID i',
+  'Content-Length l',
+  'Content-Type c',
+  'CSeq',
+  'Event o',
+  'Expires',
+  'From f',
+  'Identity y',
+  'Max-Forwards',
+  'Min-Expires',
+  'Min-SE',
+  'RAck',
+  'Refer-To r',
+  'Referred-By b',
+  'Refer-Sub',
+  'Replaces',
+  'RSeq',
+  'Session-Expires x',
+  'Target-Dialog',
+  'To t',
+]
+
+const TEXT: readonly string[] = [
+  'Authentication-Info',
+  'Authorization',
+  'Content-Disposition',
+  'Date',
+  'MIME-Version',
+  'Organization',
+  'Priority',
+  'Proxy-Authenticate',
+  'Proxy-Authentication-Info',
+  'Proxy-Authorization',
+  'Reply-To',
+  'Retry-After',
+  'Server',
+  'SIP-ETag',
+  'SIP-If-Match',
+  'Subject s',
+  'Subscription-State',
+  'Timestamp',
+  'User-Agent',
+  'WWW-Authenticate',
+]
+
+const LISTS: readonly string[] = [
+  'Accept',
+  'Accept-Contact a',
+  'Accept-Encoding',
+  'Accept-Language',
+  'Accept-Resource-Priority',
+  'Additional-Identity',
+  'Alert-Info',
+  'Allow',
+  'Allow-Events u',
+  'Answer-Mode',
+  'Attestation-Info',
+  'Call-Info',
+  'Cellular-Network-Info',
+  'Contact m',
+  'Content-Encoding e',
+  'Content-ID',
+  'Content-Language',
+  'DC-Info',
+  'Diversion',
+  'Encryption',
+  'Error-Info',
+  'Feature-Caps',
+  'Flow-Timer',
+  'Geolocation',
+  'Geolocation-Error',
+  'Geolocation-Routing',
+  'Hide',
+  'History-Info',
+  'Identity-Info n',
+  'In-Reply-To',
+  'Info-Package',
+  'Join',
+  'Max-Breadth',
+  'Origination-Id',
+  'P-Access-Network-Info',
+  'P-Answer-State',
+  'P-Asserted-Identity',
+  'P-Asserted-Service',
+  'P-Associated-URI',
+  'P-Called-Party-ID',
+  'P-Charge-Info',
+  'P-Charging-Function-Addresses',
+  'P-Charging-Vector',
+  'P-DCS-Billing-Info',
+  'P-DCS-LAES',
+  'P-DCS-OSPS',
+  'P-DCS-Redirect',
+  'P-DCS-Trace-Party-ID',
+  'P-Early-Media',
+  'P-Media-Authorization',
+  'P-Preferred-Identity',
+  'P-Preferred-Service',
+  'P-Private-Network-Indication',
+  'P-Profile-Key',
+  'P-Refused-URI-List',
+  'P-Served-User',
+  'P-User-Database',
+  'P-Visited-Network-ID',
+  'Path',
+  'Permission-Missing',
+  'Policy-Contact',
+  'Policy-ID',
+  'Priority-Share',
+  'Priority-Verstat',
+  'Priv-Answer-Mode',
+  'Privacy',
+  'Proxy-Require',
+  'Reason',
+  'Reason-Phrase',
+  'Record-Route',
+  'Recv-Info',
+  'Refer-Events-At',
+  'Reject-Contact j',
+  'Relayed-Charge',
+  'Remote-Party-ID',
+  'Request-Disposition d',
+  'Require',
+  'Resource-Priority',
+  'Resource-Share',
+  'Response-Key',
+  'Response-Source',
+  'Restoration-Info',
+  'Route',
+  'Security-Client',
+  'Security-Server',
+  'Security-Verify',
+  'Service-Interact-Info',
+  'Service-Route',
+  'Session-ID',
+  'Supported k',
+  'Suppress-If-Match',
+  'Trigger-Consent',
+  'Unsupported',
+  'User-to-User',
+  'Via v',
+  'Warning',
+]
+
+const known = new Map<string, HeaderName>()
+register(ONCE, 'one')
+register(TEXT, 'text')
+register(LISTS, 'list')
+
+/** Each under its name as commonly written, in lower and upper case, and its compact form in both. */
+function register(rows: readonly string[], form: HeaderForm): void {
+  for (const [index, row] of rows.entries()) {
+    const [name = row, compact = name] = row.split(' ')
+    const header: HeaderName = { name, form, bit: form === 'one' ? 1 << index : 0 }
+    for (const key of [name, name.toLowerCase(), name.toUpperCase(), compact, compact.toUpperCase()]) {
+      known.set(key, header)
+    }
+  }
+}
+
+/** What is known of the header field, long or compact, in any case; undefined for a name of somebody's own. */
+export function lookUpHeader(name: string): HeaderName | undefined {
+  return known.get(name) ?? known.get(name.toLowerCase())
+}
+
+/** The long form as commonly written; a name of somebody's own stays as it is. */
+export function longName(name: string): string {
+  return lookUpHeader(name)?.name ?? name
+}

@@ -1,0 +1,170 @@
+import { CALL_ID, decimal, skip, skipBlanks, TOKEN } from './chars.ts'
+import { scanAddress } from './name-addr.ts'
+import { ParamCursor } from './params.ts'
+import type { Scan } from './scan.ts'
+import { scanVia } from './via.ts'
+
+/** What runs per message, read once. Empty, or 0, where it is missing or cannot be read. */
+export interface Identity {
+  callId: string
+  fromTag: string
+  toTag: string
+  cseq: number
+  cseqMethod: string
+  branch: string
+  /** Host and port of the top Via as written. */
+  sentBy: string
+  /** End of the top Via within its line, which may hold more of them; -1 when it cannot be read. */
+  topViaEnd: number
+  /** -1 when there is none, or it cannot be read. */
+  contentLength: number
+  /** The first thing that is wrong. */
+  problem: string | undefined
+}
+
+/** Bits of the header fields that have been met. */
+const VIA = 1
+const MANDATORY = [
+  [VIA, 'Via'],
+  [2, 'From'],
+  [4, 'To'],
+  [8, 'Call-ID'],
+  [16, 'CSeq'],
+] as const
+const ALL = 31
+
+/** Reads and checks the header fields that say which transaction and dialog a message belongs to, and its length. */
+export function readIdentity(text: string, scan: Scan, method: string): Identity {
+  const identity: Identity = {
+    callId: '',
+    fromTag: '',
+    toTag: '',
+    cseq: 0,
+    cseqMethod: '',
+    branch: '',
+    sentBy: '',
+    topViaEnd: -1,
+    contentLength: -1,
+    problem: undefined,
+  }
+  const cursor = new ParamCursor(text)
+  const { names, offsets } = scan
+  let met = 0
+  for (let at = 0; at < names.length; at++) {
+    const start = offsets[2 * at] ?? 0
+    const end = offsets[2 * at + 1] ?? 0
+    switch (names[at]) {
+      case 'Via':
+        if ((met & VIA) === 0) readTopVia(text, start, end, cursor, identity)
+        met |= VIA
+        break
+      case 'From':
+        identity.fromTag = readTag(text, start, end, cursor, identity, 'Malformed From')
+        met |= 2
+        break
+      case 'To':
+        identity.toTag = readTag(text, start, end, cursor, identity, 'Malformed To')
+        met |= 4
+        break
+      case 'Call-ID':
+        readCallId(text, start, end, identity)
+        met |= 8
+        break
+      case 'CSeq':
+        readCSeq(text, start, end, method, identity)
+        met |= 16
+        break
+      case 'Max-Forwards':
+        // RFC 3261 §20.22: "an integer in the range 0-255". It may be missing, §16.3: "If the request does not contain
+        // a Max-Forwards header field, this check is passed."
+        if (decimal(text, start, end, 255) < 0) identity.problem ??= 'Malformed Max-Forwards'
+        break
+      case 'Content-Length':
+        identity.contentLength = decimal(text, start, end, 0x7fffffff)
+        if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
+        break
+      case 'Contact':
+        if (method !== '') checkAddresses(text, start, end, cursor, identity)
+        break
+      default:
+        break
+    }
+  }
+  if (met !== ALL) identity.problem ??= `Missing ${MANDATORY.find(([bit]) => (met & bit) === 0)?.[1] ?? 'Header Field'}`
+  return identity
+}
+
+function readTopVia(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
+  const via = scanVia(text, start, end, cursor)
+  if (via === undefined) {
+    identity.problem ??= 'Malformed Via'
+    return
+  }
+  identity.topViaEnd = via.end
+  identity.sentBy = text.slice(via.sentByStart, via.sentByEnd)
+  if (via.branchStart >= 0) identity.branch = text.slice(via.branchStart, via.branchEnd)
+  // RFC 3261 §8.1.1.7: the cookie promises that what follows is unique; nothing follows here (RFC 4475 §3.2.1).
+  if (identity.branch.length === 7 && identity.branch.toLowerCase() === 'z9hg4bk') {
+    identity.problem ??= 'Malformed Via Branch'
+  }
+}
+
+/** The tag of a From or To. A second tag, a second address or anything else after it makes the value malformed. */
+function readTag(
+  text: string,
+  start: number,
+  end: number,
+  cursor: ParamCursor,
+  identity: Identity,
+  malformed: string,
+): string {
+  const span = scanAddress(text, start, end)
+  if (span === undefined) {
+    identity.problem ??= malformed
+    return ''
+  }
+  let tag = ''
+  cursor.reset(span.paramsStart, end)
+  while (cursor.next()) {
+    if (!cursor.named('tag')) continue
+    if (tag !== '' || cursor.valueStart === cursor.valueEnd) identity.problem ??= malformed
+    tag = cursor.value
+  }
+  if (cursor.failed || cursor.at !== end) identity.problem ??= malformed
+  return tag
+}
+
+function readCallId(text: string, start: number, end: number, identity: Identity): void {
+  if (start < end && skip(text, start, end, CALL_ID) === end) identity.callId = text.slice(start, end)
+  else identity.problem ??= 'Malformed Call-ID'
+}
+
+/** RFC 3261 §8.1.1.5: "The sequence number value MUST be expressible as a 32-bit unsigned integer and MUST be less than 2**31." */
+function readCSeq(text: string, start: number, end: number, method: string, identity: Identity): void {
+  let numberEnd = start
+  while (numberEnd < end && text.charCodeAt(numberEnd) !== 32 && text.charCodeAt(numberEnd) !== 9) numberEnd++
+  const number = decimal(text, start, numberEnd, 0x7fffffff)
+  const methodStart = skipBlanks(text, numberEnd, end)
+  if (number < 0 || methodStart === end || skip(text, methodStart, end, TOKEN) !== end) {
+    identity.problem ??= 'Malformed CSeq'
+    return
+  }
+  identity.cseq = number
+  // RFC 3261 §8.1.1.5: "The method MUST match that of the request."
+  const same = method !== '' && end - methodStart === method.length && text.startsWith(method, methodStart)
+  identity.cseqMethod = same ? method : text.slice(methodStart, end)
+  if (!same && method !== '') identity.problem ??= 'CSeq Method Mismatch'
+}
+
+function checkAddresses(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
+  for (let at = start; at <= end;) {
+    const span = scanAddress(text, at, end)
+    if (span === undefined) break
+    cursor.reset(span.paramsStart, end)
+    while (cursor.next());
+    if (cursor.failed) break
+    if (cursor.at === end) return
+    at = cursor.at + 1
+  }
+  identity.problem ??= 'Malformed Contact'
+}

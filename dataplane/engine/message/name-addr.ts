@@ -1,0 +1,131 @@
+import { isIn, skipBlanks, skipQuoted, TOKEN, trimBlanks } from './chars.ts'
+import { formatParams, type Params, param, parseParams, quote, unquote } from './params.ts'
+import { endOfValue } from './list.ts'
+import { uriKind } from './uri.ts'
+
+/** A value of From, To, Contact, Route and their like. */
+export interface NameAddr {
+  /** What the display name says, without quotes; empty when there is none. */
+  readonly displayName: string
+  /** As it stands; `parseUri` takes it apart. `*` in a Contact that removes all bindings. */
+  readonly uri: string
+  /** Of the header field, not of the URI: `tag`, `expires`, `q` … */
+  readonly params: Params
+}
+
+/** Where the parts of an address stand. */
+export interface AddressSpan {
+  nameStart: number
+  /** Equal to `nameStart` when there is no display name. */
+  nameEnd: number
+  uriStart: number
+  uriEnd: number
+  paramsStart: number
+}
+
+/** The first address of the value; undefined when it is malformed. */
+export function parseNameAddr(value: string): NameAddr | undefined {
+  return readAddress(value, 0)?.address
+}
+
+/** Every address of a comma list; undefined when one of them is malformed. */
+export function parseNameAddrs(value: string): NameAddr[] | undefined {
+  const addresses: NameAddr[] = []
+  for (let at = 0; at < value.length;) {
+    const found = readAddress(value, at)
+    if (found === undefined) return undefined
+    addresses.push(found.address)
+    at = found.end + 1
+  }
+  return addresses
+}
+
+function readAddress(value: string, start: number): { address: NameAddr; end: number } | undefined {
+  const span = scanAddress(value, start, value.length)
+  if (span === undefined) return undefined
+  const parsed = parseParams(value, span.paramsStart, value.length)
+  if (parsed === undefined) return undefined
+  const displayName = unquote(value.slice(span.nameStart, span.nameEnd))
+  const uri = value.slice(span.uriStart, span.uriEnd)
+  return { address: { displayName, uri, params: parsed.params }, end: parsed.end }
+}
+
+/** The address as text, always with angle brackets; the display name is quoted. */
+export function formatNameAddr(address: {
+  readonly displayName?: string
+  readonly uri: string
+  readonly params?: Params
+}): string {
+  const { displayName = '', uri, params } = address
+  if (uri === '*') return uri
+  const name = displayName === '' ? '' : `${quote(displayName)} `
+  return `${name}<${uri}>${params === undefined ? '' : formatParams(params)}`
+}
+
+/** The tag parameter; empty when there is none. */
+export function tagOf(address: NameAddr): string {
+  return param(address.params, 'tag') ?? ''
+}
+
+/** Checks display name and URI of the address that begins there, without making strings; undefined when malformed. */
+export function scanAddress(text: string, start: number, end: number): AddressSpan | undefined {
+  const first = skipBlanks(text, start, end)
+  if (first >= end) return undefined
+  if (text.charCodeAt(first) === 0x22) {
+    const nameEnd = skipQuoted(text, first, end)
+    if (nameEnd < 0) return undefined
+    const open = skipBlanks(text, nameEnd, end)
+    return text.charCodeAt(open) === 0x3c ? inBrackets(text, first, nameEnd, open, end) : undefined
+  }
+  const nameEnd = skipDisplayName(text, first, end)
+  if (nameEnd < end && text.charCodeAt(nameEnd) === 0x3c) {
+    return inBrackets(text, first, trimBlanks(text, first, nameEnd), nameEnd, end)
+  }
+  return withoutBrackets(text, first, end)
+}
+
+/** `display-name = *(token LWS)`; bytes above ASCII pass, since peers send names in UTF-8 without quotes. */
+function skipDisplayName(text: string, start: number, end: number): number {
+  let at = start
+  while (at < end) {
+    const code = text.charCodeAt(at)
+    if (code !== 32 && code !== 9 && code < 128 && !isIn(code, TOKEN)) break
+    at++
+  }
+  return at
+}
+
+function inBrackets(
+  text: string,
+  nameStart: number,
+  nameEnd: number,
+  open: number,
+  end: number,
+): AddressSpan | undefined {
+  const close = text.indexOf('>', open)
+  if (close < 0 || close >= end) return undefined
+  if (uriKind(text, open + 1, close) === 'malformed') return undefined
+  return { nameStart, nameEnd, uriStart: open + 1, uriEnd: close, paramsStart: close + 1 }
+}
+
+/**
+ * RFC 3261 §20: "If the URI is not enclosed in angle brackets, any semicolon-delimited parameters are
+ * header-parameters, not URI parameters", and a URI with comma, question mark or semicolon needs the brackets.
+ */
+function withoutBrackets(text: string, start: number, end: number): AddressSpan | undefined {
+  let stop = start
+  while (stop < end) {
+    const code = text.charCodeAt(stop)
+    if (code === 0x3b || code === 0x2c || code === 32 || code === 9) break
+    if (code === 0x3f) return undefined
+    stop++
+  }
+  const star = stop === start + 1 && text.charCodeAt(start) === 0x2a
+  if (!star && uriKind(text, start, stop) === 'malformed') return undefined
+  return { nameStart: start, nameEnd: start, uriStart: start, uriEnd: stop, paramsStart: stop }
+}
+
+/** The text of the first address of a comma list. */
+export function firstAddress(value: string): string {
+  return value.slice(0, endOfValue(value, 0, value.length)).trim()
+}

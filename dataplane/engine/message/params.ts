@@ -1,0 +1,134 @@
+import { isIn, skip, skipBlanks, skipQuoted, TOKEN, VALUE } from './chars.ts'
+
+/** Parameters in order, names as written. The value is empty where there is no `=`, and keeps its quotes. */
+export type Params = readonly (readonly [name: string, value: string])[]
+
+/** The value of the parameter, names compared without case; undefined when it is not there. */
+export function param(params: Params, name: string): string | undefined {
+  for (const [key, value] of params) {
+    if (key === name || (key.length === name.length && key.toLowerCase() === name.toLowerCase())) return value
+  }
+  return undefined
+}
+
+/** The parameters with this one set, in its old place or at the end. */
+export function withParam(params: Params, name: string, value: string): Params {
+  const at = params.findIndex(([key]) => key.toLowerCase() === name.toLowerCase())
+  return at < 0 ? [...params, [name, value]] : params.with(at, [name, value])
+}
+
+/** The parameters without this one. */
+export function withoutParam(params: Params, name: string): Params {
+  return params.filter(([key]) => key.toLowerCase() !== name.toLowerCase())
+}
+
+/** `;name=value` for each. */
+export function formatParams(params: Params): string {
+  let text = ''
+  for (const [name, value] of params) text += value === '' ? `;${name}` : `;${name}=${value}`
+  return text
+}
+
+/** What a quoted string says; any other text as it is. */
+export function unquote(value: string): string {
+  if (value.length < 2 || !value.startsWith('"') || !value.endsWith('"')) return value
+  const inner = value.slice(1, -1)
+  return inner.includes('\\') ? inner.replace(/\\(.)/gs, '$1') : inner
+}
+
+/** The text as a quoted string, with `"` and `\` escaped. */
+export function quote(text: string): string {
+  return `"${text.replace(/["\\]/g, '\\$&')}"`
+}
+
+/**
+ * Walks over the parameters of a header value, one `next` each, without making strings. It stops at the end or before a
+ * comma; `failed` tells that what stands at `at` is no parameter.
+ */
+export class ParamCursor {
+  readonly #text: string
+  at = 0
+  #end = 0
+  nameStart = 0
+  nameEnd = 0
+  valueStart = 0
+  valueEnd = 0
+  failed = false
+
+  constructor(text: string) {
+    this.#text = text
+  }
+
+  reset(start: number, end: number): void {
+    this.at = start
+    this.#end = end
+    this.failed = false
+  }
+
+  /** RFC 3261 §25.1: `generic-param = token [ EQUAL gen-value ]`, with white space around `;` and `=`. */
+  next(): boolean {
+    const text = this.#text
+    const end = this.#end
+    const at = skipBlanks(text, this.at, end)
+    this.at = at
+    if (at >= end || text.charCodeAt(at) === 0x2c) return false
+    if (text.charCodeAt(at) !== 0x3b) return this.#fail()
+    this.nameStart = skipBlanks(text, at + 1, end)
+    this.nameEnd = skip(text, this.nameStart, end, TOKEN)
+    if (this.nameEnd === this.nameStart) return this.#fail()
+    this.at = skipBlanks(text, this.nameEnd, end)
+    if (this.at >= end || text.charCodeAt(this.at) !== 0x3d) {
+      this.valueStart = this.valueEnd = this.nameEnd
+      return true
+    }
+    return this.#value(skipBlanks(text, this.at + 1, end), end)
+  }
+
+  #value(start: number, end: number): boolean {
+    const text = this.#text
+    const quoted = text.charCodeAt(start) === 0x22
+    const valueEnd = quoted ? skipQuoted(text, start, end) : skip(text, start, end, VALUE)
+    this.valueStart = start
+    this.valueEnd = this.at = valueEnd
+    return valueEnd > start || this.#fail()
+  }
+
+  #fail(): false {
+    this.failed = true
+    return false
+  }
+
+  /** True when the name is this one; it has to be given in lower case. */
+  named(lowerCase: string): boolean {
+    const length = this.nameEnd - this.nameStart
+    if (length !== lowerCase.length) return false
+    for (let offset = 0; offset < length; offset++) {
+      const code = this.#text.charCodeAt(this.nameStart + offset)
+      const lower = code >= 65 && code <= 90 ? code + 32 : code
+      if (lower !== lowerCase.charCodeAt(offset)) return false
+    }
+    return true
+  }
+
+  get name(): string {
+    return this.#text.slice(this.nameStart, this.nameEnd)
+  }
+
+  get value(): string {
+    return this.#text.slice(this.valueStart, this.valueEnd)
+  }
+}
+
+/** The parameters from there to the end or a comma, with the index where they end; undefined when one is malformed. */
+export function parseParams(text: string, start: number, end: number): { params: Params; end: number } | undefined {
+  const cursor = new ParamCursor(text)
+  cursor.reset(start, end)
+  const params: [string, string][] = []
+  while (cursor.next()) params.push([cursor.name, cursor.value])
+  return cursor.failed ? undefined : { params, end: cursor.at }
+}
+
+/** True when the text can stand as a parameter's value without quotes. */
+export function isPlainValue(value: string): boolean {
+  return value.length > 0 && isIn(value.charCodeAt(0), VALUE) && skip(value, 0, value.length, VALUE) === value.length
+}

@@ -1,0 +1,115 @@
+import { type Identity, readIdentity } from './identity.ts'
+import { ParsedMessage } from './parsed-message.ts'
+import { limits, type Scan, scanHeaders, unfold } from './scan.ts'
+import { type Problem, readStartLine, type StartLine } from './start-line.ts'
+
+/**
+ * A message, or why it is none. `status` is what to answer, with `reason` as its phrase and `message` to build the
+ * answer from; it is 0, without a message, when nothing may be answered: a response, an ACK, or a text whose top Via
+ * cannot be read, so that the answer would find no way and no transaction.
+ */
+export type ParseResult =
+  | { readonly ok: true; readonly message: ParsedMessage }
+  | { readonly ok: false; readonly status: 0; readonly reason: string; readonly message: undefined }
+  | { readonly ok: false; readonly status: number; readonly reason: string; readonly message: ParsedMessage }
+
+interface Reading {
+  readonly text: string
+  readonly start: StartLine
+  readonly scan: Scan
+  readonly identity: Identity
+}
+
+/**
+ * Reads one whole message from the network and checks what anybody after us could read in two ways. The message's text
+ * is what was checked: folded lines are put together, and octets beyond Content-Length are gone.
+ */
+export function parseMessage(text: string): ParseResult {
+  const reading = read(text)
+  if (reading === undefined) return refuse('No SIP Message')
+  const problem = findProblem(reading, text.length)
+  if (problem === undefined) return { ok: true, message: build(reading, bodyEnd(reading)) }
+  const { start, scan, identity } = reading
+  if (problem.status === 0 || start.kind === 'response') return refuse(problem.reason)
+  // RFC 3261 §17.1.1.3 and §8.2: an ACK has no response.
+  if (start.method === 'ACK' || identity.cseqMethod === 'ACK') return refuse(problem.reason)
+  if (scan.ambiguous || identity.topViaEnd < 0) return refuse(problem.reason)
+  return { ok: false, status: problem.status, reason: problem.reason, message: build(reading, reading.text.length) }
+}
+
+/**
+ * Reads a message that needs no checking against the world: one the engine has let through, or one an application wrote,
+ * which may lack what the engine adds, have a placeholder for its Request-URI, and a Content-Length that counts
+ * characters. Only its lines have to be readable.
+ */
+export function readMessage(text: string): ParseResult {
+  const reading = read(text)
+  if (reading === undefined || !reading.start.readable) return refuse('Malformed Start Line')
+  if (reading.scan.problem !== undefined) return refuse(reading.scan.problem)
+  if (holdsNul(reading)) return refuse('NUL in Header Field')
+  return { ok: true, message: build(reading, reading.text.length) }
+}
+
+function refuse(reason: string): ParseResult {
+  return { ok: false, status: 0, reason, message: undefined }
+}
+
+function read(received: string): Reading | undefined {
+  const begin = skipEmptyLines(received)
+  const feed = received.indexOf('\n', begin)
+  if (feed < 0) return undefined
+  const whole = received.charCodeAt(feed - 1) === 13
+  const start = readStartLine(received, begin, whole ? feed - 1 : feed)
+  let text = begin === 0 ? received : received.slice(begin)
+  const headers = feed + 1 - begin
+  let scan = scanHeaders(text, headers)
+  if (scan.folded) {
+    text = unfold(text, headers)
+    scan = scanHeaders(text, headers)
+    if (scan.folded) return undefined
+  }
+  if (!whole) scan.problem = 'Line Not Ended by CRLF'
+  return { text, start, scan, identity: readIdentity(text, scan, start.method) }
+}
+
+/**
+ * RFC 3261 §7.5: "Implementations processing SIP messages over stream-oriented transports MUST ignore any CRLF
+ * appearing before the start-line"; on datagrams it does no harm.
+ */
+function skipEmptyLines(text: string): number {
+  let at = 0
+  while (text.charCodeAt(at) === 13 && text.charCodeAt(at + 1) === 10) at += 2
+  return at
+}
+
+function findProblem(reading: Reading, length: number): Problem | undefined {
+  const { start, scan, identity } = reading
+  if (holdsNul(reading)) return { status: 0, reason: 'NUL in Header Field' }
+  // RFC 3261 §21.5.7: "The server was unable to process the request since the message length exceeded its capabilities."
+  if (length > limits.messageBytes) return { status: 513, reason: 'Message Too Large' }
+  if (start.problem !== undefined) return start.problem
+  const reason = scan.problem ?? identity.problem
+  if (reason !== undefined) return { status: 400, reason }
+  // RFC 3261 §18.3: "If the transport packet ends before the end of the message body, this is considered an error.
+  // If the message is a response, it MUST be discarded. If the message is a request, the element SHOULD generate a
+  // 400 (Bad Request) response."
+  if (scan.bodyStart + identity.contentLength > reading.text.length) {
+    return { status: 400, reason: 'Content-Length beyond End of Message' }
+  }
+  return undefined
+}
+
+/** In the start line or a header field; a body may hold anything. */
+function holdsNul({ text, scan }: Reading): boolean {
+  const at = text.indexOf('\0')
+  return at >= 0 && at < scan.bodyStart
+}
+
+/** RFC 3261 §18.3: "If there are additional bytes in the transport packet beyond the end of the body, they MUST be discarded." */
+function bodyEnd({ text, scan, identity }: Reading): number {
+  return identity.contentLength < 0 ? text.length : scan.bodyStart + identity.contentLength
+}
+
+function build({ text, start, scan, identity }: Reading, end: number): ParsedMessage {
+  return new ParsedMessage(end === text.length ? text : text.slice(0, end), start, scan, identity)
+}
