@@ -54,7 +54,7 @@ export const Ack = z.strictObject({
   /** A refused resource stays at its last good version; all others are applied. */
   errors: z.array(ResourceError),
   /** Set when the whole delta was refused: nothing was applied. */
-  refused: z.enum(['EmptySnapshot', 'OldEpoch', 'Malformed']).optional(),
+  refused: z.enum(['EmptySnapshot', 'OldEpoch', 'Malformed', 'Internal']).optional(),
 })
 export type Ack = z.infer<typeof Ack>
 

@@ -1,0 +1,205 @@
+import { type Ack, type Delta, type Report, wireSchema } from '#api/wire.ts'
+import type { Clock, Timer } from '#lib/clock.ts'
+import type { Log } from '#lib/log.ts'
+import type { Applier, Verdict } from './apply.ts'
+import { ControlLink } from './control-link.ts'
+
+export interface ControlClientOptions {
+  /** One per control side; all are connected to at once, and the one with the highest epoch is obeyed. */
+  readonly urls: readonly string[]
+  readonly token: () => Promise<string>
+  readonly fleet: string
+  readonly replica: string
+  /** Made anew at every start of the process. */
+  readonly instance: string
+  readonly applier: Applier
+  readonly report: () => Omit<Report, 'type'>
+  /** The replicas that share the work have changed. */
+  readonly onMembers: (epoch: number, replicas: readonly string[]) => void
+  readonly clock: Clock
+  readonly log: Log
+  /** A number in [0, 1), for jitter. */
+  readonly random: () => number
+}
+
+/** Changes within this time go into one report, in milliseconds. */
+const gatherMilliseconds = 200
+/** Time between two reports when nothing changes, in milliseconds, give or take a tenth. */
+const beatMilliseconds = 10_000
+
+interface Side {
+  readonly link: ControlLink
+  /** Counts connections, so that work left over from an earlier one is known. */
+  connection: number
+  open: boolean
+  /** No delta was taken on this connection yet. */
+  isNew: boolean
+  /** Number of the change after which this side knows what runs. */
+  knows: number
+  lastNonce: string | undefined
+}
+
+/** Keeps the replica in touch with the control side: takes deltas one at a time, answers, and reports. */
+export class ControlClient {
+  readonly #options: ControlClientOptions
+  readonly #sides: readonly Side[]
+  #epoch = 0
+  /** Counts the changes that were applied, whoever sent them. */
+  #changes = 0
+  #work: Promise<void> = Promise.resolve()
+  #draining = false
+  #lastReport = ''
+  #gathering: Timer | undefined
+  #beat: Timer | undefined
+
+  constructor(options: ControlClientOptions) {
+    this.#options = options
+    this.#sides = options.urls.map((url) => this.#side(url))
+    options.applier.onVerdict((verdict) => this.#correct(verdict))
+  }
+
+  start(): void {
+    for (const { link } of this.#sides) link.start()
+    this.#scheduleBeat()
+  }
+
+  stop(): void {
+    this.#gathering?.cancel()
+    this.#beat?.cancel()
+    for (const { link } of this.#sides) link.stop()
+  }
+
+  /** Something that a report shows has changed. */
+  reportSoon(): void {
+    this.#gathering ??= this.#options.clock.after(gatherMilliseconds, () => {
+      this.#gathering = undefined
+      this.#sendReport()
+    })
+  }
+
+  /** Says, now and after every new connection, that this replica takes no new calls. */
+  drain(): void {
+    this.#draining = true
+    for (const { link } of this.#sides) link.send({ type: 'drain' })
+  }
+
+  #side(url: string): Side {
+    const { token, clock, log, random } = this.#options
+    const side: Side = {
+      link: new ControlLink({
+        url,
+        token,
+        clock,
+        log,
+        random,
+        onOpen: () => this.#open(side),
+        onMessage: (message) => {
+          if (message.type === 'members') this.#members(message.epoch, message.replicas)
+          else this.#enqueue(side, message)
+        },
+        onClose: () => {
+          side.open = false
+          side.connection++
+        },
+      }),
+      connection: 0,
+      open: false,
+      isNew: true,
+      knows: 0,
+      lastNonce: undefined,
+    }
+    return side
+  }
+
+  #open(side: Side): void {
+    side.open = true
+    side.isNew = true
+    side.lastNonce = undefined
+    this.#hello(side)
+    if (this.#draining) side.link.send({ type: 'drain' })
+    side.link.send({ type: 'report', ...this.#options.report() })
+  }
+
+  #hello(side: Side): void {
+    const { fleet, replica, instance, applier } = this.#options
+    const config = applier.running.current
+    side.knows = this.#changes
+    side.link.send({
+      type: 'hello',
+      schema: wireSchema,
+      fleet,
+      replica,
+      instance,
+      epoch: this.#epoch,
+      revision: config?.revision ?? null,
+      known: Object.fromEntries([...(config?.resources ?? [])].map(([key, { version }]) => [key, version])),
+    })
+  }
+
+  #members(epoch: number, replicas: readonly string[]): void {
+    if (epoch < this.#epoch) return
+    this.#epoch = epoch
+    this.#options.onMembers(epoch, replicas)
+  }
+
+  #enqueue(side: Side, delta: Delta): void {
+    const { connection } = side
+    this.#work = this.#work.then(async () => {
+      if (side.open && side.connection === connection) await this.#take(side, delta)
+    })
+  }
+
+  async #take(side: Side, delta: Delta): Promise<void> {
+    if (delta.epoch < this.#epoch) {
+      this.#options.log.warn({ epoch: delta.epoch, newest: this.#epoch }, 'a control side that was replaced is refused')
+      const revision = this.#options.applier.running.current?.revision ?? null
+      side.link.send({ type: 'ack', nonce: delta.nonce, revision, errors: [], refused: 'OldEpoch' })
+      return
+    }
+    this.#epoch = delta.epoch
+    side.link.settled()
+    if (side.knows !== this.#changes) {
+      // Another side has changed what runs since this one was told, so its difference starts from the wrong place.
+      this.#hello(side)
+      return
+    }
+    const { connection } = side
+    const verdict = await this.#options.applier.apply(delta, { anew: side.isNew })
+    if (verdict.refused === undefined) {
+      this.#changes++
+      side.knows = this.#changes
+      side.isNew = false
+    }
+    if (!side.open || side.connection !== connection) return
+    side.lastNonce = delta.nonce
+    side.link.send(ackOf(delta.nonce, verdict))
+  }
+
+  /** What was refused is not refused any more, or for another reason. */
+  #correct(verdict: Verdict): void {
+    for (const side of this.#sides) {
+      if (!side.open || side.lastNonce === undefined || side.knows !== this.#changes) continue
+      side.link.send(ackOf(side.lastNonce, verdict))
+    }
+  }
+
+  #sendReport(beat = false): void {
+    const report: Report = { type: 'report', ...this.#options.report() }
+    const text = JSON.stringify(report)
+    if (!beat && text === this.#lastReport) return
+    this.#lastReport = text
+    for (const { link } of this.#sides) link.send(report)
+  }
+
+  #scheduleBeat(): void {
+    const { clock, random } = this.#options
+    this.#beat = clock.after(beatMilliseconds * (0.9 + 0.2 * random()), () => {
+      this.#sendReport(true)
+      this.#scheduleBeat()
+    })
+  }
+}
+
+function ackOf(nonce: string, { revision, errors, refused }: Verdict): Ack {
+  return { type: 'ack', nonce, revision, errors: [...errors], ...(refused === undefined ? {} : { refused }) }
+}
