@@ -32,7 +32,7 @@ interface Side {
   /** Counts connections, so that work left over from an earlier one is known. */
   connection: number
   open: boolean
-  /** No delta was taken on this connection yet. */
+  /** No delta was taken since the last hello. */
   isNew: boolean
   /** Number of the change after which this side knows what runs. */
   knows: number
@@ -113,8 +113,6 @@ export class ControlClient {
 
   #open(side: Side): void {
     side.open = true
-    side.isNew = true
-    side.lastNonce = undefined
     this.#hello(side)
     if (this.#draining) side.link.send({ type: 'drain' })
     side.link.send({ type: 'report', ...this.#options.report() })
@@ -124,6 +122,8 @@ export class ControlClient {
     const { fleet, replica, instance, applier } = this.#options
     const config = applier.running.current
     side.knows = this.#changes
+    side.isNew = true
+    side.lastNonce = undefined
     side.link.send({
       type: 'hello',
       schema: wireSchema,

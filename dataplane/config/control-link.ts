@@ -53,10 +53,11 @@ export class ControlLink {
     this.#stopped = true
     this.#retry?.cancel()
     this.#watchdog?.cancel()
-    this.#socket?.close(1001)
     const socket = this.#socket
+    if (socket === undefined) return
+    socket.close(1001)
     // What waits to be sent may go out; a peer that does not answer the close holds up nothing.
-    this.#retry = this.#options.clock.after(500, () => socket?.terminate())
+    this.#retry = this.#options.clock.after(500, () => socket.terminate())
   }
 
   /** Lost when there is no connection: whoever connects next says everything anew. */
@@ -92,7 +93,10 @@ export class ControlLink {
       this.#options.onOpen()
     })
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary))
-    socket.on('ping', () => this.#heard())
+    socket.on('ping', () => {
+      this.#heard()
+      this.settled()
+    })
     socket.on('error', (error) => this.#trouble(explain(error)))
     socket.on('close', () => this.#lost())
   }
@@ -124,7 +128,10 @@ export class ControlLink {
   #lost(): void {
     this.#socket = undefined
     this.#watchdog?.cancel()
-    if (this.#stopped) return void this.#retry?.cancel()
+    if (this.#stopped) {
+      this.#retry?.cancel()
+      return
+    }
     this.#options.onClose()
     this.#later()
   }
@@ -138,7 +145,7 @@ export class ControlLink {
 
   /** The same trouble again and again is one line in the log. */
   #trouble(reason: string): void {
-    if (reason === this.#lastTrouble) return
+    if (this.#stopped || reason === this.#lastTrouble) return
     this.#lastTrouble = reason
     this.#options.log.warn({ url: this.#options.url, reason }, 'no control side; what runs, runs on')
   }
