@@ -67,6 +67,7 @@ export const Name = z
     /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
     'must be lower-case letters, digits and "-", and start and end with a letter or digit',
   )
+  .meta({ form: 'RFC 1123 label' })
 
 /** Name of a Kubernetes object: an RFC 1123 subdomain. */
 export const ObjectName = z
@@ -77,6 +78,7 @@ export const ObjectName = z
     /^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/,
     'must be lower-case letters, digits, "-" and ".", and start and end with a letter or digit',
   )
+  .meta({ form: 'RFC 1123 subdomain' })
 
 export const Port = z.int().min(1).max(65535)
 
@@ -89,6 +91,7 @@ export const Host = z
     /^([A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?\.?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*)$/,
     'must be an IP address (IPv6 without brackets) or a DNS name',
   )
+  .meta({ form: 'address or DNS name' })
 
 /** An address block in CIDR notation, or a single address. */
 export const Cidr = z
@@ -99,6 +102,7 @@ export const Cidr = z
     /^([0-9]{1,3}(\.[0-9]{1,3}){3}(\/([0-9]|[12][0-9]|3[0-2]))?|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(\/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?)$/,
     'must be an IP address or a block such as 192.0.2.0/24 or 2001:db8::/32',
   )
+  .meta({ form: 'address or CIDR block' })
 
 export const Transport = z.enum(['UDP', 'TCP'])
 export type Transport = z.infer<typeof Transport>

@@ -83,6 +83,7 @@ export const Account = z.strictObject({
     .min(1)
     .max(128)
     .regex(/^[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+$/, 'must be the user part of a SIP URI')
+    .meta({ form: 'user part of a SIP URI' })
     .describe('User part of the address of record and of the Contact that is registered.'),
   secretRef: LocalRef.describe(
     'Secret with the digest credentials: key `password`, and key `username` where it differs from the number.',

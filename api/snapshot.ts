@@ -13,93 +13,96 @@ const SecretValue = z.union([z.instanceof(Secret), z.string().transform((value) 
 
 /** The manifest a compiled resource comes from, so that a refusal can be told to the right one. */
 export const Origin = z.strictObject({
-  kind: z.enum(['VoiceService', 'SipTrunk']),
-  namespace: z.string(),
-  name: z.string(),
-  generation: z.int().min(0),
-  /** Path inside the manifest, as `spec.routes[2]`. */
-  field: z.string(),
+  kind: z.enum(['VoiceService', 'SipTrunk']).describe('Kind of the manifest.'),
+  namespace: z.string().describe('Namespace of the manifest.'),
+  name: z.string().describe('Name of the manifest.'),
+  generation: z.int().min(0).describe('Generation of the manifest; 0 where none is counted.'),
+  field: z.string().describe('Path inside the manifest, as `spec.routes[2]`.'),
 })
 export type Origin = z.infer<typeof Origin>
 
 export const ListenerConfig = z.strictObject({
-  type: z.literal('Listener'),
-  name: z.string(),
-  transport: Transport,
-  port: z.int(),
-  ipFamily: z.enum(['IPv4', 'IPv6']),
+  type: z.literal('Listener').describe('Which resource it is.'),
+  name: z.string().describe('Name of the listener.'),
+  transport: Transport.describe('Transport that is listened on.'),
+  port: z.int().describe('Port that is bound.'),
+  ipFamily: z.enum(['IPv4', 'IPv6']).describe("Which of the replica's own addresses is bound."),
 })
 export type ListenerConfig = z.infer<typeof ListenerConfig>
 
 export const TargetConfig = z.strictObject({
-  name: z.string(),
-  host: z.string(),
-  port: z.int(),
-  transport: Transport,
-  priority: z.int(),
-  weight: z.int(),
-  /** Listener that requests to this target leave from. */
-  listener: z.string(),
+  name: z.string().describe('Name of the target.'),
+  host: z.string().describe('Address or DNS name of the peer.'),
+  port: z.int().describe('Port of the peer.'),
+  transport: Transport.describe('Transport to the peer.'),
+  priority: z.int().describe('Lower values are tried first.'),
+  weight: z.int().describe('Share among targets of one priority.'),
+  listener: z.string().describe('Listener that requests to this target leave from.'),
 })
 export type TargetConfig = z.infer<typeof TargetConfig>
 
 export const RegistrationConfig = z.strictObject({
-  account: z.string(),
-  registrar: z.string(),
-  number: z.string(),
-  host: z.string(),
-  port: z.int(),
-  transport: Transport,
-  listener: z.string(),
-  expiresSeconds: z.int(),
-  username: z.string(),
-  password: SecretValue,
+  account: z.string().describe('Name of the account.'),
+  registrar: z.string().describe('Name of the registrar.'),
+  number: z.string().describe('User part of the address of record.'),
+  host: z.string().describe('Address or DNS name of the registrar.'),
+  port: z.int().describe('Port of the registrar.'),
+  transport: Transport.describe('Transport to the registrar.'),
+  listener: z.string().describe('Listener that REGISTER leaves from and that its Contact names.'),
+  expiresSeconds: z.int().describe('Lifetime asked for, in seconds.'),
+  username: z.string().describe('User name of the digest credentials.'),
+  password: SecretValue.describe('Password of the digest credentials.'),
 })
 export type RegistrationConfig = z.infer<typeof RegistrationConfig>
 
 export const TrunkConfig = z.strictObject({
-  type: z.literal('Trunk'),
-  name: z.string(),
-  /** Listeners on which calls of this peer are accepted. */
-  listeners: z.array(z.string()),
-  targets: z.array(TargetConfig),
-  allowedSources: z.array(z.string()),
-  registrations: z.array(RegistrationConfig),
-  keepalive: z.strictObject({
-    enabled: z.boolean(),
-    upIntervalSeconds: z.int(),
-    downIntervalSeconds: z.int(),
-    failureThreshold: z.int(),
-    timeoutSeconds: z.int(),
-  }),
-  /** Trunk over VoiceService; for calls that take no route. */
-  sip: ResolvedSipBehaviour,
+  type: z.literal('Trunk').describe('Which resource it is.'),
+  name: z.string().describe('Name of the SipTrunk.'),
+  listeners: z.array(z.string()).describe('Listeners on which calls of this peer are accepted.'),
+  targets: z.array(TargetConfig).describe('Where calls to the peer are sent.'),
+  allowedSources: z
+    .array(z.string())
+    .describe('Addresses and blocks that the peer may call from besides its targets, in canonical spelling.'),
+  registrations: z.array(RegistrationConfig).describe('Every account with every registrar.'),
+  keepalive: z
+    .strictObject({
+      enabled: z.boolean().describe('Whether targets are probed.'),
+      upIntervalSeconds: z.int().describe('Time between two probes of a target that is up.'),
+      downIntervalSeconds: z.int().describe('Time between two probes of a target that is down.'),
+      failureThreshold: z.int().describe('Failed probes in a row after which a target is down.'),
+      timeoutSeconds: z.int().describe('Time after which a probe without answer has failed.'),
+    })
+    .describe('OPTIONS keepalive of every target.'),
+  sip: ResolvedSipBehaviour.describe('Trunk over VoiceService; for calls whose route changes nothing of it.'),
 })
 export type TrunkConfig = z.infer<typeof TrunkConfig>
 
 export const RouteConfig = z.strictObject({
-  type: z.literal('Route'),
-  name: z.string(),
-  match: z.strictObject({
-    trunks: z.array(z.string()).optional(),
-    calledPattern: z.string().optional(),
-    callingPattern: z.string().optional(),
-  }),
-  priority: z.int(),
-  targets: z.array(
-    z.strictObject({
-      trunk: z.string(),
-      priority: z.int(),
-      weight: z.int(),
-      /** Behaviour of the leg towards this trunk: route over trunk over VoiceService. */
-      sip: ResolvedSipBehaviour,
-    }),
-  ),
-  /**
-   * Behaviour of the leg a call came in on, by the name of its trunk: route over that trunk over VoiceService. Holds only
-   * trunks for which the route changes something; for the others it is `sip` of the trunk.
-   */
-  inbound: z.record(z.string(), ResolvedSipBehaviour),
+  type: z.literal('Route').describe('Which resource it is.'),
+  name: z.string().describe('Name of the route.'),
+  match: z
+    .strictObject({
+      trunks: z.array(z.string()).optional().describe('Trunks that the call may come from; absent: any.'),
+      calledPattern: z.string().optional().describe('Pattern for the whole called number; absent: any.'),
+      callingPattern: z.string().optional().describe('Pattern for the whole calling number; absent: any.'),
+    })
+    .describe('Which calls take this route.'),
+  priority: z.int().describe('Of several matching routes the lowest value is taken.'),
+  targets: z
+    .array(
+      z.strictObject({
+        trunk: z.string().describe('Name of the trunk.'),
+        priority: z.int().describe('Lower values are tried first.'),
+        weight: z.int().describe('Share among trunks of one priority.'),
+        sip: ResolvedSipBehaviour.describe('Behaviour of the leg to this trunk: route over trunk over VoiceService.'),
+      }),
+    )
+    .describe('Trunks that the call is sent to.'),
+  inbound: z
+    .record(z.string(), ResolvedSipBehaviour)
+    .describe(
+      'Behaviour of the leg a call came in on, by the name of its trunk: route over that trunk over VoiceService. Holds only trunks for which the route changes something; for the others it is `sip` of the trunk.',
+    ),
 })
 export type RouteConfig = z.infer<typeof RouteConfig>
 
@@ -110,10 +113,12 @@ export type ResourceBody = z.infer<typeof ResourceBody>
 export type ResourceKey = `${ResourceBody['type']}/${string}`
 
 export const Resource = z.strictObject({
-  key: z.templateLiteral([z.enum(['Listener', 'Trunk', 'Route']), '/', z.string()]),
-  version: z.string(),
-  origin: Origin,
-  body: ResourceBody,
+  key: z
+    .templateLiteral([z.enum(['Listener', 'Trunk', 'Route']), '/', z.string()])
+    .describe('`Listener/udp`, `Trunk/carrier`, `Route/outbound`: unique in a fleet.'),
+  version: z.string().describe('Hash of the body.'),
+  origin: Origin.describe('The manifest it comes from, so that a refusal can be told to the right one.'),
+  body: ResourceBody.describe('A ListenerConfig, TrunkConfig or RouteConfig, told apart by `type`.'),
 })
 export type Resource = z.infer<typeof Resource>
 

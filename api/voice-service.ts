@@ -32,7 +32,7 @@ export const RouteTarget = z.strictObject({
 })
 export type RouteTarget = z.infer<typeof RouteTarget>
 
-const Pattern = z.string().min(1).max(256)
+const Pattern = z.string().min(1).max(256).meta({ form: 'RE2' })
 
 export const Route = z.strictObject({
   name: Name.describe('Name of the route, shown in logs, metrics and decisions.'),

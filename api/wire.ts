@@ -15,9 +15,11 @@ import { z } from 'zod'
 export const wireSchema = 1
 
 const key = z.string().min(3).max(600)
+const trunk = z.string().describe('Name of the trunk.')
+const lastCode = z.int().optional().describe('Status code of the last answer; absent when nothing came.')
 
 export const Hello = z.strictObject({
-  type: z.literal('hello'),
+  type: z.literal('hello').describe('Which message it is.'),
   schema: z.int().describe('Version of these messages that the replica speaks.'),
   fleet: z.string().describe('`namespace/name` of the VoiceService.'),
   replica: z.string().min(1).max(253).describe('Stable name, as `edge-0`.'),
@@ -29,9 +31,9 @@ export const Hello = z.strictObject({
 export type Hello = z.infer<typeof Hello>
 
 export const Delta = z.strictObject({
-  type: z.literal('delta'),
-  nonce: z.string().min(1).max(64),
-  epoch: z.int().min(0),
+  type: z.literal('delta').describe('Which message it is.'),
+  nonce: z.string().min(1).max(64).describe('Comes back in the ack.'),
+  epoch: z.int().min(0).describe('Rises with every change of leader; a lower one than seen before is refused.'),
   revision: z.string().describe('Revision of the snapshot after this delta.'),
   upserts: z.array(z.unknown()).describe('Resources that are new or changed; each is checked on its own.'),
   removes: z.array(key).describe('Keys of resources to remove.'),
@@ -39,69 +41,76 @@ export const Delta = z.strictObject({
 export type Delta = z.infer<typeof Delta>
 
 export const ResourceError = z.strictObject({
-  key,
-  version: z.string(),
+  key: key.describe('Key of the resource that is refused.'),
+  version: z.string().describe('Version of it that is refused.'),
   field: z.string().describe('Path inside the resource; empty for the whole.'),
-  code: z.enum(['Invalid', 'AddressInUse', 'AddressNotAvailable', 'PermissionDenied', 'Unsupported', 'Internal']),
+  code: z
+    .enum(['Invalid', 'AddressInUse', 'AddressNotAvailable', 'PermissionDenied', 'Unsupported', 'Internal'])
+    .describe('What kind of cause it is.'),
   message: z.string().max(2000).describe('Cause and way out.'),
 })
 export type ResourceError = z.infer<typeof ResourceError>
 
 export const Ack = z.strictObject({
-  type: z.literal('ack'),
-  nonce: z.string(),
-  revision: z.string().nullable(),
-  /** A refused resource stays at its last good version; all others are applied. */
-  errors: z.array(ResourceError),
-  /** Set when the whole delta was refused: nothing was applied. */
-  refused: z.enum(['EmptySnapshot', 'OldEpoch', 'Malformed', 'Internal']).optional(),
+  type: z.literal('ack').describe('Which message it is.'),
+  nonce: z.string().describe('The nonce of the delta.'),
+  revision: z.string().nullable().describe('Revision the replica runs now; null when it runs nothing.'),
+  errors: z
+    .array(ResourceError)
+    .describe('Resources refused; each stays at its last good version, and all others are applied.'),
+  refused: z
+    .enum(['EmptySnapshot', 'OldEpoch', 'Malformed', 'Internal'])
+    .optional()
+    .describe('Set when the whole delta was refused: nothing was applied.'),
 })
 export type Ack = z.infer<typeof Ack>
 
 /** The replicas that share the work of the fleet. Ownership of a registration is by rendezvous hash over them. */
 export const Members = z.strictObject({
-  type: z.literal('members'),
-  epoch: z.int().min(0),
-  replicas: z.array(z.string()),
+  type: z.literal('members').describe('Which message it is.'),
+  epoch: z.int().min(0).describe('As in delta.'),
+  replicas: z.array(z.string()).describe('Names of the replicas that share the work, this one included.'),
 })
 export type Members = z.infer<typeof Members>
 
 export const TargetReport = z.strictObject({
-  trunk: z.string(),
-  target: z.string(),
-  state: z.enum(['Up', 'Down', 'Unknown']),
-  lastCode: z.int().optional().describe('Absent when nothing came.'),
-  /** Milliseconds since the epoch. */
+  trunk,
+  target: z.string().describe('Name of the target.'),
+  state: z.enum(['Up', 'Down', 'Unknown']).describe('Down only when keepalive found it so.'),
+  lastCode,
   since: z.int().describe('When the state last changed, in milliseconds since 1970.'),
   detail: z.string().max(500).optional().describe('Last failure, for people.'),
 })
 export type TargetReport = z.infer<typeof TargetReport>
 
 export const RegistrationReport = z.strictObject({
-  trunk: z.string(),
-  account: z.string(),
-  registrar: z.string(),
-  state: z.enum(['Registered', 'Unregistered', 'Pending']),
-  lastCode: z.int().optional(),
+  trunk,
+  account: z.string().describe('Name of the account.'),
+  registrar: z.string().describe('Name of the registrar.'),
+  state: z.enum(['Registered', 'Unregistered', 'Pending']).describe('Whether the binding is in place.'),
+  lastCode,
   expiresAt: z.int().optional().describe('When the binding lapses, in milliseconds since 1970.'),
-  failure: z.enum(['AuthFailed', 'NoAnswer', 'Rejected']).optional(),
+  failure: z.enum(['AuthFailed', 'NoAnswer', 'Rejected']).optional().describe('Why it is not registered.'),
   detail: z.string().max(500).optional().describe('Last failure, for people.'),
 })
 export type RegistrationReport = z.infer<typeof RegistrationReport>
 
 export const Report = z.strictObject({
-  type: z.literal('report'),
-  targets: z.array(TargetReport),
+  type: z.literal('report').describe('Which message it is.'),
+  targets: z.array(TargetReport).describe('Every target of every trunk.'),
   registrations: z.array(RegistrationReport).describe('Only those that this replica owns.'),
   calls: z.int().min(0).describe('Calls up now.'),
 })
 export type Report = z.infer<typeof Report>
 
-export const Drain = z.strictObject({ type: z.literal('drain') })
+export const Drain = z.strictObject({ type: z.literal('drain').describe('Which message it is.') })
 export type Drain = z.infer<typeof Drain>
 
 /** Sent before the control side closes a connection for a reason that a retry does not cure at once. */
-export const Bye = z.strictObject({ type: z.literal('bye'), reason: z.string().max(500) })
+export const Bye = z.strictObject({
+  type: z.literal('bye').describe('Which message it is.'),
+  reason: z.string().max(500).describe('Cause and way out.'),
+})
 export type Bye = z.infer<typeof Bye>
 
 export const FromReplica = z.discriminatedUnion('type', [Hello, Ack, Report, Drain])
