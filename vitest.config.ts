@@ -4,7 +4,7 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**'],
-    globalSetup: ['test/setup/peers.ts'],
+    globalSetup: ['test/setup/peers.ts', 'test/setup/kubernetes.ts'],
     pool: 'forks',
     maxWorkers: 2,
     sequence: { shuffle: true },
