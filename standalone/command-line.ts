@@ -1,11 +1,11 @@
-import { basename, resolve } from 'node:path'
+import { basename, relative, resolve } from 'node:path'
 import { isIP } from 'node:net'
 import { parseArgs, type ParseArgsOptionsConfig } from 'node:util'
 import { didYouMean } from '#lib/nearest.ts'
 
 export interface StartCommand {
   readonly name: 'start'
-  /** Absolute path of the manifests. */
+  /** Path of the manifests. */
   readonly directory: string
   readonly statusDirectory: string
   /** Addresses of replica 0, 1 and so on, each with one or more; undefined: those of the loopback network. */
@@ -79,10 +79,10 @@ function readCommand(name: Name, words: string[], cwd: string, defaultDirectory:
   if (name === 'check') {
     return given === undefined
       ? wrong('"check" needs the directory of the manifests: sbcfleet check DIR')
-      : { name, directory: resolve(cwd, given) }
+      : { name, directory: shorten(given, cwd) }
   }
   const start = parseArgs({ args: words, options: options.start, allowPositionals: true })
-  return readStart(resolve(cwd, given ?? defaultDirectory), start.values, cwd)
+  return readStart(shorten(given ?? defaultDirectory, cwd), start.values, cwd)
 }
 
 function readStart(
@@ -95,8 +95,15 @@ function readStart(
   if (bad !== undefined) {
     return wrong(`--address "${bad}" is not an IP address; give one such as 192.0.2.1 or 2001:db8::1`)
   }
-  const statusDirectory = resolve(cwd, values['status-dir'] ?? `.sbcfleet/${basename(directory)}`)
+  const statusDirectory = shorten(values['status-dir'] ?? `.sbcfleet/${basename(resolve(cwd, directory))}`, cwd)
   return { name: 'start', directory, statusDirectory, addresses, selftest: values.selftest ?? false }
+}
+
+/** A path as people want to read it: relative where it lies below the current directory. */
+function shorten(path: string, cwd: string): string {
+  const absolute = resolve(cwd, path)
+  const below = relative(cwd, absolute)
+  return below.startsWith('..') ? absolute : below === '' ? '.' : below
 }
 
 function unknownOption(words: string[], known: ParseArgsOptionsConfig): string | undefined {

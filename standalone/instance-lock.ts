@@ -1,0 +1,33 @@
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+
+/**
+ * Takes a directory for this process, so that two do not write their status into one. Gives back what releases it, or
+ * says which process has it. What a dead process left behind does not count.
+ */
+export function lockDirectory(directory: string, pid: number): { release: () => void } | { heldBy: number } {
+  mkdirSync(directory, { recursive: true })
+  const path = join(directory, 'pid')
+  const holder = Number.parseInt(readIfThere(path))
+  if (holder > 0 && holder !== pid && isAlive(holder)) return { heldBy: holder }
+  writeFileSync(path, `${pid}\n`)
+  return { release: () => rmSync(path, { force: true }) }
+}
+
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    // EPERM: it lives, and belongs to another user.
+    return error instanceof Error && 'code' in error && error.code === 'EPERM'
+  }
+}

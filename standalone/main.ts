@@ -1,0 +1,27 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { runCheck } from './check.ts'
+import { parseCommandLine, usage } from './command-line.ts'
+import { runStart } from './start.ts'
+
+const root = join(import.meta.dirname, '..')
+const command = parseCommandLine(process.argv.slice(2), process.cwd(), join(root, 'examples', 'quickstart'))
+
+switch (command.name) {
+  case 'start':
+    process.exitCode = await runStart(command, process.stdout)
+    break
+  case 'check':
+    process.exitCode = await runCheck(command.directory, (line) => void process.stdout.write(`${line}\n`))
+    break
+  case 'version':
+    process.stdout.write(`${JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version}\n`)
+    break
+  case 'help':
+    process.stdout.write(usage)
+    break
+  case 'wrong':
+    process.stderr.write(`${command.message}\n`)
+    process.exitCode = 2
+    break
+}
