@@ -1,0 +1,140 @@
+import { builtInBehaviour } from '#api/sip-behaviour.ts'
+import type { RegistrationConfig, TargetConfig, TrunkConfig } from '#api/snapshot.ts'
+import { createLog } from '#lib/log.ts'
+import { ManualClock } from '#lib/manual-clock.ts'
+import { Secret } from '#lib/secret.ts'
+import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
+import { compileSources } from '../policy/inbound-trunk.ts'
+import type { Resolve } from './resolution.ts'
+import { ScriptedPort } from './scripted-port.ts'
+import { Trunks } from './trunks.ts'
+
+/** For tests: configurations with defaults, and trunks that run on them with time and answers under control. */
+
+export function listener(options: Partial<OpenListener> = {}): OpenListener {
+  return {
+    type: 'Listener',
+    name: 'udp',
+    transport: 'UDP',
+    port: 5060,
+    ipFamily: 'IPv4',
+    address: '192.0.2.1',
+    ...options,
+  }
+}
+
+export function target(options: Partial<TargetConfig> = {}): TargetConfig {
+  return {
+    name: 'a',
+    host: '198.51.100.1',
+    port: 5060,
+    transport: 'UDP',
+    priority: 0,
+    weight: 1,
+    listener: 'udp',
+    ...options,
+  }
+}
+
+export function registration(options: Partial<RegistrationConfig> = {}): RegistrationConfig {
+  return {
+    account: 'main',
+    registrar: 'primary',
+    number: '+15550100',
+    host: '198.51.100.1',
+    port: 5060,
+    transport: 'UDP',
+    listener: 'udp',
+    expiresSeconds: 3600,
+    username: 'carrier-user',
+    password: new Secret('pa55'),
+    ...options,
+  }
+}
+
+export function trunk(options: Partial<TrunkConfig> = {}): TrunkConfig {
+  return {
+    type: 'Trunk',
+    name: 'carrier',
+    listeners: ['udp'],
+    targets: [],
+    allowedSources: [],
+    registrations: [],
+    keepalive: {
+      enabled: true,
+      upIntervalSeconds: 60,
+      downIntervalSeconds: 30,
+      failureThreshold: 5,
+      timeoutSeconds: 4,
+    },
+    sip: builtInBehaviour,
+    ...options,
+  }
+}
+
+export function configOf(
+  trunks: readonly TrunkConfig[],
+  listeners: readonly OpenListener[] = [listener()],
+): RunningConfig {
+  return {
+    fleet: 'voice/edge',
+    revision: 'r',
+    resources: new Map(),
+    listeners: new Map(listeners.map((open) => [open.name, open])),
+    trunks: new Map(trunks.map((one) => [one.name, one])),
+    sources: compileSources(trunks),
+    routes: [],
+  }
+}
+
+class SwappableRunning implements Running {
+  #current: RunningConfig | undefined
+  readonly #listeners: ((next: RunningConfig, previous: RunningConfig | undefined) => void)[] = []
+
+  get current(): RunningConfig | undefined {
+    return this.#current
+  }
+
+  onChange(changed: (next: RunningConfig, previous: RunningConfig | undefined) => void): void {
+    this.#listeners.push(changed)
+  }
+
+  swap(next: RunningConfig): void {
+    const previous = this.#current
+    this.#current = next
+    for (const changed of this.#listeners) changed(next, previous)
+  }
+}
+
+/** Trunks that run. Dice always show the middle: first probes come after 500 ms, intervals are as configured. */
+export function runTrunks(
+  config: RunningConfig,
+  options: { replica?: string; members?: readonly string[]; resolve?: Resolve } = {},
+) {
+  const { replica = 'edge-0', members = ['edge-0'] } = options
+  const clock = new ManualClock()
+  const sip = new ScriptedPort()
+  const running = new SwappableRunning()
+  const logged: string[] = []
+  const log = createLog({ level: 'debug', name: 'test', write: (line) => void logged.push(line) })
+  let tokens = 0
+  const trunks = new Trunks({
+    sip,
+    running,
+    replica,
+    clock,
+    log,
+    random: () => 0.5,
+    token: () => `token${++tokens}`,
+    resolve: options.resolve ?? (() => Promise.reject(new Error('this test has no DNS'))),
+  })
+  running.swap(config)
+  trunks.start()
+  if (members.length > 0) trunks.setMembers(1, members)
+  return { trunks, clock, sip, logged, apply: (next: RunningConfig) => running.swap(next) }
+}
+
+/** Lets promises that have settled run what waits for them. */
+export async function settle(): Promise<void> {
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+}
