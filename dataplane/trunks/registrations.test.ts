@@ -30,16 +30,15 @@ function registrar(options: { password: string; expiresSeconds?: number; stale?:
     const parameters = `realm="carrier.example", nonce="${state.nonce}", qop="auth"${old ? ', stale=true' : ''}`
     request.answer(401, [['WWW-Authenticate', `Digest ${parameters}`]], 'Unauthorized')
   }
-  return Object.assign(state, {
-    answer(request: SentRequest) {
-      const sent = credentialsOf(request)
-      if (sent === undefined) return challenge(request, false)
-      if (sent['nonce'] !== state.nonce) return challenge(request, stale)
-      if (sent['response'] !== expectedResponse(sent, password)) return challenge(request, false)
-      state.bindings.set(request.get('Contact') ?? '', Number(request.get('Expires')))
-      granting(expiresSeconds)(request)
-    },
-  })
+  const answer = (request: SentRequest) => {
+    const sent = credentialsOf(request)
+    if (sent === undefined) return challenge(request, false)
+    if (sent['nonce'] !== state.nonce) return challenge(request, stale)
+    if (sent['response'] !== expectedResponse(sent, password)) return challenge(request, false)
+    state.bindings.set(request.get('Contact') ?? '', Number(request.get('Expires')))
+    granting(expiresSeconds)(request)
+  }
+  return Object.assign(state, { answer })
 }
 
 function credentialsOf(request: SentRequest): Record<string, string> | undefined {
