@@ -5,8 +5,8 @@ import { OncePerSecond } from '#lib/log.ts'
 const longestLine = 64 * 1024
 
 /**
- * Picks out of a replica's output what an operator should see at once: lines of the log at level `error`, and whatever
- * stands on standard error. At most one line of each a second; the log file has them all.
+ * Picks out of a replica's output what an operator should see at once: lines of the log at level `error`, and of what
+ * stands on standard error the line that names the error. At most one of each a second; the log file has them all.
  */
 export class OutputReader {
   readonly #log: LineSplitter
@@ -15,13 +15,17 @@ export class OutputReader {
   constructor(clock: Clock, onError: (line: string) => void) {
     const limit = new OncePerSecond(clock)
     const show = (source: string, line: string) =>
-      limit.run(source, (heldBack) => onError(heldBack === 0 ? line : `${line} (and ${heldBack} lines before it)`))
-    this.#log = new LineSplitter((line) => {
-      const message = errorOf(line)
-      if (message !== undefined) show('log', message)
+      limit.run(source, (heldBack) => onError(heldBack === 0 ? line : `${line} (and ${heldBack} before it)`))
+    this.#log = new LineSplitter((lines) => {
+      for (const line of lines) {
+        const message = errorOf(line)
+        if (message !== undefined) show('log', message)
+      }
     })
-    this.#errors = new LineSplitter((line) => {
-      if (line.trim() !== '') show('stderr', line)
+    this.#errors = new LineSplitter((lines) => {
+      // Node prints the place and the source line before the error itself.
+      const telling = lines.find((line) => /^\w*Error\b/.test(line)) ?? lines.find((line) => line.trim() !== '')
+      if (telling !== undefined) show('stderr', telling)
     })
   }
 
@@ -49,16 +53,16 @@ function errorOf(line: string): string | undefined {
 
 class LineSplitter {
   readonly #decoder = new StringDecoder('utf8')
-  readonly #onLine: (line: string) => void
+  readonly #onLines: (lines: string[]) => void
   #rest = ''
 
-  constructor(onLine: (line: string) => void) {
-    this.#onLine = onLine
+  constructor(onLines: (lines: string[]) => void) {
+    this.#onLines = onLines
   }
 
   push(chunk: Buffer): void {
     const lines = (this.#rest + this.#decoder.write(chunk)).split('\n')
     this.#rest = (lines.pop() ?? '').slice(0, longestLine)
-    for (const line of lines) this.#onLine(line)
+    this.#onLines(lines)
   }
 }

@@ -26,7 +26,7 @@ export interface SupervisorOptions {
   readonly command: readonly [program: string, ...parameters: string[]]
   /** How long a replica may drain before it is killed, in milliseconds. */
   readonly stopMilliseconds: number
-  /** Something happened that an operator wants to read: a death, a failed start, an error in its log. */
+  /** Something happened that an operator wants to read: a start, a death, an error in its log. */
   readonly onNotice: (id: string, notice: string) => void
   readonly onChange: () => void
 }
@@ -134,6 +134,7 @@ export class Supervisor {
     })
     entry.child = child
     entry.startedAt = this.#options.clock.now()
+    if (child.pid !== undefined) this.#options.onNotice(entry.plan.id, `runs as process ${child.pid}`)
     this.#collectOutput(entry, child)
     let gone = false
     const onGone = (how: string) => {
