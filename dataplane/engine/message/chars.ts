@@ -1,6 +1,6 @@
 /** Sets of characters of RFC 3261 §25.1, as bits in one table, so that a check is one look-up a character. */
 export const TOKEN = 1
-/** `user` without its escapes; `%` is in, and `#`, which phones send unescaped. */
+/** `user` with `#`, which phones send unescaped. */
 export const USER = 2
 export const PASSWORD = 4
 /** `paramchar` of a URI. */
@@ -29,14 +29,14 @@ const VISIBLE = String.fromCharCode(...Array.from({ length: 0x7f - 0x21 }, (_, o
 const classes = new Uint16Array(128)
 const members: readonly (readonly [bit: number, characters: string])[] = [
   [TOKEN, ALPHANUM + "-.!%*_+`'~"],
-  [USER, UNRESERVED + '%&=+$,;?/#'],
-  [PASSWORD, UNRESERVED + '%&=+$,'],
-  [URI_PARAM, UNRESERVED + '%[]/:&+$'],
-  [URI_HEADER, UNRESERVED + '%[]/?:+$'],
+  [USER, UNRESERVED + '&=+$,;?/#'],
+  [PASSWORD, UNRESERVED + '&=+$,'],
+  [URI_PARAM, UNRESERVED + '[]/:&+$'],
+  [URI_HEADER, UNRESERVED + '[]/?:+$'],
   [HOST, ALPHANUM + '-._'],
   [VALUE, without(VISIBLE, ',;"<>|\\')],
   [CALL_ID, without(VISIBLE, ',;|')],
-  [URI, UNRESERVED + '%;/?:@&=+$,[]#'],
+  [URI, UNRESERVED + ';/?:@&=+$,[]#'],
   [DIGIT, '0123456789'],
   [SCHEME, ALPHANUM + '+-.'],
 ]
@@ -110,15 +110,27 @@ export function skipQuoted(text: string, start: number, end: number): number {
   return -1
 }
 
-/** True when every `%` is followed by two hexadecimal digits. */
-export function escapesAreWhole(text: string, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) {
-    if (text.charCodeAt(at) !== 0x25) continue
-    if (at + 2 >= end || !isHex(text.charCodeAt(at + 1)) || !isHex(text.charCodeAt(at + 2))) return false
+/** As `skip`, over whole %-escapes too: a `%` without two hexadecimal digits is not skipped. */
+export function skipEscaped(text: string, start: number, end: number, set: number): number {
+  let at = start
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (((classes[code] ?? 0) & set) !== 0) continue
+    if (code !== 0x25 || at + 2 >= end || !isHex(text.charCodeAt(at + 1)) || !isHex(text.charCodeAt(at + 2))) break
+    at += 2
   }
-  return true
+  return at
 }
 
 function isHex(code: number): boolean {
   return (code >= 48 && code <= 57) || (code >= 65 && code <= 70) || (code >= 97 && code <= 102)
+}
+
+/** True when the word, given in lower case, stands there in any case. The text has to be long enough. */
+export function isSameWord(text: string, start: number, lowerCase: string): boolean {
+  for (let offset = 0; offset < lowerCase.length; offset++) {
+    const code = text.charCodeAt(start + offset)
+    if ((code >= 65 && code <= 90 ? code + 32 : code) !== lowerCase.charCodeAt(offset)) return false
+  }
+  return true
 }

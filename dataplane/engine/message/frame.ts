@@ -49,9 +49,10 @@ export class StreamFramer {
     const start = this.#skipEmptyLines(chunk, framed)
     if (start === chunk.length) return chunk.subarray(start)
     const first = chunk[start] ?? 0
-    if (first !== 13 && !isIn(first, TOKEN)) return this.#fail('The stream does not speak SIP')
     const rest = chunk.subarray(start)
-    const headEnd = first === 13 ? -1 : rest.indexOf(HEAD_END)
+    const halfEmptyLine = first === 13 && rest.length === 1
+    if (!halfEmptyLine && !isIn(first, TOKEN)) return this.#fail('The stream does not speak SIP')
+    const headEnd = rest.indexOf(HEAD_END)
     const wanted = headEnd < 0 ? 0 : this.#messageLength(rest, headEnd + 4)
     if (this.#error === undefined && wanted > 0 && wanted <= rest.length) {
       framed.messages.push(rest.subarray(0, wanted))
@@ -75,7 +76,8 @@ export class StreamFramer {
     if (this.#wanted === 0 && !this.#findHead()) return chunk.subarray(chunk.length)
     if (this.#error !== undefined || this.#wanted > this.#length) return chunk.subarray(chunk.length)
     const used = this.#wanted - before
-    framed.messages.push(Buffer.from(this.#pending.subarray(0, this.#wanted)))
+    framed.messages.push(this.#pending.subarray(0, this.#wanted))
+    this.#pending = Buffer.alloc(0)
     this.#length = this.#searched = this.#wanted = this.#emptyLines = 0
     return chunk.subarray(used)
   }
@@ -116,7 +118,7 @@ export class StreamFramer {
 
   /** Length of the whole message by the header fields it begins with; 0 when they do not tell. */
   #messageLength(bytes: Buffer, headLength: number): number {
-    const body = contentLength(bytes.latin1Slice(0, headLength))
+    const body = contentLength(bytes.toString('latin1', 0, headLength))
     if (typeof body === 'string') this.#fail(body)
     else if (headLength + body > limits.messageBytes) this.#fail('A message is too large')
     else return headLength + body
@@ -133,7 +135,7 @@ export class StreamFramer {
 
 /** The number in Content-Length, or why there is none to rely on. */
 function contentLength(head: string): number | string {
-  const field = /\r\n(?:Content-Length|l)[ \t]*:((?:[^\r]|\r\n[ \t])*)/gi
+  const field = /\r\n(?:Content-Length|l)[ \t]*:([^\r]*(?:\r\n[ \t][^\r]*)*)/gi
   let length = -1
   for (let found = field.exec(head); found !== null; found = field.exec(head)) {
     const digits = (found[1] ?? '').trim()

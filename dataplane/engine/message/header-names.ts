@@ -1,3 +1,5 @@
+import { isSameWord } from './chars.ts'
+
 /**
  * How often a header field may stand in a message, and what a comma in it means. RFC 3261 §7.3.1: "It MUST be possible
  * to combine the multiple header field rows into one "field-name: field-value" pair" holds for lists only.
@@ -14,6 +16,8 @@ export interface HeaderName {
   /** A bit of its own for the form `one`, otherwise 0. */
   readonly bit: number
 }
+
+const LONGEST = 31
 
 const ONCE: readonly string[] = [
   'Call-ID i',
@@ -160,25 +164,47 @@ const LISTS: readonly string[] = [
   'Warning',
 ]
 
-const known = new Map<string, HeaderName>()
+interface Entry {
+  readonly lowerCase: string
+  readonly header: HeaderName
+}
+
+/** By length and first letter, so that a name is found in a text without cutting it out. */
+const buckets: readonly Entry[][] = Array.from({ length: 32 * (LONGEST + 1) }, () => [])
 register(ONCE, 'one')
 register(TEXT, 'text')
 register(LISTS, 'list')
 
-/** Each under its name as commonly written, in lower and upper case, and its compact form in both. */
 function register(rows: readonly string[], form: HeaderForm): void {
   for (const [index, row] of rows.entries()) {
-    const [name = row, compact = name] = row.split(' ')
-    const header: HeaderName = { name, form, bit: form === 'one' ? 1 << index : 0 }
-    for (const key of [name, name.toLowerCase(), name.toUpperCase(), compact, compact.toUpperCase()]) {
-      known.set(key, header)
+    const names = row.split(' ')
+    const header: HeaderName = { name: names[0] ?? row, form, bit: form === 'one' ? 1 << index : 0 }
+    for (const name of names) {
+      buckets[bucketOf(name.length, name.charCodeAt(0))]?.push({ lowerCase: name.toLowerCase(), header })
     }
   }
 }
 
-/** What is known of the header field, long or compact, in any case; undefined for a name of somebody's own. */
+function bucketOf(length: number, first: number): number {
+  return length * 32 + (first & 31)
+}
+
+/** What is known of the header field named there, long or compact, in any case; undefined for a name of somebody's own. */
+export function matchHeader(text: string, start: number, end: number): HeaderName | undefined {
+  const length = end - start
+  if (length <= 0 || length > LONGEST) return undefined
+  const bucket = buckets[bucketOf(length, text.charCodeAt(start))]
+  if (bucket === undefined) return undefined
+  for (let at = 0; at < bucket.length; at++) {
+    const entry = bucket[at]
+    if (entry !== undefined && isSameWord(text, start, entry.lowerCase)) return entry.header
+  }
+  return undefined
+}
+
+/** What is known of the header field of that name, long or compact, in any case. */
 export function lookUpHeader(name: string): HeaderName | undefined {
-  return known.get(name) ?? known.get(name.toLowerCase())
+  return matchHeader(name, 0, name.length)
 }
 
 /** The long form as commonly written; a name of somebody's own stays as it is. */

@@ -53,7 +53,7 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
   for (let at = 0; at < names.length; at++) {
     const start = offsets[2 * at] ?? 0
     const end = offsets[2 * at + 1] ?? 0
-    switch (names[at]) {
+    switch (names[at] ?? '') {
       case 'Via':
         if ((met & VIA) === 0) readTopVia(text, start, end, cursor, identity)
         met |= VIA

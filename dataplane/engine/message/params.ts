@@ -1,4 +1,4 @@
-import { isIn, skip, skipBlanks, skipQuoted, TOKEN, VALUE } from './chars.ts'
+import { isIn, isSameWord, skip, skipBlanks, skipQuoted, TOKEN, VALUE } from './chars.ts'
 
 /** Parameters in order, names as written. The value is empty where there is no `=`, and keeps its quotes. */
 export type Params = readonly (readonly [name: string, value: string])[]
@@ -100,14 +100,7 @@ export class ParamCursor {
 
   /** True when the name is this one; it has to be given in lower case. */
   named(lowerCase: string): boolean {
-    const length = this.nameEnd - this.nameStart
-    if (length !== lowerCase.length) return false
-    for (let offset = 0; offset < length; offset++) {
-      const code = this.#text.charCodeAt(this.nameStart + offset)
-      const lower = code >= 65 && code <= 90 ? code + 32 : code
-      if (lower !== lowerCase.charCodeAt(offset)) return false
-    }
-    return true
+    return this.nameEnd - this.nameStart === lowerCase.length && isSameWord(this.#text, this.nameStart, lowerCase)
   }
 
   get name(): string {

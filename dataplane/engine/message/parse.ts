@@ -58,7 +58,7 @@ function read(received: string): Reading | undefined {
   const begin = skipEmptyLines(received)
   const feed = received.indexOf('\n', begin)
   if (feed < 0) return undefined
-  const whole = received.charCodeAt(feed - 1) === 13
+  const whole = received.indexOf('\r', begin) === feed - 1
   const start = readStartLine(received, begin, whole ? feed - 1 : feed)
   let text = begin === 0 ? received : received.slice(begin)
   const headers = feed + 1 - begin

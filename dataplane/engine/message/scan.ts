@@ -1,6 +1,5 @@
-import { skipBlanks, trimBlanks } from './chars.ts'
-import { lookUpHeader } from './header-names.ts'
-import { isToken } from './uri.ts'
+import { skip, skipBlanks, TOKEN, trimBlanks } from './chars.ts'
+import { matchHeader } from './header-names.ts'
 
 /** Limits of a message; what is above them is refused. */
 export const limits = { messageBytes: 65_536, headerLines: 256, headerBytes: 8192 } as const
@@ -21,60 +20,57 @@ export interface Scan {
 
 /** Scans the lines from `start` to the empty line. Goes on after a problem, to find what an answer is made of. */
 export function scanHeaders(text: string, start: number): Scan {
-  const scan: Scan = { names: [], offsets: [], bodyStart: -1, problem: undefined, ambiguous: false, folded: false }
+  const names: string[] = []
+  const offsets: number[] = []
+  const scan: Scan = { names, offsets, bodyStart: text.length, problem: undefined, ambiguous: false, folded: false }
   let seen = 0
-  for (let at = start; scan.bodyStart < 0;) {
+  for (let at = start; ;) {
     const feed = text.indexOf('\n', at)
-    if (feed < 0) {
-      scan.problem ??= 'No Empty Line after Header Fields'
-      scan.bodyStart = text.length
-      break
+    if (feed < 0) return stop(scan, 'No Empty Line after Header Fields')
+    const carriage = text.indexOf('\r', at)
+    const end = carriage === feed - 1 ? carriage : endOfBrokenLine(text, at, feed, carriage, scan)
+    if (end === at) {
+      scan.bodyStart = feed + 1
+      return scan
     }
-    const end = lineEnd(text, at, feed, scan)
-    const first = text.charCodeAt(at)
-    if (end === at) scan.bodyStart = feed + 1
-    else if ((first === 32 || first === 9) && at > start) {
-      scan.folded = true
-      break
-    } else if (scan.names.length === limits.headerLines) {
-      scan.problem ??= 'Too Many Header Fields'
-      scan.bodyStart = text.length
-    } else seen = scanLine(text, at, end, seen, scan)
+    const nameEnd = skip(text, at, end, TOKEN)
+    // RFC 3261 §25.1: "HCOLON = *( SP / HTAB ) ":" SWS"
+    const colon = skipBlanks(text, nameEnd, end)
+    if (nameEnd === at || colon === end || text.charCodeAt(colon) !== 0x3a) {
+      scan.folded = at > start && isBlank(text.charCodeAt(at))
+      if (scan.folded) return scan
+      scan.problem ??= 'Malformed Header Name'
+    } else {
+      if (names.length === limits.headerLines) return stop(scan, 'Too Many Header Fields')
+      if (end - at > limits.headerBytes) scan.problem ??= 'Header Field Too Long'
+      const header = matchHeader(text, at, nameEnd)
+      const name = header === undefined ? text.slice(at, nameEnd) : header.name
+      if (header !== undefined && header.bit !== 0) {
+        if ((seen & header.bit) !== 0) scan.problem ??= `Duplicate ${name}`
+        seen |= header.bit
+      }
+      const valueStart = skipBlanks(text, colon + 1, end)
+      names.push(name)
+      offsets.push(valueStart, trimBlanks(text, valueStart, end))
+    }
     at = feed + 1
   }
+}
+
+function stop(scan: Scan, problem: string): Scan {
+  scan.problem ??= problem
   return scan
 }
 
 /** RFC 3261 §7: "each message-header line … MUST be terminated by a carriage-return line-feed sequence (CRLF)". */
-function lineEnd(text: string, start: number, feed: number, scan: Scan): number {
-  const carriage = text.indexOf('\r', start)
-  if (carriage === feed - 1) return carriage
-  if (carriage >= 0 && carriage < feed) scan.ambiguous = true
+function endOfBrokenLine(text: string, start: number, feed: number, carriage: number, scan: Scan): number {
   scan.problem ??= 'Line Not Ended by CRLF'
-  return text.charCodeAt(feed - 1) === 13 && feed > start ? feed - 1 : feed
+  if (carriage >= 0 && carriage < feed) scan.ambiguous = true
+  return feed > start && text.charCodeAt(feed - 1) === 13 ? feed - 1 : feed
 }
 
-/** Takes one line in and gives the bits of the names that have been seen. */
-function scanLine(text: string, start: number, end: number, seen: number, scan: Scan): number {
-  const colon = text.indexOf(':', start)
-  if (colon < 0 || colon >= end) {
-    scan.problem ??= 'Header Field without Colon'
-    return seen
-  }
-  // RFC 3261 §25.1: "HCOLON = *( SP / HTAB ) ":" SWS"
-  const name = text.slice(start, trimBlanks(text, start, colon))
-  const header = lookUpHeader(name)
-  if (header === undefined && !isToken(name)) {
-    scan.problem ??= 'Malformed Header Name'
-    return seen
-  }
-  if (end - start > limits.headerBytes) scan.problem ??= 'Header Field Too Long'
-  const bit = header?.bit ?? 0
-  if ((seen & bit) !== 0) scan.problem ??= `Duplicate ${header?.name ?? name}`
-  const valueStart = skipBlanks(text, colon + 1, end)
-  scan.names.push(header?.name ?? name)
-  scan.offsets.push(valueStart, trimBlanks(text, valueStart, end))
-  return seen | bit
+function isBlank(code: number): boolean {
+  return code === 32 || code === 9
 }
 
 /**

@@ -29,7 +29,7 @@ export function readStartLine(text: string, start: number, end: number): StartLi
 }
 
 function startsWithVersion(text: string, start: number): boolean {
-  return text.startsWith('SIP/', start) || text.slice(start, start + 4).toUpperCase() === 'SIP/'
+  return (text.charCodeAt(start) | 0x20) === 0x73 && text.slice(start, start + 4).toUpperCase() === 'SIP/'
 }
 
 /** RFC 3261 §7.1: "Request-Line = Method SP Request-URI SP SIP-Version CRLF", and no other white space. */

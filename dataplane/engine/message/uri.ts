@@ -1,12 +1,14 @@
 import { isIPv6 } from 'node:net'
 import {
   decimal,
-  escapesAreWhole,
+  DIGIT,
   HOST,
   isIn,
+  isSameWord,
   PASSWORD,
   SCHEME,
   skip,
+  skipEscaped,
   TOKEN,
   URI,
   URI_HEADER,
@@ -14,6 +16,8 @@ import {
   USER,
 } from './chars.ts'
 import { formatParams, type Params } from './params.ts'
+
+const MAX_PORT = 65_535
 
 /** A sip:, sips: or tel: URI taken apart (RFC 3261 §19.1.1, RFC 3966 §3). Escapes stay as they stand. */
 export interface Uri {
@@ -29,37 +33,34 @@ export interface Uri {
   readonly headers?: readonly (readonly [name: string, value: string])[]
 }
 
-/** Where the parts of a sip: or sips: URI stand. An end is -1 for a part that is not there. */
-interface UriSpan {
-  secure: boolean
-  userStart: number
-  userEnd: number
-  passwordEnd: number
-  hostStart: number
-  hostEnd: number
-  /** -1 when not given. */
-  port: number
-  paramsStart: number
-  headersStart: number
-}
-
 /** The URI's parts; undefined when it is malformed or has another scheme. */
 export function parseUri(text: string): Uri | undefined {
-  const length = schemeLength(text, 0, text.length)
-  if (isTel(text, 0, length)) return parseTel(text)
-  const span = scanSipUri(text, 0, text.length)
-  if (span === undefined) return undefined
-  const params = uriParams(text, span.paramsStart, span.headersStart < 0 ? text.length : span.headersStart)
-  const headers = span.headersStart < 0 ? undefined : uriHeaders(text, span.headersStart)
-  const bracketed = text.charCodeAt(span.hostStart) === 0x5b
+  const kind = uriKind(text, 0, text.length)
+  if (kind === 'tel') return parseTel(text)
+  return kind === 'sip' ? splitSipUri(text) : undefined
+}
+
+/** Takes a URI apart that has been found whole: each separator is where it has to be. */
+function splitSipUri(text: string): Uri {
+  const colon = text.indexOf(':')
+  const at = text.indexOf('@')
+  const userinfo = text.slice(colon + 1, Math.max(colon + 1, at))
+  const password = userinfo.indexOf(':')
+  const hostStart = Math.max(colon, at) + 1
+  const hostEnd = scanHost(text, hostStart, text.length)
+  const query = text.indexOf('?', hostEnd)
+  const end = query < 0 ? text.length : query
+  const semicolon = text.indexOf(';', hostEnd)
+  const hostPortEnd = semicolon < 0 || semicolon > end ? end : semicolon
+  const bracketed = text.charCodeAt(hostStart) === 0x5b
   return {
-    scheme: span.secure ? 'sips' : 'sip',
-    user: text.slice(span.userStart, Math.max(span.userStart, span.userEnd)),
-    ...(span.passwordEnd >= 0 && { password: text.slice(span.userEnd + 1, span.passwordEnd) }),
-    host: bracketed ? text.slice(span.hostStart + 1, span.hostEnd - 1) : text.slice(span.hostStart, span.hostEnd),
-    ...(span.port >= 0 && { port: span.port }),
-    ...(params !== undefined && { params }),
-    ...(headers !== undefined && { headers }),
+    scheme: colon === 4 ? 'sips' : 'sip',
+    user: password < 0 ? userinfo : userinfo.slice(0, password),
+    ...(password >= 0 && { password: userinfo.slice(password + 1) }),
+    host: bracketed ? text.slice(hostStart + 1, hostEnd - 1) : text.slice(hostStart, hostEnd),
+    ...(hostEnd < hostPortEnd && { port: decimal(text, hostEnd + 1, hostPortEnd, MAX_PORT) }),
+    ...(hostPortEnd < end && { params: uriParams(text, hostPortEnd, end) }),
+    ...(query >= 0 && { headers: uriHeaders(text, query) }),
   }
 }
 
@@ -99,87 +100,37 @@ export function encodeUser(text: string): string {
   return encodeURIComponent(text).replace(/%(?:26|3D|2B|24|2C|3B|3F|2F)/g, decodeURIComponent)
 }
 
-/** `sip:`, `sips:`, `tel:` or another; 'malformed' when there is no scheme or a character no URI has. */
+/** What kind of URI stands there; 'malformed' when there is no scheme, or a character or an order no URI has. */
 export function uriKind(text: string, start: number, end: number): 'sip' | 'tel' | 'other' | 'malformed' {
-  const length = schemeLength(text, start, end)
-  if (length === 0) return 'malformed'
-  if (isSip(text, start, length)) return scanSipUri(text, start, end) === undefined ? 'malformed' : 'sip'
-  if (isTel(text, start, length)) return scanTel(text, start, end) < 0 ? 'malformed' : 'tel'
-  const rest = start + length + 1
-  return rest < end && skip(text, rest, end, URI) === end && escapesAreWhole(text, rest, end) ? 'other' : 'malformed'
-}
-
-/** Characters before the colon; 0 when there is no scheme. */
-function schemeLength(text: string, start: number, end: number): number {
-  const at = skip(text, start, end, SCHEME)
-  return at < end && text.charCodeAt(at) === 0x3a ? at - start : 0
-}
-
-function isSip(text: string, start: number, length: number): boolean {
-  return (
-    (length === 3 || (length === 4 && lower(text, start + 3) === 0x73)) &&
-    lower(text, start) === 0x73 &&
-    lower(text, start + 1) === 0x69 &&
-    lower(text, start + 2) === 0x70
-  )
-}
-
-function isTel(text: string, start: number, length: number): boolean {
-  return (
-    length === 3 && lower(text, start) === 0x74 && lower(text, start + 1) === 0x65 && lower(text, start + 2) === 0x6c
-  )
-}
-
-function lower(text: string, at: number): number {
-  return text.charCodeAt(at) | 0x20
-}
-
-/** Checks the whole grammar of a sip: or sips: URI without making strings; undefined when it is malformed. */
-function scanSipUri(text: string, start: number, end: number): UriSpan | undefined {
-  const length = schemeLength(text, start, end)
-  if (!isSip(text, start, length)) return undefined
-  const span: UriSpan = {
-    secure: length === 4,
-    userStart: start + length + 1,
-    userEnd: -1,
-    passwordEnd: -1,
-    hostStart: start + length + 1,
-    hostEnd: -1,
-    port: -1,
-    paramsStart: -1,
-    headersStart: -1,
+  if (isSameWord(text, start, 'sip')) {
+    const colon = (text.charCodeAt(start + 3) | 0x20) === 0x73 ? start + 4 : start + 3
+    if (colon < end && text.charCodeAt(colon) === 0x3a) return isWholeSipUri(text, colon + 1, end) ? 'sip' : 'malformed'
   }
-  scanUserinfo(text, span, end)
-  const afterHost = scanHostPort(text, span, end)
-  if (afterHost < 0) return undefined
-  const afterParams = scanUriParams(text, afterHost, end)
-  if (afterParams < 0) return undefined
-  span.paramsStart = afterHost
-  if (afterParams < end) {
-    if (!scanUriHeaders(text, afterParams, end)) return undefined
-    span.headersStart = afterParams
+  const colon = skip(text, start, end, SCHEME)
+  if (colon === start || colon >= end || text.charCodeAt(colon) !== 0x3a) return 'malformed'
+  if (colon - start === 3 && isSameWord(text, start, 'tel')) return scanTel(text, start, end) < 0 ? 'malformed' : 'tel'
+  return colon + 1 < end && skipEscaped(text, colon + 1, end, URI) === end ? 'other' : 'malformed'
+}
+
+/** Checks the grammar of a sip: or sips: URI from after its colon, without making strings. */
+function isWholeSipUri(text: string, start: number, end: number): boolean {
+  const hostEnd = scanHost(text, skipUserinfo(text, start, end), end)
+  if (hostEnd < 0) return false
+  let at = hostEnd
+  if (at < end && text.charCodeAt(at) === 0x3a) {
+    at = skip(text, hostEnd + 1, end, DIGIT)
+    if (decimal(text, hostEnd + 1, at, MAX_PORT) < 0) return false
   }
-  return escapesAreWhole(text, span.userStart, end) ? span : undefined
+  at = scanUriParams(text, at, end)
+  return at === end || (at >= 0 && isWholeUriHeaders(text, at, end))
 }
 
-/** Leaves the span as it is when no `@` follows: then it is the host that begins there. */
-function scanUserinfo(text: string, span: UriSpan, end: number): void {
-  const userEnd = skip(text, span.userStart, end, USER)
-  const hasPassword = userEnd < end && text.charCodeAt(userEnd) === 0x3a
-  const at = hasPassword ? skip(text, userEnd + 1, end, PASSWORD) : userEnd
-  if (at >= end || text.charCodeAt(at) !== 0x40 || userEnd === span.userStart) return
-  span.userEnd = userEnd
-  if (hasPassword) span.passwordEnd = at
-  span.hostStart = at + 1
-}
-
-/** Index after host and port; -1 when they are malformed. */
-function scanHostPort(text: string, span: UriSpan, end: number): number {
-  span.hostEnd = scanHost(text, span.hostStart, end)
-  if (span.hostEnd < 0 || span.hostEnd >= end || text.charCodeAt(span.hostEnd) !== 0x3a) return span.hostEnd
-  const portEnd = skip(text, span.hostEnd + 1, end, HOST)
-  span.port = decimal(text, span.hostEnd + 1, portEnd, 65535)
-  return span.port < 0 ? -1 : portEnd
+/** Index after the `@`; `start` when there is none and the host begins there. */
+function skipUserinfo(text: string, start: number, end: number): number {
+  const userEnd = skipEscaped(text, start, end, USER)
+  if (userEnd >= end || userEnd === start) return start
+  const at = text.charCodeAt(userEnd) === 0x3a ? skipEscaped(text, userEnd + 1, end, PASSWORD) : userEnd
+  return at < end && text.charCodeAt(at) === 0x40 ? at + 1 : start
 }
 
 /** Index after the host name, IPv4 address or bracketed IPv6 address that begins there; -1 when there is none. */
@@ -226,11 +177,11 @@ function lastLabelHasLetter(text: string, start: number, end: number): boolean {
 function scanUriParams(text: string, start: number, end: number): number {
   let at = start
   while (at < end && text.charCodeAt(at) === 0x3b) {
-    const nameEnd = skip(text, at + 1, end, URI_PARAM)
+    const nameEnd = skipEscaped(text, at + 1, end, URI_PARAM)
     if (nameEnd === at + 1) return -1
     at = nameEnd
     if (at < end && text.charCodeAt(at) === 0x3d) {
-      at = skip(text, nameEnd + 1, end, URI_PARAM)
+      at = skipEscaped(text, nameEnd + 1, end, URI_PARAM)
       if (at === nameEnd + 1) return -1
     }
   }
@@ -238,20 +189,19 @@ function scanUriParams(text: string, start: number, end: number): number {
 }
 
 /** RFC 3261 §25.1: `headers = "?" header *( "&" header )`, `header = hname "=" hvalue`. */
-function scanUriHeaders(text: string, start: number, end: number): boolean {
+function isWholeUriHeaders(text: string, start: number, end: number): boolean {
   if (text.charCodeAt(start) !== 0x3f) return false
   let at = start
   while (at < end) {
-    const nameEnd = skip(text, at + 1, end, URI_HEADER)
+    const nameEnd = skipEscaped(text, at + 1, end, URI_HEADER)
     if (nameEnd === at + 1 || text.charCodeAt(nameEnd) !== 0x3d) return false
-    at = skip(text, nameEnd + 1, end, URI_HEADER)
+    at = skipEscaped(text, nameEnd + 1, end, URI_HEADER)
     if (at < end && text.charCodeAt(at) !== 0x26) return false
   }
   return true
 }
 
-function uriParams(text: string, start: number, end: number): Params | undefined {
-  if (start < 0 || start >= end) return undefined
+function uriParams(text: string, start: number, end: number): Params {
   return text
     .slice(start + 1, end)
     .split(';')
@@ -277,7 +227,7 @@ function formatHeaders(headers: readonly (readonly [string, string])[]): string 
 function parseTel(text: string): Uri | undefined {
   const numberEnd = scanTel(text, 0, text.length)
   if (numberEnd < 0) return undefined
-  const params = uriParams(text, numberEnd, text.length)
+  const params = numberEnd < text.length ? uriParams(text, numberEnd, text.length) : undefined
   return { scheme: 'tel', user: text.slice(4, numberEnd), host: '', ...(params !== undefined && { params }) }
 }
 
@@ -294,7 +244,7 @@ function scanTel(text: string, start: number, end: number): number {
     digits++
   }
   if (at === first || digits === 0) return -1
-  return scanUriParams(text, at, end) === end && escapesAreWhole(text, at, end) ? at : -1
+  return scanUriParams(text, at, end) === end ? at : -1
 }
 
 function isPhoneDigit(code: number): boolean {

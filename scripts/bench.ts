@@ -1,0 +1,19 @@
+/** A bench by name; what it measured comes as one JSON object on the last line. */
+interface Bench {
+  run(args: string[]): Promise<object>
+}
+
+const benches: Readonly<Record<string, () => Promise<Bench>>> = {
+  calls: () => import('./bench-calls.ts'),
+  parse: () => import('./bench-parse.ts'),
+}
+
+const [name = '', ...args] = process.argv.slice(2)
+const load = Object.hasOwn(benches, name) ? benches[name] : undefined
+if (load === undefined) {
+  console.error(`There is no bench ${JSON.stringify(name)}. Say one of: ${Object.keys(benches).join(', ')}.`)
+  process.exitCode = 1
+} else {
+  const bench = await load()
+  console.log(JSON.stringify(await bench.run(args)))
+}
