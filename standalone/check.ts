@@ -39,10 +39,10 @@ export async function runCheck(directory: string, out: (line: string) => void): 
  * and is refused there: its own problem says it.
  */
 export function placeProblems(manifests: Manifests, problems: readonly Problem[]): ManifestProblem[] {
-  const inFiles = new Set(manifests.entries.map(({ id }) => id))
+  const refused = new Set(manifests.entries.filter(({ manifest }) => manifest === undefined).map(({ id }) => id))
   return problems.flatMap(({ resource, field, message, missing }) => {
     const place = placeOf(manifests, resource, field)
-    if (place === undefined || (missing !== undefined && inFiles.has(missing))) return []
+    if (place === undefined || (missing !== undefined && refused.has(missing))) return []
     return [{ ...place, resource: resourceName(resource.kind, resource.namespace, resource.name), field, message }]
   })
 }

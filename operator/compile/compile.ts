@@ -8,7 +8,7 @@ import { Findings } from './check.ts'
 import { compileListeners } from './listeners.ts'
 import { compileRoutes } from './routes.ts'
 import { compileTrunks, type CompiledTrunk } from './trunks.ts'
-import { verdict, type Verdict } from './verdict.ts'
+import { sentence, verdict, type Verdict } from './verdict.ts'
 import { fleetsOf, fullName, idOf, type Problem, type ResourceConditions, type ResourceId } from './world.ts'
 import type { Resources, World } from './world.ts'
 
@@ -30,7 +30,7 @@ export function compile(world: World): Compiled {
   const { voiceService } = world
   const findings = new Findings()
   const trunks = compileTrunks(world)
-  const routes = compileRoutes(voiceService, trunks, findings)
+  const routes = compileRoutes(world, trunks, findings)
   const service = idOf(voiceService)
   const resources = [
     ...compileListeners(voiceService).map((body, index) => resource(body, service, `spec.listeners[${index}]`)),
@@ -74,8 +74,8 @@ function strayVerdict(trunk: SipTrunk, { voiceServices }: Resources): Verdict {
     ],
     conditions: {
       resource,
-      accepted: condition({ type: 'Accepted', status: 'False', reason, message: `Left out: ${message}.` }),
-      resolvedRefs: condition({ type: 'ResolvedRefs', status: 'False', reason, message: `${message}.` }),
+      accepted: condition({ type: 'Accepted', status: 'False', reason, message: sentence(`Left out: ${message}`) }),
+      resolvedRefs: condition({ type: 'ResolvedRefs', status: 'False', reason, message: sentence(message) }),
     },
   }
 }

@@ -8,13 +8,15 @@ import { placed, type Check, type Findings, type Part, type Placed } from './che
 import { patternProblem } from './patterns.ts'
 import { resolveBehaviour } from './resolve-behaviour.ts'
 import type { CompiledTrunk } from './trunks.ts'
-import { fullName } from './world.ts'
+import { fullName, type World } from './world.ts'
 
 /** What routes are checked against. */
 interface RouteContext {
   readonly voiceService: VoiceService
   /** Every trunk that refers to the VoiceService, by name. */
   readonly trunks: ReadonlyMap<string, CompiledTrunk>
+  /** VoiceServices of the other trunks in the namespace, by the name of the trunk. */
+  readonly neighbours: ReadonlyMap<string, string>
 }
 
 /** A route with the parts that passed, before it is checked as a whole. */
@@ -53,11 +55,15 @@ export interface CompiledRoute {
 }
 
 export function compileRoutes(
-  voiceService: VoiceService,
+  { voiceService, neighbours }: World,
   trunks: readonly CompiledTrunk[],
   findings: Findings,
 ): CompiledRoute[] {
-  const context: RouteContext = { voiceService, trunks: new Map(trunks.map((one) => [one.trunk.metadata.name, one])) }
+  const context: RouteContext = {
+    voiceService,
+    trunks: new Map(trunks.map((one) => [one.trunk.metadata.name, one])),
+    neighbours: new Map(neighbours?.map(({ metadata, spec }) => [metadata.name, spec.voiceServiceRef.name])),
+  }
   const sifted = placed(voiceService.spec.routes, 'spec.routes').map(({ value, field }) => ({
     value: siftRoute(value, field, context, findings),
     field,
@@ -124,18 +130,26 @@ function targetIsUsable({ value, context }: TargetPart) {
   return finding && { ...finding, field: 'trunkRef.name' }
 }
 
-function trunkProblem(name: string, { voiceService, trunks }: RouteContext) {
+function trunkProblem(name: string, { voiceService, trunks, neighbours }: RouteContext) {
   const { namespace } = voiceService.metadata
   const found = trunks.get(name)
   if (found?.config !== undefined) return undefined
   if (found !== undefined) {
     return { message: `SipTrunk ${namespace}/${name} is left out itself; see its condition Accepted` }
   }
-  return {
-    unresolved: 'TrunkNotFound' as const,
-    missing: `SipTrunk ${namespace}/${name}`,
-    message: `VoiceService ${fullName(voiceService)} has no SipTrunk ${namespace}/${name}${didYouMean(name, trunks.keys()) || '; create it there, with voiceServiceRef to this VoiceService'}`,
+  const unresolved = 'TrunkNotFound'
+  const fleet = fullName(voiceService)
+  const other = neighbours.get(name)
+  if (other !== undefined) {
+    const message = `SipTrunk ${namespace}/${name} belongs to VoiceService ${namespace}/${other}, not to ${fleet}; routes stay within their fleet`
+    return { unresolved, message } as const
   }
+  const wayOut = didYouMean(name, trunks.keys()) || '; create it there, with voiceServiceRef to this VoiceService'
+  return {
+    unresolved,
+    missing: `SipTrunk ${namespace}/${name}`,
+    message: `VoiceService ${fleet} has no SipTrunk ${namespace}/${name}${wayOut}`,
+  } as const
 }
 
 function targetIsNew({ value, earlier }: TargetPart) {

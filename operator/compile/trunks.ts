@@ -128,8 +128,9 @@ function peerOf({ host, port, transport }: Target): string {
   return `${transport} ${host.includes(':') ? `[${canonicalHost(host)}]` : canonicalHost(host)}:${port}`
 }
 
+/** Oldest first. A resource that no API server has stored has no age yet and comes last. */
 function bySeniority(a: SipTrunk, b: SipTrunk): number {
-  const age = compareText(a.metadata.creationTimestamp ?? '', b.metadata.creationTimestamp ?? '')
+  const age = compareText(a.metadata.creationTimestamp ?? 'never', b.metadata.creationTimestamp ?? 'never')
   return age === 0 ? compareText(a.metadata.name, b.metadata.name) : age
 }
 

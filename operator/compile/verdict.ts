@@ -52,7 +52,12 @@ function accepted(findings: readonly (Finding & { readonly field: string })[], u
 }
 
 function spell(findings: readonly (Finding & { readonly field: string })[]): string {
-  const lines = findings.slice(0, shown).map(({ field, message }) => `${field}: ${message}`)
+  const lines = findings.slice(0, shown).map(({ field, message }) => sentence(`${field}: ${message}`))
   const more = findings.length - lines.length
-  return `${lines.join('. ')}${more > 0 ? `. And ${more} more` : ''}.`
+  return [...lines, ...(more > 0 ? [`And ${more} more.`] : [])].join(' ')
+}
+
+/** Ends a text with a full stop, unless it ends as a sentence already. */
+export function sentence(text: string): string {
+  return /[.?!]$/.test(text) ? text : `${text}.`
 }

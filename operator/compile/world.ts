@@ -14,6 +14,8 @@ export interface World {
   readonly voiceService: VoiceService
   readonly trunks: readonly SipTrunk[]
   readonly secrets: readonly SecretManifest[]
+  /** Trunks of the namespace that belong to another VoiceService, so that a reference to one can be explained. */
+  readonly neighbours?: readonly SipTrunk[]
 }
 
 /** Which manifest something is said of, and of which generation of it (0 where none is counted). */
@@ -61,7 +63,14 @@ export function fleetsOf(resources: Resources): { fleets: readonly World[]; stra
   const fleets = resources.voiceServices.map((voiceService) => ({
     voiceService,
     trunks: trunksOf.get(fullName(voiceService)) ?? [],
-    secrets: resources.secrets.filter(({ metadata }) => metadata.namespace === voiceService.metadata.namespace),
+    secrets: resources.secrets.filter(isIn(voiceService.metadata.namespace)),
+    neighbours: resources.trunks
+      .filter(isIn(voiceService.metadata.namespace))
+      .filter(({ spec }) => spec.voiceServiceRef.name !== voiceService.metadata.name),
   }))
   return { fleets, strays }
+}
+
+function isIn(namespace: string) {
+  return ({ metadata }: { readonly metadata: { readonly namespace: string } }) => metadata.namespace === namespace
 }

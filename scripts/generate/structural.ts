@@ -29,7 +29,19 @@ export function structural(node: SchemaNode, path: string): SchemaNode {
     else throw new Error(`${path}: "${keyword}" has no place in a structural schema`)
   }
   checkType(result, path)
+  if (isObject(result['default'])) result['default'] = filled(result['default'], result)
   return Object.fromEntries(order.filter((keyword) => keyword in result).map((keyword) => [keyword, result[keyword]]))
+}
+
+/** The API server checks a default against the CEL rules before it fills in the defaults inside; so they stand in it. */
+function filled(value: object, node: SchemaNode): SchemaNode {
+  const fields = Object.entries((node['properties'] as Record<string, SchemaNode> | undefined) ?? {})
+  const defaults = fields.flatMap(([name, field]) => ('default' in field ? [[name, field['default']] as const] : []))
+  return { ...Object.fromEntries(defaults), ...value }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function properties(fields: SchemaNode, path: string): SchemaNode {
