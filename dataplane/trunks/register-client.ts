@@ -96,11 +96,6 @@ export class RegisterClient {
     this.#send({ ...request, expiresSeconds, done, silent: 0, answered: new Map(), lengthened: false, cseq: 0 })
   }
 
-  /** Forgets the nonces, which belong to the credentials they were used with. */
-  forgetNonces(): void {
-    this.#sessions.clear()
-  }
-
   cancel(): void {
     this.#exchange = undefined
     this.#lost?.cancel()
@@ -160,7 +155,8 @@ export class RegisterClient {
     }
     if (this.#answersChallenge(exchange, response) || this.#lengthens(exchange, response)) return this.#send(exchange)
     const refusal = refusalOf(status, exchange.answered.size > 0 || this.#sessions.size > 0)
-    if (refusal.failure === 'AuthFailed') this.forgetNonces()
+    // Tried with them once more, the next attempt would cost a try of the credentials for nothing.
+    if (refusal.failure === 'AuthFailed') this.#sessions.clear()
     this.#finish(exchange, {
       kind: 'Refused',
       status,

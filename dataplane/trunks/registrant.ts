@@ -73,9 +73,11 @@ export class Registrant {
   follow(config: RegistrationConfig): void {
     const before = this.#config
     this.#config = config
-    const sameCredentials = config.username === before.username && config.password.reveal() === before.password.reveal()
-    if (sameCredentials && config.expiresSeconds === before.expiresSeconds) return
-    if (!sameCredentials) this.#client?.forgetNonces()
+    const same =
+      config.username === before.username &&
+      config.password.reveal() === before.password.reveal() &&
+      config.expiresSeconds === before.expiresSeconds
+    if (same) return
     this.#failures = 0
     if (!this.#started || this.#leaving) return
     if (this.#client?.busy) this.#outdated = true
@@ -106,7 +108,8 @@ export class Registrant {
   }
 
   report(): RegistrationReport {
-    const { state, lastCode, expiresAt, failure, detail } = this.#standing
+    const { state, lastCode, expiresAt, failure } = this.#standing
+    const detail = this.#standing.detail ?? this.peer.failure
     return {
       trunk: this.trunk,
       account: this.#config.account,
@@ -121,6 +124,7 @@ export class Registrant {
 
   #resolved(): void {
     this.#outside.onAddresses()
+    this.#outside.onChange()
     if (!this.#waitsForAddress || this.#leaving) return
     this.#waitsForAddress = false
     this.#schedule(firstSpreadMilliseconds * this.#outside.random())
@@ -159,7 +163,6 @@ export class Registrant {
         break
       case 'Refused': {
         const { status: lastCode, refusal, detail, retryAfterSeconds } = outcome
-        if (refusal.lasting) this.#lapse?.cancel()
         this.#missed(refusal.failure, detail, { lastCode, lasting: refusal.lasting, retryAfterSeconds })
         break
       }
@@ -202,6 +205,7 @@ export class Registrant {
   ): void {
     this.#failures++
     const stands = this.#standing.state === 'Registered' && answer?.lasting !== true
+    if (!stands) this.#lapse?.cancel()
     if (this.#failures === 1 || !stands) {
       this.#outside.log.warn({ ...this.#names(), failure, detail }, 'registration failed')
     }

@@ -67,6 +67,7 @@ describe('a probe', () => {
     expect(stateOf(run)?.state).toBe('Unknown')
     run.sip.last.answer(200)
     expect(stateOf(run)?.state).toBe('Up')
+    expect(run.clock.pending).toBe(1)
   })
 
   it('that is answered after its time has failed', () => {
