@@ -1,0 +1,235 @@
+import { randomUUID } from 'node:crypto'
+import { parseNameAddr, tagOf } from '../message/name-addr.ts'
+import type { SipMessage } from '../message/sip-message.ts'
+import type { ClientTransaction, ClientTransactionUser } from '../transaction/client-transaction.ts'
+import { formatOwnVia, type Headers, type OutgoingRequest } from '../transaction/outgoing-request.ts'
+import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
+import { GIVE_UP } from '../transaction/timers.ts'
+import type { NextHops } from '../transport/next-hop.ts'
+import type { Flow, SendCallback } from '../transport/transport.ts'
+import type { Application, Outcome } from './application.ts'
+import { confirmByClient, dialogIdOf, dialogOfClient, isTargetRefresh, refreshTarget } from './dialog.ts'
+import type { DialogTable, LiveDialog } from './dialog-table.ts'
+import { formatLocalResponse } from './response-text.ts'
+
+/** What an exchange needs of the client core. */
+export interface ExchangeOwner {
+  readonly dialogs: DialogTable
+  readonly nextHops: NextHops
+  readonly wheel: TimerWheel
+  readonly ackSent: SendCallback
+  sendCancel(exchange: ClientExchange, cancel: OutgoingRequest): void
+  acknowledgePlain(dialog: LiveDialog, sequence: number): void
+  bye(dialog: LiveDialog, headers: Headers, done: (outcome: Outcome) => void): void
+  forget(exchange: ClientExchange): void
+}
+
+/** One request of ours with what its responses do to dialogs, until its transaction ends. */
+export class ClientExchange implements ClientTransactionUser {
+  readonly id = randomUUID()
+  /** Undefined for what the engine sends by itself. */
+  readonly application: Application | undefined
+  readonly method: string
+  /** Id of the dialogs that an INVITE outside a dialog makes; empty for any other request. */
+  readonly inviteId: string
+  readonly #owner: ExchangeOwner
+  readonly #transaction: ClientTransaction
+  readonly #inside: LiveDialog | undefined
+  readonly #fromTag: string
+  /** What is left of the request once it is answered would only take memory. */
+  #request: OutgoingRequest | undefined
+  readonly #cseq: number
+  #cancel: OutgoingRequest | undefined
+  #cancelSent = false
+  /** Dialogs by its responses: one for each To tag. */
+  #forks: LiveDialog[] = []
+  /** The one whose 2xx the application has. */
+  #answered: LiveDialog | undefined
+
+  constructor(
+    owner: ExchangeOwner,
+    wanted: { request: OutgoingRequest; application: Application | undefined; inside: LiveDialog | undefined },
+    createTransaction: (user: ClientTransactionUser) => ClientTransaction,
+  ) {
+    const { request, application, inside } = wanted
+    this.#owner = owner
+    this.application = application
+    this.method = request.method
+    this.#inside = inside
+    this.#request = request
+    this.#cseq = request.cseq
+    const makesDialog = request.method === 'INVITE' && inside === undefined
+    const from = makesDialog ? parseNameAddr(request.from) : undefined
+    this.#fromTag = from === undefined ? '' : tagOf(from)
+    this.inviteId = makesDialog ? dialogIdOf(request.callId, this.#fromTag) : ''
+    this.#transaction = createTransaction(this)
+  }
+
+  get transaction(): ClientTransaction {
+    return this.#transaction
+  }
+
+  /** The CANCEL, sent at once or after the first provisional response; undefined when there is nothing to cancel any more. */
+  cancel(headers: Headers): OutgoingRequest | undefined {
+    if (this.#cancel !== undefined) return undefined
+    this.#cancel = this.#transaction.cancelWith(headers)
+    if (this.#cancel !== undefined && this.#transaction.mayCancel) this.#sendCancel(this.#cancel)
+    return this.#cancel
+  }
+
+  onResponse(response: SipMessage, source: Flow): void {
+    const { status } = response
+    if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)
+    if (status === 100) return
+    if (this.method === 'INVITE') {
+      if (this.#inside !== undefined) this.#onReinviteResponse(response, source, this.#inside)
+      else if (status < 200) this.#onProvisional(response, source)
+      else if (status < 300) this.#onSuccess(response, source)
+      else this.#onFailure(response, source)
+    } else {
+      if (this.#inside !== undefined) this.#settle(response, this.#inside)
+      this.#deliver(response.text, source, this.#inside)
+    }
+    if (status >= 200) this.#request = undefined
+  }
+
+  onTimeout(): void {
+    this.#failLocally('timeout')
+  }
+
+  onTransportError(): void {
+    this.#failLocally('transport')
+  }
+
+  onFallback(refused: Flow): void {
+    this.#owner.nextHops.refused(refused)
+  }
+
+  onTerminated(): void {
+    const { dialogs } = this.#owner
+    // RFC 3261 §13.2.2.4: 64*T1 after the first 2xx, early dialogs that were not confirmed are over.
+    for (const fork of this.#forks) if (fork !== this.#answered) dialogs.remove(fork)
+    const answered = this.#answered ?? this.#inside
+    if (this.method === 'INVITE' && answered?.acknowledgement?.sequence === this.#cseq)
+      answered.acknowledgement = undefined
+    this.#owner.forget(this)
+  }
+
+  #sendCancel(cancel: OutgoingRequest): void {
+    this.#cancelSent = true
+    this.#owner.sendCancel(this, cancel)
+  }
+
+  #onProvisional(response: SipMessage, source: Flow): void {
+    this.#deliver(response.text, source, response.toTag === '' ? undefined : this.#forkOf(response))
+  }
+
+  #onSuccess(response: SipMessage, source: Flow): void {
+    const fork = this.#forkOf(response)
+    if (this.#answered === undefined) {
+      this.#answered = fork
+      confirmByClient(fork.state, response)
+      if (this.#canDeliver()) {
+        fork.acknowledgementDue = this.#cseq
+        this.#deliver(response.text, source, fork)
+      } else this.#hangUp(fork)
+    } else if (fork === this.#answered) this.#acknowledgeAgain(fork)
+    else {
+      // §13.2.2.4: "The UAC core MUST generate an ACK request for each 2xx received from the transaction layer" — also of
+      // a fork that comes after the call is answered, which a BYE then ends.
+      confirmByClient(fork.state, response)
+      this.#hangUp(fork)
+    }
+  }
+
+  #onFailure(response: SipMessage, source: Flow): void {
+    for (const fork of this.#forks) this.#owner.dialogs.remove(fork)
+    this.#forks = []
+    this.#deliver(response.text, source, undefined)
+  }
+
+  #onReinviteResponse(response: SipMessage, source: Flow, dialog: LiveDialog): void {
+    const success = response.status >= 200 && response.status < 300
+    if (success && this.#answered !== undefined) return this.#acknowledgeAgain(dialog)
+    if (success) {
+      this.#answered = dialog
+      refreshTarget(dialog.state, response)
+      dialog.acknowledgementDue = this.#cseq
+      if (!this.#canDeliver()) this.#owner.acknowledgePlain(dialog, this.#cseq)
+    }
+    this.#deliver(response.text, source, dialog)
+  }
+
+  /** What the final response to a request in a dialog does to it. */
+  #settle(response: SipMessage, dialog: LiveDialog): void {
+    const { status } = response
+    if (status < 200) return
+    if (status < 300 && isTargetRefresh(this.method)) refreshTarget(dialog.state, response)
+    if (this.method === 'BYE') this.#endDialog(dialog, status === 401 || status === 407)
+  }
+
+  /** A BYE that is challenged will be sent again; if it is not, the dialog is over all the same (§15.1.1). */
+  #endDialog(dialog: LiveDialog, challenged: boolean): void {
+    const { dialogs, wheel } = this.#owner
+    if (!challenged) return dialogs.remove(dialog)
+    const end: TimerTarget = { onTimer: () => dialogs.remove(dialog) }
+    wheel.start(GIVE_UP, end, 'end')
+  }
+
+  /** The early dialog of the response's To tag; a new tag is another fork (§12.1.2). */
+  #forkOf(response: SipMessage): LiveDialog {
+    const known = this.#forks.find((fork) => fork.state.remoteTag === response.toTag)
+    if (known !== undefined) {
+      if (known.state.state === 'early') refreshTarget(known.state, response)
+      return known
+    }
+    const { flow } = this.#transaction
+    const state = dialogOfClient(
+      {
+        from: this.#request?.from ?? response.get('From') ?? '',
+        cseq: this.#cseq,
+        listener: flow.listener.name,
+        fromTag: this.#fromTag,
+        uri: this.#request?.uri ?? '',
+      },
+      response,
+    )
+    const fork = this.#owner.dialogs.add(state, this.application)
+    fork.ownInvite = this.#transaction
+    this.#forks.push(fork)
+    return fork
+  }
+
+  /** A retransmitted 2xx gets the same ACK again; before the application has sent one, nothing. */
+  #acknowledgeAgain(dialog: LiveDialog): void {
+    const ack = dialog.acknowledgement
+    if (ack?.sequence === this.#cseq) ack.flow.listener.send(ack.bytes, ack.flow, this.#owner.ackSent)
+  }
+
+  #hangUp(fork: LiveDialog): void {
+    this.#owner.acknowledgePlain(fork, this.#cseq)
+    this.#owner.bye(fork, [], () => {})
+  }
+
+  #failLocally(cause: 'timeout' | 'transport'): void {
+    const request = this.#request
+    if (request === undefined) return
+    this.#request = undefined
+    for (const fork of this.#forks) this.#owner.dialogs.remove(fork)
+    this.#forks = []
+    // RFC 3261 §12.2.1.2: "If the response for a request within a dialog is a 481 …, or a 408 … the UAC SHOULD terminate
+    // the dialog", which is the application's to do, but a BYE has ended it anyway.
+    if (this.method === 'BYE' && this.#inside !== undefined) this.#owner.dialogs.remove(this.#inside)
+    const { flow, branch } = this.#transaction
+    this.#deliver(formatLocalResponse(request, formatOwnVia(branch, flow.listener), cause), flow, this.#inside)
+  }
+
+  #canDeliver(): boolean {
+    return this.application !== undefined && !this.application.gone
+  }
+
+  #deliver(text: string, source: Flow, dialog: LiveDialog | undefined): void {
+    if (!this.#canDeliver()) return
+    this.application?.deliverResponse({ text, source, transactionId: this.id, dialogId: dialog?.state.id ?? '' })
+  }
+}

@@ -1,0 +1,92 @@
+import type { ClientTransaction } from '../transaction/client-transaction.ts'
+import type { ServerTransaction } from '../transaction/server-transaction.ts'
+import type { Flow } from '../transport/transport.ts'
+import type { Application } from './application.ts'
+import type { Dialog } from './dialog.ts'
+import type { UnacknowledgedSuccess } from './unacknowledged-success.ts'
+
+/** A dialog with what goes on in it now. */
+export interface LiveDialog {
+  readonly state: Dialog
+  /** The application that its requests go to; none for a fork that the engine ends by itself. */
+  application: Application | undefined
+  /** The peer's last INVITE, and its last UPDATE. */
+  invite: ServerTransaction | undefined
+  update: ServerTransaction | undefined
+  /** Our last INVITE. */
+  ownInvite: ClientTransaction | undefined
+  /** A 2xx of ours that waits for its ACK. */
+  unacknowledged: UnacknowledgedSuccess | undefined
+  /** CSeq of an INVITE of ours whose 2xx the application has not acknowledged yet. */
+  acknowledgementDue: number | undefined
+  /** The last ACK of a 2xx, sent again for each retransmission of that. */
+  acknowledgement: { readonly sequence: number; readonly bytes: Buffer; readonly flow: Flow } | undefined
+}
+
+/** The dialogs that are alive. */
+export class DialogTable {
+  readonly #byTags = new Map<string, LiveDialog>()
+  /** Forks of one INVITE share an id; later ones come last. */
+  readonly #byId = new Map<string, LiveDialog[]>()
+
+  get count(): number {
+    return this.#byTags.size
+  }
+
+  /** Takes a new dialog in. */
+  add(state: Dialog, application: Application | undefined): LiveDialog {
+    const dialog: LiveDialog = {
+      state,
+      application,
+      invite: undefined,
+      update: undefined,
+      ownInvite: undefined,
+      unacknowledged: undefined,
+      acknowledgementDue: undefined,
+      acknowledgement: undefined,
+    }
+    this.#byTags.set(keyOf(state.callId, state.localTag, state.remoteTag), dialog)
+    const forks = this.#byId.get(state.id)
+    if (forks === undefined) this.#byId.set(state.id, [dialog])
+    else forks.push(dialog)
+    return dialog
+  }
+
+  /** RFC 3261 §12: "A dialog is identified at each UA with a dialog ID, which consists of a Call-ID value, a local tag and a remote tag." */
+  find(callId: string, localTag: string, remoteTag: string): LiveDialog | undefined {
+    return this.#byTags.get(keyOf(callId, localTag, remoteTag))
+  }
+
+  /** The dialog an application means: the confirmed one, before that the latest early one. */
+  ofId(id: string): LiveDialog | undefined {
+    const forks = this.#byId.get(id)
+    return forks?.find((fork) => fork.state.state === 'confirmed') ?? forks?.at(-1)
+  }
+
+  /** Removes a dialog and stops what it repeats. Removing twice does no harm. */
+  remove(dialog: LiveDialog): void {
+    const { state } = dialog
+    dialog.unacknowledged?.stop()
+    dialog.unacknowledged = undefined
+    const key = keyOf(state.callId, state.localTag, state.remoteTag)
+    if (this.#byTags.get(key) === dialog) this.#byTags.delete(key)
+    const left = this.#byId.get(state.id)?.filter((fork) => fork !== dialog)
+    if (left === undefined || left.length === 0) this.#byId.delete(state.id)
+    else this.#byId.set(state.id, left)
+  }
+
+  has(dialog: LiveDialog): boolean {
+    const { state } = dialog
+    return this.find(state.callId, state.localTag, state.remoteTag) === dialog
+  }
+
+  stop(): void {
+    for (const dialog of this.#byTags.values()) dialog.unacknowledged?.stop()
+    this.#byTags.clear()
+    this.#byId.clear()
+  }
+}
+
+function keyOf(callId: string, localTag: string, remoteTag: string): string {
+  return `${callId} ${localTag} ${remoteTag}`
+}

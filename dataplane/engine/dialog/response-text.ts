@@ -1,0 +1,28 @@
+import { buildResponse } from '../message/response.ts'
+import { reasonPhrase } from '../message/reason-phrases.ts'
+import { serialiseText } from '../message/serialise.ts'
+import type { SipMessage } from '../message/sip-message.ts'
+import type { Headers, OutgoingRequest } from '../transaction/outgoing-request.ts'
+
+/** A response of the engine's own, as text. */
+export function formatResponse(
+  request: SipMessage,
+  response: { status: number; reason?: string | undefined; headers?: Headers; toTag?: string },
+): string {
+  return serialiseText(buildResponse(request, response))
+}
+
+/**
+ * A response made up here, since nothing came from the network: 408 "timeout" (RFC 3261 §8.1.3.1: "When a timeout error
+ * is received from the transaction layer, it MUST be treated as if a 408 (Request Timeout) status code has been
+ * received") or 503 "transport" ("… treated as a 503 (Service Unavailable) status code"). X-Engine-Local tells the
+ * application that it is one.
+ */
+export function formatLocalResponse(request: OutgoingRequest, via: string, cause: 'timeout' | 'transport'): string {
+  const status = cause === 'timeout' ? 408 : 503
+  return (
+    `SIP/2.0 ${status} ${reasonPhrase(status)}\r\nVia: ${via}\r\nFrom: ${request.from}\r\nTo: ${request.to}\r\n` +
+    `Call-ID: ${request.callId}\r\nCSeq: ${request.cseq} ${request.method}\r\n` +
+    `X-Engine-Local: ${cause}\r\nContent-Length: 0\r\n\r\n`
+  )
+}

@@ -1,0 +1,335 @@
+import type { Counters } from '../counters.ts'
+import { parseNameAddr, tagOf } from '../message/name-addr.ts'
+import type { ParsedMessage } from '../message/parsed-message.ts'
+import { createTag } from '../transaction/identifiers.ts'
+import type { ServerTransaction } from '../transaction/server-transaction.ts'
+import { type Transactions, serverKey } from '../transaction/transactions.ts'
+import type { Flow } from '../transport/transport.ts'
+import { type Application, type Applications, type Outcome, refuse, type ResponseOrder } from './application.ts'
+import type { ClientCore } from './client-core.ts'
+import { dialogIdOf, dialogOfServer, isTargetRefresh, refreshTarget } from './dialog.ts'
+import type { DialogTable, LiveDialog } from './dialog-table.ts'
+import { composeResponse } from './application-response.ts'
+import { checkInside, checkOutside, type Rejection } from './request-checks.ts'
+import { formatResponse } from './response-text.ts'
+import { UnacknowledgedSuccess } from './unacknowledged-success.ts'
+
+/** How long a peer may stay away while no application is there, in seconds. */
+const RETRY_AFTER = '5'
+
+/** A request that the application has, and has not answered finally. */
+interface Exchange {
+  readonly transaction: ServerTransaction
+  readonly request: ParsedMessage
+  readonly application: Application
+  /** Dialog that it came in. */
+  readonly inside: LiveDialog | undefined
+  /** Tag of To in responses, unless the application chooses one. */
+  readonly toTag: string
+  /** Early dialogs that its provisional responses made. */
+  readonly early: LiveDialog[]
+}
+
+interface Parts {
+  readonly transactions: Transactions
+  readonly dialogs: DialogTable
+  readonly applications: Applications
+  readonly clients: ClientCore
+  readonly counters: Counters
+  /** False: the source gets no answer. */
+  readonly admit: (source: Flow) => boolean
+  /** From 0 up to 1. */
+  readonly random: () => number
+}
+
+/** The user agent server of RFC 3261 §8.2, §9.2, §12 and §13.3: requests in, the application's responses out. */
+export class ServerCore {
+  readonly #parts: Parts
+  readonly #exchanges = new Map<string, Exchange>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** Takes a well-formed request whose top Via is complete. `reply` is where its responses go. */
+  receive(request: ParsedMessage, source: Flow, reply: Flow): void {
+    if (request.method === 'ACK') return this.#receiveAck(request, source)
+    const key = serverKey(request, request.method)
+    const known = this.#parts.transactions.serverAt(key)
+    if (known !== undefined) {
+      this.#parts.counters.count('received_again')
+      known.repeat()
+    } else if (request.method === 'CANCEL') this.#receiveCancel(request, key, source, reply)
+    else {
+      const dialog = this.#dialogOf(request)
+      if (dialog === undefined) this.#receiveOutside(request, key, source, reply)
+      else this.#receiveInside(request, key, source, reply, dialog)
+    }
+  }
+
+  /** Answers a request that could not be read well enough to be one. */
+  rejectMalformed(request: ParsedMessage, status: number, reason: string, source: Flow, reply: Flow): void {
+    if (!this.#admit(source)) return
+    const text = formatResponse(request, { status, reason, toTag: createTag() })
+    reply.listener.send(Buffer.from(text, 'latin1'), reply, this.#parts.transactions.responseSent)
+  }
+
+  /** Sends what the application answers. */
+  respond(application: Application, { transactionId, response }: ResponseOrder): Outcome {
+    const exchange = this.#exchanges.get(transactionId)
+    if (exchange === undefined || exchange.application !== application) {
+      return refuse('Response not sent due to unknown transaction')
+    }
+    const { transaction, request, inside } = exchange
+    const composed = composeResponse(request, response, transaction.flow.listener, this.#tagFor(exchange, response))
+    if (!composed.ok) return refuse(composed.reason)
+    const { text, to, toTag } = composed
+    const { status } = response
+    const dialogId =
+      inside?.state.id ??
+      (request.method === 'INVITE' && status > 100 && status < 300 ? dialogIdOf(request.callId, request.fromTag) : '')
+    if (request.method === 'INVITE' && status > 100) this.#settleDialogs(exchange, { status, text, to, toTag })
+    else if (inside !== undefined && status >= 200 && status < 300 && isTargetRefresh(request.method)) {
+      refreshTarget(inside.state, request)
+    }
+    if (status >= 200) this.#exchanges.delete(transactionId)
+    transaction.respond(status, text)
+    return { ok: true, text, flow: transaction.flow, transactionId, dialogId }
+  }
+
+  /** Text of the 100 to a request that is slow to be answered. */
+  tryingFor(transaction: ServerTransaction): string {
+    const exchange = this.#exchanges.get(transaction.id)
+    return exchange === undefined ? '' : formatResponse(exchange.request, { status: 100 })
+  }
+
+  onTerminated(transaction: ServerTransaction): void {
+    this.#exchanges.delete(transaction.id)
+  }
+
+  /** The application has left: what it had not answered gets a 503 (RFC 3261 §21.5.4). */
+  applicationGone(application: Application): void {
+    for (const [id, exchange] of this.#exchanges) {
+      if (exchange.application !== application) continue
+      this.#exchanges.delete(id)
+      this.#finish(exchange, 503, [['Retry-After', RETRY_AFTER]])
+    }
+  }
+
+  stop(): void {
+    this.#exchanges.clear()
+  }
+
+  #dialogOf(message: ParsedMessage): LiveDialog | undefined {
+    return message.toTag === '' ? undefined : this.#parts.dialogs.find(message.callId, message.toTag, message.fromTag)
+  }
+
+  #admit(source: Flow): boolean {
+    if (this.#parts.admit(source)) return true
+    this.#parts.counters.count('ignored_unknown_source')
+    return false
+  }
+
+  #receiveOutside(request: ParsedMessage, key: string, source: Flow, reply: Flow): void {
+    if (!this.#admit(source)) return
+    const { transactions, applications, clients } = this.#parts
+    const { method } = request
+    const mergeKey = `${request.callId} ${request.fromTag} ${request.cseq} ${method}`
+    const rejection =
+      checkOutside(request, {
+        merged: transactions.hasMerge(mergeKey),
+        own: method === 'INVITE' && clients.hasSent(dialogIdOf(request.callId, request.fromTag)),
+        allowed: this.#allowed(),
+      }) ?? this.#checkService(method)
+    const application = rejection === undefined ? applications.next(method) : undefined
+    // A merged request must not free the mark of the one it merges with when it ends first.
+    const marks = rejection?.status !== 482
+    const transaction = transactions.createServer({ key, method, mergeKey: marks ? mergeKey : undefined }, reply)
+    if (application === undefined) this.#reject(transaction, request, rejection ?? this.#overloaded())
+    else this.#pass(transaction, request, source, application, undefined)
+  }
+
+  #receiveInside(request: ParsedMessage, key: string, source: Flow, reply: Flow, dialog: LiveDialog): void {
+    const { transactions, dialogs, random } = this.#parts
+    const { method } = request
+    const rejection = checkInside(request, dialog, this.#allowed(), () => Math.floor(random() * 11))
+    dialog.state.remoteSequence = Math.max(dialog.state.remoteSequence, request.cseq)
+    const transaction = transactions.createServer({ key, method }, reply)
+    if (rejection !== undefined) return this.#reject(transaction, request, rejection)
+    const application = this.#applicationOf(dialog, method)
+    // §15.1.2: "A UAS first processes the BYE request according to the general UAS processing … If the BYE matches an
+    // existing dialog", the session ends. Answering it is all that is left, and without an application the engine can.
+    if (method === 'BYE') dialogs.remove(dialog)
+    if (application === undefined) {
+      return this.#reject(transaction, request, method === 'BYE' ? { status: 200, headers: [] } : this.#overloaded())
+    }
+    if (method === 'INVITE') dialog.invite = transaction
+    else if (method === 'UPDATE') dialog.update = transaction
+    this.#pass(transaction, request, source, application, dialog)
+  }
+
+  /** The application that had the dialog so far; if it has left, whichever takes over. */
+  #applicationOf(dialog: LiveDialog, method: string): Application | undefined {
+    if (dialog.application?.gone === false) return dialog.application
+    const next = this.#parts.applications.next(method)
+    if (next !== undefined) dialog.application = next
+    return next
+  }
+
+  #pass(
+    transaction: ServerTransaction,
+    request: ParsedMessage,
+    source: Flow,
+    application: Application,
+    inside: LiveDialog | undefined,
+  ): void {
+    const exchange: Exchange = { transaction, request, application, inside, toTag: createTag(), early: [] }
+    this.#exchanges.set(transaction.id, exchange)
+    // §17.2.1: "The server transaction MUST generate a 100 (Trying) response unless it knows that the TU will generate a
+    // provisional or final response within 200 ms".
+    if (request.method === 'INVITE') transaction.respond(100, formatResponse(request, { status: 100 }))
+    else transaction.start()
+    application.deliverRequest({
+      text: request.text,
+      source,
+      transactionId: transaction.id,
+      dialogId: inside?.state.id ?? '',
+    })
+  }
+
+  #reject(transaction: ServerTransaction, request: ParsedMessage, rejection: Rejection): void {
+    this.#parts.counters.count(`answered_${rejection.status}`)
+    transaction.start()
+    transaction.respond(rejection.status, formatResponse(request, { ...rejection, toTag: createTag() }))
+  }
+
+  /** §8.2.1: "If the UAS recognizes but does not support the method of a request, it MUST generate a 405". */
+  #checkService(method: string): Rejection | undefined {
+    const { applications } = this.#parts
+    if (applications.count === 0 || applications.takes(method)) return undefined
+    return { status: 405, headers: [['Allow', this.#allowed().join(', ')]] }
+  }
+
+  /** No application, or none that keeps up: "the client SHOULD NOT … send requests to that server" for so long (§21.5.4). */
+  #overloaded(): Rejection {
+    return { status: 503, headers: [['Retry-After', RETRY_AFTER]] }
+  }
+
+  #allowed(): readonly string[] {
+    return this.#parts.applications.methods()
+  }
+
+  /** Makes, confirms and drops the dialogs of an INVITE as a response of more than 100 wants it. */
+  #settleDialogs(exchange: Exchange, response: { status: number; text: string; to: string; toTag: string }): void {
+    const { dialogs } = this.#parts
+    const { inside, request, early } = exchange
+    const { status } = response
+    if (inside !== undefined) {
+      if (status >= 200 && status < 300) {
+        refreshTarget(inside.state, request)
+        this.#awaitAck(inside, exchange, response.text)
+      }
+      return
+    }
+    if (status >= 300) {
+      for (const dialog of early) dialogs.remove(dialog)
+      return
+    }
+    let dialog = early.find((candidate) => candidate.state.localTag === response.toTag)
+    if (dialog === undefined) {
+      dialog = dialogs.add(
+        dialogOfServer(request, response, exchange.transaction.flow.listener.name),
+        exchange.application,
+      )
+      dialog.invite = exchange.transaction
+      early.push(dialog)
+    }
+    if (status < 200) return
+    dialog.state.state = 'confirmed'
+    for (const other of early) if (other !== dialog) dialogs.remove(other)
+    // A BYE may have ended it while the answer was on its way from the application.
+    if (dialogs.has(dialog)) this.#awaitAck(dialog, exchange, response.text)
+  }
+
+  #awaitAck(dialog: LiveDialog, exchange: Exchange, text: string): void {
+    const { wheel, counters, responseSent } = this.#parts.transactions
+    dialog.unacknowledged?.stop()
+    const { transaction, request } = exchange
+    dialog.unacknowledged = new UnacknowledgedSuccess(
+      { sequence: request.cseq, transactionId: transaction.id, text, flow: transaction.flow },
+      { wheel, counters, responseSent, onGiveUp: () => this.#giveUp(dialog) },
+    )
+  }
+
+  /**
+   * §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is
+   * confirmed, but the session SHOULD be terminated. This is accomplished with a BYE".
+   */
+  #giveUp(dialog: LiveDialog): void {
+    this.#parts.counters.count('acks_missing')
+    dialog.unacknowledged = undefined
+    this.#parts.clients.endByItself(dialog, 'ACK timeout')
+  }
+
+  #receiveAck(request: ParsedMessage, source: Flow): void {
+    const transaction = this.#parts.transactions.serverAt(serverKey(request, 'INVITE'))
+    if (transaction !== undefined && transaction.state !== 'accepted') {
+      transaction.acknowledge()
+      return
+    }
+    const dialog = this.#dialogOf(request)
+    const waiting = dialog?.unacknowledged
+    // §13.3.1.4: the ACK of a 2xx has the CSeq number of its INVITE. Another copy of it, or one that nothing waits for, ends here.
+    if (dialog === undefined || waiting === undefined || waiting.sequence !== request.cseq) return
+    waiting.stop()
+    dialog.unacknowledged = undefined
+    this.#applicationOf(dialog, 'ACK')?.deliverRequest({
+      text: request.text,
+      source,
+      transactionId: waiting.transactionId,
+      dialogId: dialog.state.id,
+    })
+  }
+
+  /**
+   * §9.2: "The CANCEL method requests that the TU at the server side cancel a pending transaction. The TU determines the
+   * transaction to be cancelled by taking the CANCEL request, and then assuming that the request method is anything but
+   * CANCEL or ACK and applying the transaction matching procedures of Section 17.2.3."
+   */
+  #receiveCancel(cancel: ParsedMessage, key: string, source: Flow, reply: Flow): void {
+    const { transactions } = this.#parts
+    const invite = transactions.serverAt(serverKey(cancel, 'INVITE'))
+    if (invite === undefined && !this.#admit(source)) return
+    const transaction = transactions.createServer({ key, method: 'CANCEL' }, reply)
+    // "If the UAS did not find a matching transaction for the CANCEL according to the procedure above, it SHOULD respond
+    // to the CANCEL with a 481".
+    if (invite === undefined) return this.#reject(transaction, cancel, { status: 481, headers: [] })
+    const exchange = this.#exchanges.get(invite.id)
+    transaction.start()
+    // "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same".
+    transaction.respond(200, formatResponse(cancel, { status: 200, toTag: exchange?.toTag ?? createTag() }))
+    // "If it has already sent a final response for the original request, the CANCEL has no effect".
+    if (exchange === undefined) return
+    this.#exchanges.delete(invite.id)
+    const dialogId = exchange.inside?.state.id ?? exchange.early[0]?.state.id ?? ''
+    this.#finish(exchange, 487, [])
+    exchange.application.deliverRequest({ text: cancel.text, source, transactionId: invite.id, dialogId })
+  }
+
+  #finish(exchange: Exchange, status: number, headers: readonly (readonly [string, string])[]): void {
+    const { request, transaction, early, toTag } = exchange
+    for (const dialog of early) this.#parts.dialogs.remove(dialog)
+    const tag = early[0]?.state.localTag ?? toTag
+    transaction.respond(status, formatResponse(request, { status, headers, toTag: tag }))
+  }
+
+  /** The tag the application has put on To; else the one of its earlier responses, or the exchange's own. */
+  #tagFor(exchange: Exchange, response: ParsedMessage): string {
+    const { request, early, toTag } = exchange
+    if (request.toTag !== '') return request.toTag
+    const to = response.get('To')
+    const address = to === undefined || !to.includes('tag') ? undefined : parseNameAddr(to)
+    const chosen = address === undefined ? '' : tagOf(address)
+    return chosen !== '' ? chosen : (early[0]?.state.localTag ?? toTag)
+  }
+}

@@ -1,0 +1,91 @@
+import { OncePerSecond } from '#lib/log.ts'
+import { Counters } from './counters.ts'
+import { ClientCore } from './dialog/client-core.ts'
+import { DialogTable } from './dialog/dialog-table.ts'
+import { ServerCore } from './dialog/server-core.ts'
+import type { Engine, EngineOptions, ListenerAddress } from './engine.types.ts'
+import { Intake } from './intake.ts'
+import { TimerWheel } from './transaction/timer-wheel.ts'
+import { Transactions } from './transaction/transactions.ts'
+import { Listeners } from './transport/listeners.ts'
+import { NextHops } from './transport/next-hop.ts'
+import { Resolver } from './transport/resolver.ts'
+import { openTcp } from './transport/tcp.ts'
+import type { Listener } from './transport/transport.ts'
+import { openUdp } from './transport/udp.ts'
+import { ApplicationServer } from './wire/application-server.ts'
+
+/** Builds an engine from its layers: message, transport, transaction, dialog, wire. Nothing is open yet. */
+export function createEngine(options: EngineOptions): Engine {
+  const { clock, log, secret, admit } = options
+  const counters = new Counters()
+  const wheel = new TimerWheel(clock)
+  const listeners = new Listeners()
+  const nextHops = new NextHops(listeners, new Resolver(clock), clock)
+  const dialogs = new DialogTable()
+  const transactions = new Transactions(wheel, counters, {
+    tryingFor: (transaction) => server.tryingFor(transaction),
+    onServerTerminated: (transaction) => server.onTerminated(transaction),
+  })
+  const clients = new ClientCore({ transactions, dialogs, listeners, nextHops, counters })
+  const applications = new ApplicationServer({
+    secret,
+    clock,
+    wheel,
+    user: {
+      request: (application, order, done) => clients.request(application, order, done),
+      respond: (application, order) => server.respond(application, order),
+      applicationGone(application) {
+        server.applicationGone(application)
+        clients.applicationGone(application)
+      },
+      addresses: () => [...listeners.all()].map((each) => `${each.transport.toLowerCase()}/${each.hostPort}`),
+    },
+  })
+  const server = new ServerCore({
+    transactions,
+    dialogs,
+    applications,
+    clients,
+    counters,
+    admit: ({ address, port, listener }) => admit({ address, port, listener: listener.name }),
+    random: Math.random,
+  })
+  const intake = new Intake({ transactions, server, counters, log, oncePerSecond: new OncePerSecond(clock) })
+
+  return {
+    async open(wanted) {
+      if (listeners.get(wanted.name) !== undefined) throw new Error(`listener ${wanted.name} is open already`)
+      const listener = await (wanted.transport === 'UDP' ? openUdp(wanted, intake) : openTcp(wanted, intake, wheel))
+      listeners.add(listener)
+      return addressOf(listener)
+    },
+    async close(name) {
+      const listener = listeners.get(name)
+      listeners.remove(name)
+      await listener?.close()
+    },
+    serve: () => applications.listen(),
+    counters: counters.values,
+    gauges: () => ({
+      serverTransactions: transactions.serverCount,
+      clientTransactions: transactions.clientCount,
+      dialogs: dialogs.count,
+      connections: [...listeners.all()].reduce((sum, listener) => sum + listener.connections, 0),
+      timers: wheel.count,
+    }),
+    async stop() {
+      await applications.stop()
+      transactions.stop()
+      server.stop()
+      clients.stop()
+      dialogs.stop()
+      wheel.stop()
+      await Promise.all([...listeners.all()].map((listener) => listener.close()))
+    },
+  }
+}
+
+function addressOf({ name, transport, address, port }: Listener): ListenerAddress {
+  return { name, transport, address, port }
+}

@@ -1,0 +1,277 @@
+import type { Counters } from '../counters.ts'
+import type { SipMessage } from '../message/sip-message.ts'
+import type { Flow } from '../transport/transport.ts'
+import { inviteClient, type InviteClientState } from './invite-client.ts'
+import type { Machine } from './machine.ts'
+import { nonInviteClient, type NonInviteClientState } from './non-invite-client.ts'
+import { acknowledgeFailure, cancelOf, formatRequest, type Headers, type OutgoingRequest } from './outgoing-request.ts'
+import type { TimerTarget, TimerWheel, WheelTimer } from './timer-wheel.ts'
+import { GIVE_UP, T1, T2, T4, TIMER_D } from './timers.ts'
+
+export type ClientEvent =
+  | 'request'
+  | 'provisional'
+  | 'success'
+  | 'failure'
+  | 'cancelled'
+  | 'transportError'
+  | 'timerA'
+  | 'timerB'
+  | 'timerD'
+  | 'timerE'
+  | 'timerF'
+  | 'timerK'
+  | 'timerM'
+
+export type ClientEffect =
+  | 'send'
+  | 'resend'
+  | 'acknowledge'
+  | 'pass'
+  | 'timeout'
+  | 'failure'
+  | 'stopTimers'
+  | 'startA'
+  | 'startB'
+  | 'startD'
+  | 'startE'
+  | 'startSlowE'
+  | 'startF'
+  | 'startK'
+  | 'startM'
+
+/** The transaction user: what a client transaction tells. */
+export interface ClientTransactionUser {
+  /** 100–699, retransmissions of final responses left out but those of a 2xx to INVITE. */
+  onResponse(response: SipMessage, source: Flow): void
+  /** No final response in time. */
+  onTimeout(): void
+  /** The request could not be sent. */
+  onTransportError(error: Error): void
+  /** TCP, taken for the size of the request, was refused there: it goes over UDP. */
+  onFallback(refused: Flow): void
+  /** Over: nothing more will come. */
+  onTerminated(): void
+}
+
+/** What all transactions share. */
+export interface TransactionContext {
+  readonly wheel: TimerWheel
+  readonly counters: Counters
+  onClientTerminated(transaction: ClientTransaction): void
+}
+
+type State = InviteClientState | NonInviteClientState
+
+/**
+ * One request on its way (RFC 3261 §17.1). After the final response it keeps its branch, and the ACK of a failed INVITE.
+ */
+export class ClientTransaction implements TimerTarget {
+  readonly method: string
+  readonly branch: string
+  readonly #context: TransactionContext
+  readonly #user: ClientTransactionUser
+  readonly #machine: Machine<State, ClientEvent, ClientEffect>
+  #state: State = 'start'
+  #flow: Flow
+  /** Where it is sent if the first flow fails. */
+  #fallback: Flow | undefined
+  #request: OutgoingRequest | undefined
+  /** The request while it may be sent again; afterwards the ACK. */
+  #bytes: Buffer | undefined
+  #interval = 0
+  #repeatTimer: WheelTimer | undefined
+  #endTimer: WheelTimer | undefined
+  #error: Error | undefined
+
+  constructor(
+    context: TransactionContext,
+    user: ClientTransactionUser,
+    wanted: { request: OutgoingRequest; branch: string; flow: Flow; fallback?: Flow | undefined },
+  ) {
+    this.#context = context
+    this.#user = user
+    this.method = wanted.request.method
+    this.branch = wanted.branch
+    this.#flow = wanted.flow
+    this.#fallback = wanted.fallback
+    this.#request = wanted.request
+    const machine: Machine<string, ClientEvent, ClientEffect> =
+      this.method === 'INVITE' ? inviteClient : nonInviteClient
+    this.#machine = machine as Machine<State, ClientEvent, ClientEffect>
+  }
+
+  get state(): State {
+    return this.#state
+  }
+
+  get flow(): Flow {
+    return this.#flow
+  }
+
+  /** True until a final response, a timeout or a transport error. */
+  get pending(): boolean {
+    return this.#state === 'calling' || this.#state === 'trying' || this.#state === 'proceeding'
+  }
+
+  /** Sends the request. The text is what went on the wire. */
+  start(text: string): void {
+    this.#bytes = Buffer.from(text, 'latin1')
+    this.#fire('request')
+  }
+
+  receive(response: SipMessage, source: Flow): void {
+    const status = response.status
+    this.#fire(status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', response, source)
+  }
+
+  onTimer(event: string): void {
+    this.#fire(event as ClientEvent)
+  }
+
+  /** What a CANCEL of it says; undefined when a final response is here. */
+  cancelWith(headers: Headers): OutgoingRequest | undefined {
+    return this.pending && this.#request !== undefined ? cancelOf(this.#request, headers) : undefined
+  }
+
+  /**
+   * RFC 3261 §9.1: "If no provisional response has been received, the CANCEL request MUST NOT be sent; rather, the client
+   * MUST wait for the arrival of a provisional response before sending the request."
+   */
+  get mayCancel(): boolean {
+    return this.#state === 'proceeding'
+  }
+
+  /** The CANCEL is on its way: from now on the final response is only awaited for so long. */
+  cancelSent(): void {
+    this.#fire('cancelled')
+  }
+
+  /** It could not be sent at all. */
+  fail(): void {
+    this.#fire('request')
+    this.#fire('transportError')
+  }
+
+  /** Ends it without a word, when the engine stops. */
+  stop(): void {
+    this.#stopTimers()
+    this.#state = 'terminated'
+  }
+
+  #fire(event: ClientEvent, response?: SipMessage, source?: Flow): void {
+    const row = this.#machine[this.#state][event]
+    if (row === undefined) return
+    this.#state = row.next
+    for (const effect of row.effects) this.#perform(effect, response, source)
+    if (row.next === 'terminated') {
+      this.#stopTimers()
+      this.#context.onClientTerminated(this)
+      this.#user.onTerminated()
+    }
+  }
+
+  #perform(effect: ClientEffect, response: SipMessage | undefined, source: Flow | undefined): void {
+    switch (effect) {
+      case 'send':
+        return this.#send()
+      case 'resend':
+        this.#context.counters.count('retransmitted')
+        return this.#send()
+      case 'acknowledge':
+        return this.#acknowledge(response)
+      case 'pass':
+        if (response === undefined || source === undefined) return
+        if (response.status >= 200) this.#forgetRequest()
+        return this.#user.onResponse(response, source)
+      case 'timeout':
+        return this.#user.onTimeout()
+      case 'failure':
+        return this.#user.onTransportError(this.#error ?? new Error('the request could not be sent'))
+      case 'stopTimers':
+        return this.#stopTimers()
+      case 'startA':
+        return this.#repeatAfter(this.#interval === 0 ? T1 : 2 * this.#interval, 'timerA')
+      case 'startE':
+        return this.#repeatAfter(this.#interval === 0 ? T1 : Math.min(2 * this.#interval, T2), 'timerE')
+      case 'startSlowE':
+        return this.#repeatAfter(T2, 'timerE')
+      case 'startB':
+        return this.#endAfter(GIVE_UP, 'timerB')
+      case 'startF':
+        return this.#endAfter(GIVE_UP, 'timerF')
+      case 'startM':
+        return this.#endAfter(GIVE_UP, 'timerM')
+      // "Timer D … zero seconds for reliable transports" (§17.1.1.2), and Timer K likewise (§17.1.2.2).
+      case 'startD':
+        return this.#endAfter(this.#flow.listener.reliable ? 0 : TIMER_D, 'timerD')
+      case 'startK':
+        return this.#endAfter(this.#flow.listener.reliable ? 0 : T4, 'timerK')
+    }
+  }
+
+  #send(): void {
+    if (this.#bytes !== undefined) this.#flow.listener.send(this.#bytes, this.#flow, this.#onSent)
+  }
+
+  readonly #onSent = (error?: Error | null): void => {
+    if (error === undefined || error === null) return
+    if (this.#fallback !== undefined && this.#request !== undefined && this.pending) this.#fallBack(this.#fallback)
+    else {
+      this.#error = error
+      this.#fire('transportError')
+    }
+  }
+
+  /**
+   * RFC 3261 §18.1.1, where TCP was taken for the size alone: "If an element sends a request over TCP because of these
+   * message size constraints, and that request would have otherwise been sent over UDP, if the attempt to establish the
+   * connection generates either an ICMP Protocol Not Supported, or results in a TCP reset, the element SHOULD retry the
+   * request, using UDP."
+   */
+  #fallBack(flow: Flow): void {
+    if (this.#request === undefined) return
+    this.#user.onFallback(this.#flow)
+    this.#flow = flow
+    this.#fallback = undefined
+    this.#bytes = Buffer.from(formatRequest(this.#request, this.branch, flow.listener), 'latin1')
+    this.#send()
+    this.#interval = 0
+    this.#perform(this.method === 'INVITE' ? 'startA' : 'startE', undefined, undefined)
+  }
+
+  #acknowledge(response: SipMessage | undefined): void {
+    if (this.#request !== undefined && response !== undefined) {
+      const ack = acknowledgeFailure(this.#request, response.get('To') ?? this.#request.to)
+      this.#bytes = Buffer.from(formatRequest(ack, this.branch, this.#flow.listener), 'latin1')
+    }
+    this.#send()
+  }
+
+  /** Lingering transactions are what runs servers out of memory: only the ACK of a failed INVITE stays. */
+  #forgetRequest(): void {
+    this.#request = undefined
+    this.#fallback = undefined
+    if (this.#state !== 'completed' || this.method !== 'INVITE') this.#bytes = undefined
+  }
+
+  #repeatAfter(interval: number, event: ClientEvent): void {
+    if (this.#flow.listener.reliable) return
+    this.#interval = interval
+    this.#repeatTimer = this.#context.wheel.start(interval, this, event)
+  }
+
+  #endAfter(milliseconds: number, event: ClientEvent): void {
+    this.#context.wheel.cancel(this.#endTimer)
+    this.#endTimer = undefined
+    if (milliseconds === 0) this.#fire(event)
+    else this.#endTimer = this.#context.wheel.start(milliseconds, this, event)
+  }
+
+  #stopTimers(): void {
+    this.#context.wheel.cancel(this.#repeatTimer)
+    this.#context.wheel.cancel(this.#endTimer)
+    this.#repeatTimer = undefined
+    this.#endTimer = undefined
+  }
+}

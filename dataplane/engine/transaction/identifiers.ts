@@ -1,0 +1,19 @@
+import { randomUUID } from 'node:crypto'
+
+/**
+ * A branch for a new client transaction: "MUST always begin with the characters "z9hG4bK"" (RFC 3261 §8.1.1.7), then
+ * 122 random bits, so that nobody off the path can guess which responses would be taken.
+ */
+export function createBranch(): string {
+  return `z9hG4bK${randomUUID()}`
+}
+
+/** A tag: "globally unique and cryptographically random with at least 32 bits of randomness" (RFC 3261 §19.3); here 48. */
+export function createTag(): string {
+  return randomUUID().slice(24)
+}
+
+/** A Call-ID without a host, so that it tells nothing about this machine (RFC 3261 §8.1.1.4 leaves the host out at will). */
+export function createCallId(): string {
+  return randomUUID()
+}
