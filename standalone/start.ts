@@ -41,7 +41,7 @@ export async function runStart(command: StartCommand, output: Output): Promise<n
     return await runMachine(command, output, display, controlLog)
   } finally {
     display.close()
-    await controlLog.close()
+    controlLog.close()
     lock.release()
   }
 }

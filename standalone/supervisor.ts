@@ -202,7 +202,7 @@ export class Supervisor {
 
   #forget(entry: Entry): void {
     this.#entries.delete(entry.plan.id)
-    void entry.log.close()
+    entry.log.close()
     if (this.#entries.size > 0) return
     for (const resolve of this.#idle) resolve()
     this.#idle.clear()
