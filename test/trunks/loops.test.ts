@@ -1,0 +1,174 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { createLog } from '#lib/log.ts'
+import { systemClock } from '#lib/clock.ts'
+import { ManualClock } from '#lib/manual-clock.ts'
+import { Secret } from '#lib/secret.ts'
+import type { TrunkConfig } from '#api/snapshot.ts'
+import { createEngine } from '../../dataplane/engine/engine.ts'
+import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import { configOf, listener, registration, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
+import { Trunks } from '../../dataplane/trunks/trunks.ts'
+import { headerOf, openPeer, registrarAnswers } from './udp-peer.ts'
+
+/** What the dice that always show 0 make of the intervals: 10 % less. No more time may pass at once, or the probe times out. */
+const upInterval = 54_000
+const downInterval = 27_000
+
+const log = createLog({ level: 'error', name: 'test' })
+const keepalive = {
+  enabled: true,
+  upIntervalSeconds: 60,
+  downIntervalSeconds: 30,
+  failureThreshold: 2,
+  timeoutSeconds: 4,
+}
+
+const closers: (() => unknown)[] = []
+afterEach(async () => {
+  for (const close of closers.splice(0).reverse()) await close()
+})
+
+/** The engine on a free port of loopback, drachtio-srf on it, and trunks whose time the test turns. */
+async function startTrunks(one: TrunkConfig, address = '127.0.0.1') {
+  const engine = createEngine({ clock: systemClock, log, secret: 'test', admit: () => true })
+  closers.push(() => engine.stop())
+  const ipFamily = address.includes(':') ? 'IPv6' : 'IPv4'
+  const udp = await engine.open({ name: 'udp', transport: 'UDP', address, port: 0 })
+  const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address, port: 0 })
+  const { port } = await engine.serve()
+  const sip = await connectDrachtio({ host: '127.0.0.1', port, secret: 'test' }, log)
+  closers.push(() => sip.close())
+  const clock = new ManualClock()
+  const running = {
+    current: configOf(
+      [one],
+      [
+        listener({ address, ipFamily, port: udp.port }),
+        listener({ name: 'tcp', transport: 'TCP', address, ipFamily, port: tcp.port }),
+      ],
+    ),
+    onChange() {},
+  }
+  const trunks = new Trunks({ sip, running, replica: 'edge-0', clock, log, random: () => 0 })
+  const waiting = new Set<() => void>()
+  trunks.onChange(() => {
+    for (const check of waiting) check()
+  })
+  /** Settles as soon as what a report shows is as wanted. */
+  const until = (holds: () => boolean) =>
+    new Promise<void>((resolve) => {
+      const check = () => {
+        if (!holds()) return
+        waiting.delete(check)
+        resolve()
+      }
+      waiting.add(check)
+      check()
+    })
+  trunks.start()
+  trunks.setMembers(1, ['edge-0'])
+  closers.push(() => trunks.stop())
+  return { trunks, clock, until, port: udp.port }
+}
+
+describe('a registration on the wire', () => {
+  const account = { username: 'carrier-user', password: 'Circle of Life' }
+  const configFor = (peer: { address: string; port: number }, password: string) => {
+    const { address: host, port } = peer
+    return trunk({ registrations: [registration({ host, port, ...account, password: new Secret(password) })] })
+  }
+
+  it('answers the strongest challenge, is refreshed with the same nonce, and is removed at the end', async () => {
+    const { bindings, answer } = registrarAnswers({ ...account, expiresSeconds: 100 })
+    const peer = await openPeer(answer)
+    closers.push(peer.close)
+    const { trunks, clock, until, port } = await startTrunks(configFor(peer, account.password))
+    const state = () => trunks.registrations()[0]
+    clock.advance(0)
+    await until(() => state()?.state === 'Registered')
+    const contact = `<sip:+15550100@127.0.0.1:${port}>`
+    expect(bindings).toEqual(new Map([[contact, 'SHA-256']]))
+    expect(state()).toMatchObject({ lastCode: 200, expiresAt: clock.wallTime() + 100_000 })
+
+    clock.advance(80_000)
+    await until(() => state()?.expiresAt === clock.wallTime() + 100_000)
+    expect(peer.received).toHaveLength(3)
+
+    await trunks.stop()
+    expect(bindings).toEqual(new Map())
+    const requests = peer.received
+    expect(requests.map((request) => headerOf(request, 'CSeq')[0])).toEqual([
+      '1 REGISTER',
+      '2 REGISTER',
+      '3 REGISTER',
+      '4 REGISTER',
+    ])
+    expect(new Set(requests.map((request) => headerOf(request, 'Call-ID')[0])).size).toBe(1)
+    expect(new Set(requests.map((request) => headerOf(request, 'From')[0])).size).toBe(1)
+    expect(headerOf(requests[0] ?? { text: '' }, 'From')[0]).toMatch(/^<sip:\+15550100@127\.0\.0\.1>;tag=\w+$/)
+    expect(requests.map(({ uri }) => uri)).toEqual(Array.from({ length: 4 }, () => 'sip:127.0.0.1'))
+    expect(requests.every(({ from }) => from.port === port)).toBe(true)
+  })
+
+  it('with a wrong password fails for its credentials, after one try of them', async () => {
+    const peer = await openPeer(registrarAnswers({ ...account, expiresSeconds: 100 }).answer)
+    closers.push(peer.close)
+    const { trunks, clock, until } = await startTrunks(configFor(peer, 'circle of life'))
+    clock.advance(0)
+    await until(() => trunks.registrations()[0]?.failure !== undefined)
+    expect(trunks.registrations()[0]).toMatchObject({ state: 'Unregistered', failure: 'AuthFailed', lastCode: 401 })
+    expect(peer.received).toHaveLength(2)
+  })
+})
+
+describe('a keepalive on the wire', () => {
+  it.each(['127.0.0.1', '::1'])('follows a target on %s up, down and up again', async (address) => {
+    let status: string | undefined = '405 Method Not Allowed'
+    const peer = await openPeer(() => (status === undefined ? undefined : { status }), address)
+    closers.push(peer.close)
+    const { port } = peer
+    const one = trunk({ targets: [target({ host: address, port })], keepalive })
+    const { trunks, clock, until, port: ownPort } = await startTrunks(one, address)
+    const state = () => trunks.targets()[0]
+    clock.advance(0)
+    await until(() => state()?.state === 'Up')
+    const [first] = peer.received
+    const host = address.includes(':') ? `[${address}]` : address
+    expect(first).toMatchObject({ method: 'OPTIONS', uri: `sip:${host}:${port};transport=udp` })
+    expect(first?.from.port).toBe(ownPort)
+    const header = (name: string) => (first === undefined ? [] : headerOf(first, name))
+    expect(header('From')[0]).toMatch(/;tag=\S+$/)
+    expect(header('To')).toEqual([`<sip:${host}:${port}>`])
+    expect(header('Contact')).toEqual([`<sip:ping@${host}:${ownPort}>`])
+    expect(header('Accept')).toEqual(['application/sdp'])
+    expect(Number(header('Max-Forwards')[0])).toBeGreaterThan(0)
+    expect(header('Route')).toEqual([])
+
+    status = '503 Service Unavailable'
+    clock.advance(upInterval)
+    await until(() => state()?.lastCode === 503)
+    expect(trunks.usable('carrier', 'a')).toBe(true)
+    status = undefined
+    clock.advance(upInterval)
+    clock.advance(4000)
+    expect(state()).toMatchObject({ state: 'Down' })
+    expect(trunks.usable('carrier', 'a')).toBe(false)
+    status = '200 OK'
+    clock.advance(downInterval - 4000)
+    await until(() => state()?.state === 'Up')
+  })
+
+  it('over TCP to a port where nobody listens fails before its time is over', async () => {
+    const gone = await openPeer(() => undefined)
+    const { port } = gone
+    gone.close()
+    const one = trunk({
+      targets: [target({ port, host: '127.0.0.1', transport: 'TCP', listener: 'tcp' })],
+      keepalive: { ...keepalive, failureThreshold: 1 },
+    })
+    const { trunks, clock, until } = await startTrunks(one)
+    clock.advance(0)
+    await until(() => trunks.targets()[0]?.state === 'Down')
+    expect(trunks.targets()[0]?.detail).toBe(`127.0.0.1:${port} over TCP cannot be reached`)
+  })
+})
