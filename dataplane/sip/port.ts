@@ -10,6 +10,8 @@ export interface SipPort {
   onRequest(handler: (request: IncomingRequest) => void): void
   /** The server ended a dialog by itself, since the ACK of a 2xx never came: it has sent the BYE. */
   onDialogLost(handler: (dialogId: string, reason: string) => void): void
+  /** The SIP server went away, and with it every transaction and dialog; outstanding requests have been told. */
+  onDisconnect?(handler: () => void): void
   /** Sends a request. Never throws: what cannot be sent is told by `onFailure`. */
   send(request: OutgoingRequest, events: TransactionEvents): ClientTransaction
 }
@@ -50,6 +52,8 @@ export interface ResponseOptions {
   readonly toTag?: string
   /** Told the id of the dialog once the answer is on its way. */
   readonly onDialog?: (dialogId: string) => void
+  /** The server could not send it any more, since the request was cancelled meanwhile. */
+  readonly onRefused?: (reason: string) => void
 }
 
 export interface OutgoingRequest {
@@ -75,9 +79,11 @@ export interface OutgoingRequest {
 export interface TransactionEvents {
   /** It is on its way, with the identifiers the server gave it. */
   onSent?(sent: SipMessage): void
+  /** 100: the next hop has it. Servers that keep 100 to themselves never say so. */
+  onTrying?(): void
   /** 101 to 699; a transaction that times out gives a 408, one whose transport fails a 503, both with `local` set. */
   onResponse(response: IncomingResponse): void
-  /** It could not be sent at all. */
+  /** It could not be sent at all, or the SIP server went away before the final answer. */
   onFailure(error: SipPortError): void
 }
 

@@ -1,0 +1,45 @@
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import type { Uri } from '../engine/message/uri.ts'
+import { nextMaxForwards } from '../policy/max-forwards.ts'
+import type { Attempt } from '../policy/targets.ts'
+import type { OutgoingRequest } from '../sip/port.ts'
+import { carriedHeaders } from './header-relay.ts'
+import { identityHeaders, nextHop, targetUri } from './identity-headers.ts'
+import type { Leg } from './leg.ts'
+import { carriedBody, product } from './relay.ts'
+
+/**
+ * The INVITE of leg B: a dialog of its own that carries who calls whom, the offer and the listed headers of leg A, and
+ * nothing of its topology. Undefined when Max-Forwards allows no further hop.
+ */
+export function bridgeInvite(
+  invite: SipMessage,
+  called: Uri,
+  attempt: Attempt,
+  leg: Leg,
+  ringMilliseconds: number,
+): OutgoingRequest | undefined {
+  const maxForwards = nextMaxForwards(invite.get('Max-Forwards'), attempt.sip.maxForwards)
+  if (maxForwards === undefined) return undefined
+  return {
+    method: 'INVITE',
+    uri: targetUri(called, attempt),
+    nextHop: nextHop(attempt),
+    headers: [
+      ...identityHeaders(invite, attempt),
+      ['Contact', leg.contact],
+      ['Max-Forwards', String(maxForwards)],
+      ['Expires', String(Math.ceil(ringMilliseconds / 1000))],
+      ['User-Agent', product],
+      ...carriedHeaders(invite, attempt.listener.address),
+    ],
+    body: carriedBody(invite, leg),
+  }
+}
+
+/** How long the call may ring: the configured time, or the caller's Expires where that is shorter (feature item 14). */
+export function ringMilliseconds(invite: SipMessage, configured: number): number {
+  const expires = invite.get('Expires')
+  const seconds = expires === undefined ? Number.NaN : Number(expires)
+  return seconds > 0 ? Math.min(configured, seconds * 1000) : configured
+}

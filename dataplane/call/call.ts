@@ -1,0 +1,339 @@
+import type { Log } from '#lib/log.ts'
+import type { Clock } from '#lib/clock.ts'
+import { decodeUser, type Uri } from '../engine/message/uri.ts'
+import type { OpenListener, RunningConfig } from '../config/running.ts'
+import type { Attempt } from '../policy/targets.ts'
+import type { Verdict } from '../policy/decide.ts'
+import type { HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
+import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './call-record.ts'
+import type { CallTable, DialogOwner } from './call-table.ts'
+import { callerStatus } from './failure-map.ts'
+import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
+import { type Leg, type LegEvent, step } from './leg.ts'
+import { MidCall, type MidCallHost } from './mid-call.ts'
+import { carriedReasons, sipReason } from './reason-header.ts'
+import { carriedBody, carriedResponse, ownRequestHeaders } from './relay.ts'
+import { newOrigin } from './sdp-origin.ts'
+import { SetUp, type SetUpHost } from './set-up.ts'
+import { newSessionId, newToken } from './token.ts'
+
+/** What calls share. */
+export interface CallServices {
+  readonly sip: SipPort
+  readonly clock: Clock
+  readonly log: Log
+  readonly random: () => number
+  readonly table: CallTable<Call>
+  readonly events: CallEvents
+}
+
+/** A call to be set up: who asks, and where it may go. */
+export interface NewCall {
+  readonly invite: IncomingRequest
+  readonly called: Uri
+  readonly verdict: Verdict & { kind: 'Route' }
+  readonly because: readonly string[]
+  /** Listener it came in on. */
+  readonly listener: OpenListener
+  /** The configuration it starts with, and lives on. */
+  readonly config: RunningConfig
+}
+
+/**
+ * One call: leg A to the caller, leg B to whoever takes it. Each leg is a state and a step; here their effects are run,
+ * and requests are given to what they concern: the set-up, the mid-call requests, or the end.
+ */
+export class Call implements DialogOwner, SetUpHost, MidCallHost {
+  readonly id = newToken()
+  readonly invite: IncomingRequest
+  readonly called: Uri
+  readonly attempts: readonly Attempt[]
+  readonly #new: NewCall
+  readonly #services: CallServices
+  readonly #startedAt: number
+  /** One tag for all answers of the call, whoever answers on leg B, and however often it forks. */
+  readonly #toTag = newToken()
+  readonly #a: Leg
+  readonly #setUp: SetUp
+  readonly #midCall: MidCall
+  readonly #dialogs = new Set<string>()
+  #b: Leg | undefined
+  #attempt: Attempt | undefined
+  #ringing = false
+  #answeredAt: number | undefined
+  /** The 2xx of leg B whose ACK waits for the caller's answer to its offer. */
+  #dueAck: IncomingResponse | undefined
+  #releaseQueue: () => void = () => {}
+  #endReasons: HeaderList = []
+  #ended = false
+  #inFlight = 0
+
+  constructor(call: NewCall, services: CallServices) {
+    const { invite, called, verdict, listener } = call
+    this.#new = call
+    this.#services = services
+    this.invite = invite
+    this.called = called
+    this.attempts = verdict.attempts
+    this.#startedAt = services.clock.wallTime()
+    this.#a = {
+      side: 'A',
+      state: { at: 'setUp' },
+      dialogId: undefined,
+      trunk: verdict.trunk.name,
+      target: undefined,
+      peer: `${invite.source.address}:${invite.source.port}`,
+      listener,
+      contact: contactAt(listener, called.user),
+      maxForwards: verdict.inbound.maxForwards,
+      origin: newOrigin(newSessionId()),
+    }
+    this.#setUp = new SetUp(this, services)
+    this.#midCall = new MidCall(this, services)
+  }
+
+  start(): void {
+    this.invite.onCancel((cancel) => this.guard(() => this.#cancelled(carriedReasons(cancel))))
+    this.#services.table.add(this)
+    this.#services.events.started?.(this.record)
+    this.guard(() => this.#setUp.start())
+  }
+
+  get record(): CallRecord {
+    const { verdict, because, config } = this.#new
+    return {
+      id: this.id,
+      revision: config.revision,
+      state: this.#state(),
+      calling: callingNumber(this.invite.message),
+      called: decodeUser(this.called),
+      startedAt: this.#startedAt,
+      answeredAt: this.#answeredAt,
+      legA: { ...legRecord(this.#a), trunk: verdict.trunk.name },
+      legB:
+        this.#b === undefined || this.#attempt === undefined
+          ? undefined
+          : { ...legRecord(this.#b), target: this.#attempt.target.name, route: this.#attempt.route },
+      because,
+    }
+  }
+
+  /** Ends the call from here: an answer or CANCEL while it is set up, BYE to both sides afterwards. */
+  hangUp(why: string, status: number): void {
+    this.guard(() => {
+      this.invite.respond(status, { toTag: this.#toTag })
+      this.#end({ kind: 'Ended', why }, sipReason(status, why))
+    })
+  }
+
+  /** The SIP server is gone and all dialogs with it. */
+  drop(why: string): void {
+    this.#apply(this.#a, 'gone')
+    if (this.#b !== undefined) this.#apply(this.#b, 'gone')
+    this.#end({ kind: 'Ended', why }, [])
+  }
+
+  onRequest(request: IncomingRequest, dialogId: string): void {
+    const from = dialogId === this.#a.dialogId ? this.#a : this.#b?.dialogId === dialogId ? this.#b : undefined
+    const to = from === this.#a ? this.#b : this.#a
+    if (request.method === 'ACK')
+      return from === this.#a ? this.#acknowledged(request) : this.#midCall.acknowledged(request)
+    // Both sides hung up at once: the BYEs crossed.
+    if (request.method === 'BYE' && from?.state.at === 'ended') return request.respond(200)
+    if (from === undefined || from.state.at === 'ended') return request.respond(481)
+    if (request.method === 'BYE') return this.#released(from, request)
+    if (to === undefined) return request.respond(481)
+    this.#midCall.receive(from, to, request)
+  }
+
+  onDialogLost(dialogId: string, reason: string): void {
+    const leg = dialogId === this.#a.dialogId ? this.#a : this.#b?.dialogId === dialogId ? this.#b : undefined
+    if (leg === undefined) return
+    this.#services.log.info({ call: this.id, leg: leg.side, reason }, 'a dialog was lost')
+    this.lost(leg, 408)
+  }
+
+  // What the set-up asks for.
+
+  newLegB(attempt: Attempt): Leg {
+    const { target, address, listener, sip, trunk } = attempt
+    this.#attempt = attempt
+    this.#b = {
+      side: 'B',
+      state: { at: 'setUp' },
+      dialogId: undefined,
+      trunk,
+      target: target.name,
+      peer: `${address}:${target.port}`,
+      listener,
+      contact: contactAt(listener, callingUser(this.invite.message)),
+      maxForwards: sip.maxForwards,
+      origin: newOrigin(newSessionId()),
+    }
+    return this.#b
+  }
+
+  dialogOpened(leg: Leg, dialogId: string): void {
+    leg.dialogId = dialogId
+    this.#dialogs.add(dialogId)
+    this.#services.table.bind(dialogId, this)
+  }
+
+  progressed({ status, message }: IncomingResponse): void {
+    this.#ringing = true
+    this.invite.respond(status, {
+      ...carriedResponse(message, this.#a, status),
+      toTag: this.#toTag,
+      onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
+    })
+  }
+
+  connected(response: IncomingResponse): void {
+    const b = this.#b
+    if (b === undefined) return
+    this.#dueAck = response
+    this.#apply(b, 'answered')
+    // A description in the 2xx of an INVITE without one is an offer, and its answer comes in the caller's ACK
+    // (RFC 3261 section 13.2.1).
+    const answerInAck = this.invite.message.body === '' && response.message.body !== ''
+    if (!answerInAck) this.#acknowledgeB(undefined)
+    this.#apply(this.#a, 'answered')
+    this.#releaseQueue = this.#midCall.hold()
+    this.#answeredAt = this.#services.clock.wallTime()
+    this.invite.respond(200, {
+      ...carriedResponse(response.message, this.#a, 200),
+      toTag: this.#toTag,
+      onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
+      // The CANCEL was there first: the caller has got 487.
+      onRefused: () => this.guard(() => this.#cancelled([])),
+    })
+    this.#services.events.answered?.(this.record)
+  }
+
+  refused(status: number, response: IncomingResponse | undefined): void {
+    const told = response === undefined || response.local ? status : callerStatus(status)
+    const carried = response === undefined || response.local ? {} : carriedResponse(response.message, this.#a, told)
+    this.invite.respond(told, { ...carried, toTag: this.#toTag })
+    this.#end({ kind: 'Refused', status: told }, [])
+  }
+
+  // What the mid-call requests ask for, too.
+
+  lost(leg: Leg, status: number): void {
+    this.#apply(leg, 'gone')
+    this.#end({ kind: 'Lost', leg: leg.side }, sipReason(status, status === 408 ? 'No answer' : 'No such call'))
+  }
+
+  open(): () => void {
+    this.#inFlight++
+    let open = true
+    return () => {
+      if (!open) return
+      open = false
+      this.#inFlight--
+      this.#settle()
+    }
+  }
+
+  guard(run: () => void): void {
+    try {
+      run()
+    } catch (error) {
+      this.#services.log.error({ call: this.id, error }, 'a call failed inside the fleet; it is ended')
+      this.#endBroken()
+    }
+  }
+
+  #cancelled(reasons: HeaderList): void {
+    this.#apply(this.#a, 'gone')
+    this.#end({ kind: 'Cancelled' }, reasons)
+  }
+
+  #released(from: Leg, request: IncomingRequest): void {
+    // RFC 3261 section 15.1.2: what is pending in the dialog is answered with 487 before the BYE is.
+    if (from.side === 'A') this.invite.respond(487, { toTag: this.#toTag })
+    this.#midCall.stop()
+    request.respond(200, { headers: [] })
+    this.#apply(from, 'gone')
+    this.#end({ kind: 'Released', by: from.side }, carriedReasons(request.message))
+  }
+
+  #acknowledged(request: IncomingRequest): void {
+    if (request.transactionId !== this.invite.transactionId) return this.#midCall.acknowledged(request)
+    if (this.#a.state.at !== 'unacknowledged') return
+    this.#acknowledgeB(request)
+    this.#apply(this.#a, 'acknowledged')
+    this.#releaseQueue()
+  }
+
+  #acknowledgeB(ack: IncomingRequest | undefined): void {
+    const b = this.#b
+    if (this.#dueAck === undefined || b === undefined) return
+    this.#dueAck.ack(ack === undefined ? {} : { body: carriedBody(ack.message, b) })
+    this.#dueAck = undefined
+    this.#apply(b, 'acknowledged')
+  }
+
+  /** Both legs, if they are there yet, come to their end. The first cause counts. */
+  #end(cause: EndCause, reasons: HeaderList): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#endReasons = reasons
+    // Passed over when the caller has its answer.
+    if (this.#a.state.at === 'setUp') this.invite.respond(480, { toTag: this.#toTag })
+    this.#midCall.stop()
+    this.#setUp.stop(reasons)
+    this.#apply(this.#a, 'hangUp')
+    if (this.#b !== undefined) this.#apply(this.#b, 'hangUp')
+    this.#services.events.ended?.(this.record, cause)
+    this.#settle()
+  }
+
+  #endBroken(): void {
+    try {
+      this.invite.respond(500, { toTag: this.#toTag })
+      this.#end({ kind: 'Ended', why: 'error' }, sipReason(500, 'Server Internal Error'))
+    } catch (error) {
+      this.#services.log.error({ call: this.id, error }, 'a call could not be ended in order; it is forgotten')
+      this.#services.table.remove(this, this.#dialogs)
+    }
+  }
+
+  #apply(leg: Leg, event: LegEvent): void {
+    const [next, ...effects] = step(leg.side, leg.state, event)
+    leg.state = next
+    for (const effect of effects) {
+      if (effect === 'bye') this.#sendBye(leg)
+      else {
+        this.#dueAck?.ack()
+        this.#dueAck = undefined
+      }
+    }
+    if (next.at === 'ended') this.#settle()
+  }
+
+  #sendBye({ dialogId }: Leg): void {
+    const close = this.open()
+    this.#services.sip.send(
+      { method: 'BYE', dialogId, headers: [...ownRequestHeaders(), ...this.#endReasons] },
+      { onResponse: ({ status }) => status >= 200 && close(), onFailure: close },
+    )
+  }
+
+  /** Forgets the call when both legs have ended and nothing of it is in flight any more. */
+  #settle(): void {
+    if (!this.#ended || this.#inFlight > 0) return
+    if (this.#a.state.at !== 'ended' || (this.#b !== undefined && this.#b.state.at !== 'ended')) return
+    this.#services.table.remove(this, this.#dialogs)
+  }
+
+  #state(): CallState {
+    if (this.#ended) return 'Ending'
+    if (this.#answeredAt !== undefined) return 'Up'
+    return this.#ringing ? 'Ringing' : 'Trying'
+  }
+}
+
+function legRecord({ trunk, peer, listener, dialogId }: Leg): LegRecord {
+  return { trunk, peer, listener: listener.name, dialogId }
+}

@@ -1,0 +1,172 @@
+import type { Clock } from '#lib/clock.ts'
+import type { Log } from '#lib/log.ts'
+import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
+import { decodeUser, type Uri } from '../engine/message/uri.ts'
+import { type CallRequest, decide } from '../policy/decide.ts'
+import { findInboundTrunk } from '../policy/inbound-trunk.ts'
+import type { HeaderList, IncomingRequest, SipPort } from '../sip/port.ts'
+import type { TrunkHealth } from '../trunks/health.ts'
+import { Call, type CallServices } from './call.ts'
+import type { CallEvents, CallRecord } from './call-record.ts'
+import { CallTable } from './call-table.ts'
+import { carriedExtensions, carriedMethods } from './header-relay.ts'
+import { callingNumber } from './identity-headers.ts'
+import { checkInvite } from './invite-checks.ts'
+
+export interface CallsOptions {
+  readonly sip: SipPort
+  readonly running: Running
+  readonly health: TrunkHealth
+  readonly clock: Clock
+  readonly log: Log
+  /** A number in [0, 1). */
+  readonly random: () => number
+  readonly events?: CallEvents
+}
+
+/** Seconds after which a caller may try again here, once this replica takes no new calls. */
+const drainRetryAfter = '10'
+
+/** The B2BUA: takes every request, makes calls of INVITEs, and gives requests inside a call to it. */
+export class Calls {
+  readonly #options: CallsOptions
+  readonly #services: CallServices
+  readonly #table: CallTable<Call>
+  readonly #countListeners = new Set<() => void>()
+  #refusing = false
+
+  constructor(options: CallsOptions) {
+    this.#options = options
+    this.#table = new CallTable(() => {
+      for (const listener of this.#countListeners) listener()
+    })
+    this.#services = { ...options, events: options.events ?? {}, table: this.#table }
+  }
+
+  start(): void {
+    const { sip } = this.#options
+    sip.onRequest((request) => this.#guard(request))
+    sip.onDialogLost((dialogId, reason) => this.#table.byDialog(dialogId)?.onDialogLost(dialogId, reason))
+    sip.onDisconnect?.(() => {
+      for (const call of this.#table) call.drop('the SIP server went away')
+    })
+  }
+
+  /** Calls that are set up, are up, or are ending. */
+  get count(): number {
+    return this.#table.count
+  }
+
+  list(): CallRecord[] {
+    return [...this.#table].map((call) => call.record)
+  }
+
+  onCountChange(listener: () => void): void {
+    this.#countListeners.add(listener)
+  }
+
+  /** From here on new calls and OPTIONS get 503; calls that are there go on. */
+  refuseNewCalls(): void {
+    this.#refusing = true
+  }
+
+  /** Ends every call, and resolves when the last one is gone: no more than 32 s later, the time a BYE may take. */
+  endAll(reason: string): Promise<void> {
+    for (const call of this.#table) call.hangUp(reason, 503)
+    if (this.count === 0) return Promise.resolve()
+    return new Promise((resolve) => this.onCountChange(() => this.count === 0 && resolve()))
+  }
+
+  /** Nothing a request brings may take the replica down. */
+  #guard(request: IncomingRequest): void {
+    try {
+      this.#receive(request)
+    } catch (error) {
+      const { method, source } = request
+      this.#options.log.error({ method, source, error }, 'a request failed inside the fleet')
+      request.respond(500)
+    }
+  }
+
+  #receive(request: IncomingRequest): void {
+    const { method, dialogId } = request
+    if (dialogId !== undefined) return this.#receiveInDialog(request, dialogId)
+    if (method === 'ACK') return
+    const config = this.#options.running.current
+    if (config === undefined) return request.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
+    const listener = listenerOf(request, config)
+    if (listener === undefined) return this.#ignore(request, 'it came in on no open listener')
+    if (method === 'INVITE') return this.#receiveInvite(request, listener, config)
+    const { trunk, because } = findInboundTrunk(sourceOf(request, listener), config, this.#options.health)
+    if (trunk === undefined) return this.#ignore(request, because)
+    if (method === 'OPTIONS') return this.#answerOptions(request)
+    request.respond(405, { headers: [['Allow', carriedMethods.join(', ')]] })
+  }
+
+  #receiveInDialog(request: IncomingRequest, dialogId: string): void {
+    const call = this.#table.byDialog(dialogId)
+    if (call !== undefined) call.guard(() => call.onRequest(request, dialogId))
+    else request.respond(481)
+  }
+
+  #receiveInvite(invite: IncomingRequest, listener: OpenListener, config: RunningConfig): void {
+    const { health, random } = this.#options
+    const check = checkInvite(invite.message)
+    const { verdict, because } = decide(
+      callRequest(invite, check.ok ? check.called : undefined, listener),
+      config,
+      health,
+      { random },
+    )
+    this.#options.log.debug({ callId: invite.message.callId, verdict: verdict.kind, because }, 'decided')
+    if (verdict.kind === 'Ignore') return this.#ignore(invite, because.join('; '))
+    if (this.#refusing) return invite.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
+    if (!check.ok) return invite.respond(check.status, { headers: check.headers })
+    if (verdict.kind === 'Reject') return invite.respond(verdict.status)
+    new Call({ invite, called: check.called, verdict, because, listener, config }, this.#services).start()
+  }
+
+  /** RFC 3261 section 11.2; peers use it as keepalive, and a replica that drains wants none of their calls. */
+  #answerOptions(request: IncomingRequest): void {
+    if (this.#refusing) return request.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
+    request.respond(200, { headers: capabilities })
+  }
+
+  /** No answer at all, and nothing louder than debug: whoever it is may send a lot of them. */
+  #ignore({ method, source }: IncomingRequest, because: string): void {
+    this.#options.log.debug({ method, source, because }, 'ignored')
+  }
+}
+
+const capabilities: HeaderList = [
+  ['Allow', carriedMethods.join(', ')],
+  ['Accept', 'application/sdp'],
+  ['Supported', carriedExtensions.join(', ')],
+]
+
+function listenerOf({ receivedOn, source }: IncomingRequest, config: RunningConfig): OpenListener | undefined {
+  for (const listener of config.listeners.values()) {
+    const { address, port, transport } = listener
+    if (address === receivedOn?.address && port === receivedOn.port && transport === source.transport) return listener
+  }
+  return undefined
+}
+
+function sourceOf({ source }: IncomingRequest, listener: OpenListener) {
+  return { address: source.address, port: source.port, listener: listener.name }
+}
+
+function callRequest(invite: IncomingRequest, called: Uri | undefined, listener: OpenListener): CallRequest {
+  return {
+    source: sourceOf(invite, listener),
+    called: called === undefined ? '' : dialledNumber(called),
+    calling: callingNumber(invite.message),
+    maxForwards: invite.message.get('Max-Forwards'),
+  }
+}
+
+/** RFC 3966 section 5.1.1: the visual separators of a tel: URI mean nothing. */
+function dialledNumber(uri: Uri): string {
+  const user = decodeUser(uri)
+  return uri.scheme === 'tel' ? user.replace(/[-.()]/g, '') : user
+}

@@ -1,0 +1,90 @@
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import type { HeaderList } from '../sip/port.ts'
+import { keepsRetryAfter } from './failure-map.ts'
+import { sessionTimerHeaders } from './session-timer-headers.ts'
+
+/** Methods that are carried from leg to leg, as Allow has them. */
+export const carriedMethods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'INFO', 'UPDATE'] as const
+
+/** What every user agent can do (RFC 3261 section 5), for peers that do not say. */
+const basicMethods = 'INVITE, ACK, CANCEL, BYE, OPTIONS'
+
+/** Extensions that work through this fleet. No 100rel: provisional answers are not acknowledged yet. */
+export const carriedExtensions: readonly string[] = ['timer', 'resource-priority']
+
+/** Tells whether a message carries the header, and what of its value. Undefined drops it. */
+type Carry = (value: string, message: SipMessage, host: string) => string | undefined
+
+const asIs: Carry = (value) => value
+const inRequest: Carry = (value, { kind }) => (kind === 'request' ? value : undefined)
+const onlyIn =
+  (...statuses: number[]): Carry =>
+  (value, { status }) =>
+    statuses.includes(status) ? value : undefined
+/** Describes a body, so it goes where the body goes. */
+const withBody: Carry = (value, { body }) => (body === '' ? undefined : value)
+/** The sound may be on a host of the near side; phones look at the path and the parameters. */
+const withoutHost: Carry = (value, _message, host) => value.replace(/\/\/[^/>;,\s]+/g, `//${host}`)
+
+/**
+ * The headers that cross from one leg to the other. What is not here does not: Via, Route, Record-Route, Contact,
+ * Call-ID, Path, Warning, Server, Call-Info, Error-Info and their like tell of the near side, In-Reply-To, Replaces and
+ * Target-Dialog name its dialogs, and of an unknown header nobody knows what it tells. Allow, Supported, the session
+ * timer, From, To and the identities are made by functions of their own.
+ */
+const carried: Readonly<Record<string, Carry>> = {
+  Accept: asIs,
+  'Accept-Encoding': asIs,
+  'Accept-Language': asIs,
+  'Alert-Info': withoutHost,
+  'Content-Disposition': withBody,
+  'Content-Encoding': withBody,
+  'Content-Language': withBody,
+  'Info-Package': inRequest,
+  'MIME-Version': withBody,
+  'P-Early-Media': asIs,
+  Priority: inRequest,
+  Privacy: inRequest,
+  'Recv-Info': asIs,
+  'Resource-Priority': inRequest,
+  'Retry-After': (value, { status }) => (keepsRetryAfter(status) ? /^\d+/.exec(value)?.[0] : undefined),
+  Subject: inRequest,
+  Unsupported: onlyIn(420),
+}
+
+/** The header fields of a message that go to the other leg. `host` is our own address there. */
+export function carriedHeaders(message: SipMessage, host: string): HeaderList {
+  const fields: (readonly [string, string])[] = []
+  for (const [name, value] of message.headers()) {
+    const kept = carried[name]?.(value, message, host)
+    if (kept !== undefined) fields.push([name, kept])
+  }
+  fields.push(...sessionTimerHeaders(message), ...capabilities(message))
+  return fields
+}
+
+/** RFC 3261 section 13.2.1 and 13.3.1.4 want Allow and Supported in INVITE and in its 2xx. */
+function capabilities(message: SipMessage): HeaderList {
+  const fields: [string, string][] = []
+  const extensions = message.values('Supported').filter((tag) => carriedExtensions.includes(tag.toLowerCase()))
+  if (extensions.length > 0) fields.push(['Supported', extensions.join(', ')])
+  const allowed = message.values('Allow')
+  if (allowed.length > 0) fields.push(['Allow', allowed.filter(isCarriedMethod).join(', ')])
+  else if (message.method === 'INVITE' && (message.kind === 'request' || isSuccess(message.status))) {
+    fields.push(['Allow', basicMethods])
+  }
+  return fields
+}
+
+/** Options the message requires that this fleet cannot carry. */
+export function unsupportedOptions(message: SipMessage): string[] {
+  return message.values('Require').filter((tag) => !carriedExtensions.includes(tag.toLowerCase()))
+}
+
+export function isCarriedMethod(method: string): boolean {
+  return (carriedMethods as readonly string[]).includes(method)
+}
+
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
+}

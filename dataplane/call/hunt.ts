@@ -1,0 +1,81 @@
+import { type AttemptFailure, huntStep } from '../policy/hunting.ts'
+
+/** How far the search for somebody to take the call is. `attempt` is the index of the target that is tried now. */
+export type Hunt =
+  /** The INVITE is out and nothing came back. */
+  | { readonly at: 'trying'; readonly attempt: number }
+  /** The target has said something. */
+  | { readonly at: 'heard'; readonly attempt: number }
+  | { readonly at: 'answered'; readonly attempt: number }
+  | { readonly at: 'over' }
+
+export type HuntEvent =
+  /** 100, which concerns nobody else. */
+  | { readonly type: 'trying'; readonly attempt: number }
+  | { readonly type: 'provisional'; readonly attempt: number }
+  | { readonly type: 'answer'; readonly attempt: number }
+  | { readonly type: 'failure'; readonly attempt: number; readonly failure: AttemptFailure }
+  /** `timers.noResponseMilliseconds` have passed. */
+  | { readonly type: 'silence'; readonly attempt: number }
+  /** The call has rung long enough. */
+  | { readonly type: 'expired' }
+  /** CANCEL or BYE of the caller. */
+  | { readonly type: 'callerGone' }
+
+export type HuntEffect =
+  | { readonly do: 'try'; readonly attempt: number }
+  /** Pass the provisional answer on to the caller. */
+  | { readonly do: 'progress' }
+  /** Pass the 2xx on to the caller. */
+  | { readonly do: 'connect' }
+  /** Refuse the caller, with what the last target said. */
+  | { readonly do: 'refuse'; readonly status: number }
+  | { readonly do: 'cancel'; readonly attempt: number }
+  /** A 2xx that nobody waits for: ACK, then BYE. */
+  | { readonly do: 'release'; readonly attempt: number }
+
+/** Attempts are told apart by target, since hunting may skip the other addresses of one. */
+export type Place = { readonly trunk: string; readonly target: { readonly name: string } }
+
+/** The next state of the search, and what is to be done. */
+export function step(hunt: Hunt, event: HuntEvent, places: readonly Place[]): [Hunt, ...HuntEffect[]] {
+  if ('attempt' in event && (hunt.at === 'over' || hunt.at === 'answered' || hunt.attempt !== event.attempt)) {
+    // RFC 3261 section 13.2.2.4 asks for ACK and BYE of a 2xx that comes after all.
+    return event.type === 'answer' ? [hunt, { do: 'release', attempt: event.attempt }] : [hunt]
+  }
+  if (hunt.at === 'over' || hunt.at === 'answered') return [hunt]
+  const { attempt } = hunt
+  switch (event.type) {
+    case 'trying':
+      return [{ at: 'heard', attempt }]
+    case 'provisional':
+      return [{ at: 'heard', attempt }, { do: 'progress' }]
+    case 'answer':
+      return [{ at: 'answered', attempt }, { do: 'connect' }]
+    case 'silence':
+      if (hunt.at === 'heard') return [hunt]
+      return [...next(attempt, { status: 408, local: true }, places), { do: 'cancel', attempt }]
+    case 'failure':
+      return next(attempt, event.failure, places)
+    case 'expired':
+      return [{ at: 'over' }, { do: 'refuse', status: 408 }, { do: 'cancel', attempt }]
+    case 'callerGone':
+      return [{ at: 'over' }, { do: 'cancel', attempt }]
+  }
+}
+
+function next(attempt: number, failure: AttemptFailure, places: readonly Place[]): [Hunt, ...HuntEffect[]] {
+  const how = huntStep(failure)
+  const tried = places[attempt]
+  let index = attempt + 1
+  if (how === 'target') while (isSameTarget(places[index], tried)) index++
+  if (how === 'stop' || index >= places.length) return [{ at: 'over' }, { do: 'refuse', status: failure.status }]
+  return [
+    { at: 'trying', attempt: index },
+    { do: 'try', attempt: index },
+  ]
+}
+
+function isSameTarget(a: Place | undefined, b: Place | undefined): boolean {
+  return a !== undefined && b !== undefined && a.trunk === b.trunk && a.target.name === b.target.name
+}

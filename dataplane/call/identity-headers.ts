@@ -1,0 +1,83 @@
+import { formatNameAddr, parseNameAddr } from '../engine/message/name-addr.ts'
+import type { Params } from '../engine/message/params.ts'
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import { decodeUser, formatHostPort, formatUri, parseUri, type Uri } from '../engine/message/uri.ts'
+import type { OpenListener } from '../config/running.ts'
+import type { Attempt } from '../policy/targets.ts'
+import type { HeaderList } from '../sip/port.ts'
+
+/** URI parameters that describe the number and not the host. */
+const numberParams = ['user', 'cpc', 'oli', 'isup-oli']
+
+/** RFC 3323 section 4.1.1.3: a host that says nothing, so it need not be hidden. */
+const anonymousHost = 'anonymous.invalid'
+
+/** Request-URI at a target: the number as it was dialled, the host of the target. */
+export function targetUri(called: Uri, { target }: Attempt): string {
+  const transport: Params = target.transport === 'UDP' ? [] : [['transport', target.transport.toLowerCase()]]
+  return formatUri({
+    scheme: 'sip',
+    user: called.user,
+    host: target.host,
+    port: target.port === 5060 ? undefined : target.port,
+    params: [...numberParamsOf(called), ...transport],
+  })
+}
+
+/** Where the request is really sent; the target's host may be a name. */
+export function nextHop({ target, address }: Attempt): string {
+  return `sip:${formatHostPort(address, target.port)};transport=${target.transport.toLowerCase()}`
+}
+
+/** From and To for the other leg, and who is asserted: names and numbers stay, hosts become ours and the target's. */
+export function identityHeaders(invite: SipMessage, attempt: Attempt): HeaderList {
+  const { address } = attempt.listener
+  const fields: [string, string][] = [
+    ['From', rehosted(invite.get('From') ?? '', address)],
+    ['To', rehosted(invite.get('To') ?? '', attempt.target.host)],
+  ]
+  // RFC 3325 section 7: an identity that is to be kept private may not leave the trust domain, and no trunk is said to
+  // be inside of it.
+  if (invite.values('Privacy').some((value) => /\bid\b/i.test(value))) return fields
+  for (const value of invite.values('P-Asserted-Identity')) {
+    fields.push(['P-Asserted-Identity', rehosted(value, address)])
+  }
+  return fields
+}
+
+/** Value of our Contact at a listener. The engine sends from the listener that it names. */
+export function contactAt({ address, port, transport }: OpenListener, user: string): string {
+  const params: Params = transport === 'UDP' ? [] : [['transport', transport.toLowerCase()]]
+  return `<${formatUri({ scheme: 'sip', user, host: address, port, params })}>`
+}
+
+/** The number in From, for routing and for people; empty when there is none. */
+export function callingNumber(message: SipMessage): string {
+  const uri = addressUri(message.get('From') ?? '')
+  return uri === undefined ? '' : decodeUser(uri)
+}
+
+/** The user part of From as it stands, for a URI. */
+export function callingUser(message: SipMessage): string {
+  return addressUri(message.get('From') ?? '')?.user ?? ''
+}
+
+function rehosted(value: string, host: string): string {
+  const address = parseNameAddr(value)
+  const uri = address === undefined ? undefined : parseUri(address.uri)
+  if (address === undefined || uri === undefined) return `<sip:${formatHostPort(host, undefined)}>`
+  const kept = uri.host.toLowerCase() === anonymousHost ? anonymousHost : host
+  const rewritten = formatUri({ scheme: 'sip', user: uri.user, host: kept, params: numberParamsOf(uri) })
+  return formatNameAddr({ displayName: address.displayName, uri: rewritten })
+}
+
+/** RFC 3261 section 19.1.6: the number of a tel: URI becomes the user part, and `user=phone` says so. */
+function numberParamsOf(uri: Uri): Params {
+  if (uri.scheme === 'tel') return [['user', 'phone']]
+  return (uri.params ?? []).filter(([name]) => numberParams.includes(name.toLowerCase()))
+}
+
+function addressUri(value: string): Uri | undefined {
+  const address = parseNameAddr(value)
+  return address === undefined ? undefined : parseUri(address.uri)
+}

@@ -1,0 +1,23 @@
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import { parseUri, type Uri } from '../engine/message/uri.ts'
+import type { HeaderList } from '../sip/port.ts'
+import { unsupportedOptions } from './header-relay.ts'
+import { hasCarriedBody } from './relay.ts'
+
+/** Who is called, or why an INVITE cannot be carried whoever that is. */
+export type InviteCheck =
+  | { readonly ok: true; readonly called: Uri }
+  | { readonly ok: false; readonly status: number; readonly headers: HeaderList }
+
+export function checkInvite(invite: SipMessage): InviteCheck {
+  const called = parseUri(invite.uri)
+  // RFC 3261 section 8.2.2.1. A sips: URI asks for TLS on every hop (section 26.2.2), which there is not.
+  if (called === undefined || called.scheme === 'sips') return { ok: false, status: 416, headers: [] }
+  const options = unsupportedOptions(invite)
+  // RFC 3261 section 8.2.2.3: "the server MUST respond by generating a response with status code 420 (Bad Extension)",
+  // with Unsupported listing what it does not understand.
+  if (options.length > 0) return { ok: false, status: 420, headers: [['Unsupported', options.join(', ')]] }
+  // RFC 3261 section 8.2.3: 415, with Accept listing what would do.
+  if (!hasCarriedBody(invite)) return { ok: false, status: 415, headers: [['Accept', 'application/sdp']] }
+  return { ok: true, called }
+}

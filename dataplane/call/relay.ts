@@ -1,0 +1,73 @@
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import { nextMaxForwards } from '../policy/max-forwards.ts'
+import type { Body, HeaderList, OutgoingRequest, ResponseOptions } from '../sip/port.ts'
+import { carriedHeaders } from './header-relay.ts'
+import type { Leg } from './leg.ts'
+import { hideOrigin } from './sdp-origin.ts'
+
+/** Who we say we are in User-Agent and Server, instead of what the peers said. */
+export const product = 'sbcfleet'
+
+const sdpType = /^application\/sdp\s*(;|$)/i
+
+/** Whether the body can be carried in INVITE and UPDATE: a session description, or none. */
+export function hasCarriedBody(message: SipMessage): boolean {
+  return message.body === '' || sdpType.test(message.get('Content-Type') ?? '')
+}
+
+/**
+ * The body as it goes out on the leg: a session description with its origin hidden, anything else byte for byte.
+ * Undefined when there is none, even if the message names a type.
+ */
+export function carriedBody(message: SipMessage, leg: Leg): Body | undefined {
+  const type = message.get('Content-Type')
+  if (message.body === '' || type === undefined) return undefined
+  if (!sdpType.test(type)) return { content: message.body, type }
+  const { sdp, origin } = hideOrigin(message.body, leg.origin, leg.listener.address)
+  leg.origin = origin
+  return { content: sdp, type }
+}
+
+/** A request inside a dialog, for the other leg; undefined when Max-Forwards allows no further hop. */
+export function carriedRequest(message: SipMessage, leg: Leg): OutgoingRequest | undefined {
+  const maxForwards = nextMaxForwards(message.get('Max-Forwards'), leg.maxForwards)
+  if (maxForwards === undefined) return undefined
+  return {
+    method: message.method,
+    dialogId: leg.dialogId,
+    headers: [
+      ...(isTargetRefresh(message.method) ? [['Contact', leg.contact] as const] : []),
+      ['Max-Forwards', String(maxForwards)],
+      ['User-Agent', product],
+      ...carriedHeaders(message, leg.listener.address),
+    ],
+    body: carriedBody(message, leg),
+  }
+}
+
+/** An answer of one peer, for the other leg. `status` is what it becomes there. */
+export function carriedResponse(message: SipMessage, leg: Leg, status: number): ResponseOptions {
+  const formsDialog = status < 300 && isTargetRefresh(message.method)
+  return {
+    headers: [
+      ...(formsDialog ? [['Contact', leg.contact] as const] : []),
+      ['Server', product],
+      ...carriedHeaders(message, leg.listener.address),
+    ],
+    // An answer to OPTIONS describes the peer's own media addresses, of which this call has none.
+    body: status < 300 && message.method !== 'OPTIONS' ? carriedBody(message, leg) : undefined,
+  }
+}
+
+/** Headers of a request that is our own, not a peer's. */
+export function ownRequestHeaders(): HeaderList {
+  return [
+    ['Max-Forwards', '70'],
+    ['User-Agent', product],
+  ]
+}
+
+/** RFC 3261 section 12.2 and RFC 3311 section 5.1: INVITE and UPDATE set the remote target anew. */
+function isTargetRefresh(method: string): boolean {
+  return method === 'INVITE' || method === 'UPDATE'
+}

@@ -1,0 +1,36 @@
+import { isIPv6 } from 'node:net'
+
+/** What our `o=` line says on a leg, and the text it last stood for. */
+export interface SdpOrigin {
+  /** Numeric, for the life of the dialog. */
+  readonly sessionId: string
+  readonly version: number
+  /** The description sent last, but for the `o=` line; empty before the first. */
+  readonly rest: string
+}
+
+export function newOrigin(sessionId: string): SdpOrigin {
+  return { sessionId, version: 0, rest: '' }
+}
+
+/** Lines that speak of the user and not of the media: origin, session name, URI, e-mail, phone. */
+const sessionLines = /^[osuep]=[^\r\n]*(\r\n|\n|\r|$)/gm
+
+/**
+ * The session description with nothing in it that tells who made it. Media goes around this fleet, so `c=`, `m=` and the
+ * attributes stay as they are, and with them the addresses media is sent to: the one thing of the near side that the far
+ * side gets to see, since it must. `o=` and `s=` become ours; `u=`, `e=` and `p=` are left out.
+ *
+ * RFC 3264 section 8: the version in `o=` "MUST increment by one from the previous SDP" when the description changed, and
+ * stays when it did not, so that a session refresh is known for one.
+ */
+export function hideOrigin(sdp: string, origin: SdpOrigin, address: string): { sdp: string; origin: SdpOrigin } {
+  const named = /^s=/m.test(sdp)
+  const rest = sdp.replace(sessionLines, (line, end: string) => {
+    if (line.startsWith('o=')) return named ? `o=${end}` : `o=${end}s=-${end}`
+    return line.startsWith('s=') ? `s=-${end}` : ''
+  })
+  const version = rest === origin.rest ? origin.version : origin.version + 1
+  const line = `o=- ${origin.sessionId} ${version} IN ${isIPv6(address) ? 'IP6' : 'IP4'} ${address}`
+  return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, rest } }
+}

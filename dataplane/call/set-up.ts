@@ -1,0 +1,131 @@
+import type { Clock, Timer } from '#lib/clock.ts'
+import type { Uri } from '../engine/message/uri.ts'
+import type { Attempt } from '../policy/targets.ts'
+import type { ClientTransaction, HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
+import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
+import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
+import type { Leg } from './leg.ts'
+import { ownRequestHeaders } from './relay.ts'
+
+/** What the set-up of a call asks of the call. */
+export interface SetUpHost {
+  readonly invite: IncomingRequest
+  readonly called: Uri
+  readonly attempts: readonly Attempt[]
+  /** Runs it; an error inside ends the call instead of getting out. */
+  guard(run: () => void): void
+  /** Makes leg B of an attempt, which takes the place of the one before. */
+  newLegB(attempt: Attempt): Leg
+  dialogOpened(leg: Leg, dialogId: string): void
+  progressed(response: IncomingResponse): void
+  connected(response: IncomingResponse): void
+  refused(status: number, response: IncomingResponse | undefined): void
+  /** The call stays until what comes back was called: something is still in flight. */
+  open(): () => void
+}
+
+/** Finds somebody to take the call: sends the INVITEs of leg B, one after the other, and watches the time. */
+export class SetUp {
+  readonly #host: SetUpHost
+  readonly #sip: SipPort
+  readonly #clock: Clock
+  readonly #transactions: ClientTransaction[] = []
+  readonly #ringMilliseconds: number
+  #hunt: Hunt = { at: 'trying', attempt: 0 }
+  #cancelHeaders: HeaderList = []
+  #silence: Timer | undefined
+  #ringing: Timer | undefined
+
+  constructor(host: SetUpHost, { sip, clock }: { sip: SipPort; clock: Clock }) {
+    this.#host = host
+    this.#sip = sip
+    this.#clock = clock
+    const configured = host.attempts[0]?.sip.timers.inviteExpiresMilliseconds ?? 0
+    this.#ringMilliseconds = ringMilliseconds(host.invite.message, configured)
+  }
+
+  start(): void {
+    this.#ringing = this.#clock.after(this.#ringMilliseconds, () =>
+      this.#host.guard(() => this.#feed({ type: 'expired' })),
+    )
+    this.#run({ do: 'try', attempt: 0 }, undefined)
+  }
+
+  /** The caller gave up, or the call ends for another reason: nobody needs to be found any more. */
+  stop(cancelHeaders: HeaderList): void {
+    this.#cancelHeaders = cancelHeaders
+    this.#feed({ type: 'callerGone' })
+  }
+
+  #feed(event: HuntEvent, response?: IncomingResponse): void {
+    const [next, ...effects] = step(this.#hunt, event, this.#host.attempts)
+    this.#hunt = next
+    if (next.at !== 'trying') this.#silence?.cancel()
+    if (next.at === 'answered' || next.at === 'over') this.#ringing?.cancel()
+    for (const effect of effects) this.#run(effect, response)
+  }
+
+  #run(effect: HuntEffect, response: IncomingResponse | undefined): void {
+    switch (effect.do) {
+      case 'try':
+        return this.#try(effect.attempt)
+      case 'cancel':
+        return this.#transactions[effect.attempt]?.cancel(this.#cancelHeaders)
+      case 'refuse':
+        return this.#host.refused(effect.status, response)
+      case 'progress':
+        return response && this.#host.progressed(response)
+      case 'connect':
+        return response && this.#host.connected(response)
+      case 'release':
+        return response && this.#release(response)
+    }
+  }
+
+  #try(index: number): void {
+    const attempt = this.#host.attempts[index]
+    if (attempt === undefined) return
+    const { invite, called } = this.#host
+    const leg = this.#host.newLegB(attempt)
+    const request = bridgeInvite(invite.message, called, attempt, leg, this.#ringMilliseconds)
+    if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
+    this.#silence?.cancel()
+    this.#silence = this.#clock.after(attempt.sip.timers.noResponseMilliseconds, () =>
+      this.#host.guard(() => this.#feed({ type: 'silence', attempt: index })),
+    )
+    const close = this.#host.open()
+    this.#transactions[index] = this.#sip.send(request, {
+      onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
+      onResponse: (response) => {
+        this.#host.guard(() => this.#onResponse(index, leg, response))
+        if (response.status >= 200) close()
+      },
+      onFailure: () => {
+        this.#host.guard(() => this.#feed({ type: 'failure', attempt: index, failure: notSent }))
+        close()
+      },
+    })
+  }
+
+  #onResponse(attempt: number, leg: Leg, response: IncomingResponse): void {
+    const { status, dialogId, local } = response
+    if (status < 300 && dialogId !== undefined && leg.dialogId === undefined) this.#host.dialogOpened(leg, dialogId)
+    if (status < 200) {
+      // Nothing but 18x says anything to a caller.
+      this.#feed({ type: status >= 180 && status < 190 ? 'provisional' : 'trying', attempt }, response)
+    } else if (status < 300) this.#feed({ type: 'answer', attempt }, response)
+    else this.#feed({ type: 'failure', attempt, failure: { status, local } }, response)
+  }
+
+  #release(response: IncomingResponse): void {
+    response.ack()
+    const close = this.#host.open()
+    this.#sip.send(
+      { method: 'BYE', dialogId: response.dialogId, headers: ownRequestHeaders() },
+      { onResponse: ({ status }) => status >= 200 && close(), onFailure: close },
+    )
+  }
+}
+
+const notSent = { status: 503, local: true }
+const tooManyHops = { status: 483, local: false }

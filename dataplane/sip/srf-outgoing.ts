@@ -1,0 +1,122 @@
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import {
+  type Body,
+  type ClientTransaction,
+  type HeaderList,
+  type IncomingResponse,
+  SipPortError,
+  type TransactionEvents,
+} from './port.ts'
+import { srfHeaders } from './srf-headers.ts'
+import type { SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
+
+/** In an answer that the engine made up, since nothing came from the network. */
+const localMark = 'X-Engine-Local'
+
+/** A request of ours, from `send` to its final answer. */
+export class SrfTransaction implements ClientTransaction {
+  readonly #events: TransactionEvents
+  readonly #onOver: (transaction: SrfTransaction) => void
+  #req: SrfRequest | undefined
+  #cancel: { headers: HeaderList } | undefined
+  #over = false
+
+  /** `onOver` runs once, at the final answer or the failure. */
+  constructor(events: TransactionEvents, onOver: (transaction: SrfTransaction) => void) {
+    this.#events = events
+    this.#onOver = onOver
+  }
+
+  sent(req: SrfRequest, message: SipMessage | undefined): void {
+    if (this.#over) return
+    this.#req = req
+    if (message !== undefined) this.#events.onSent?.(message)
+    if (this.#cancel !== undefined) this.#sendCancel(this.#cancel.headers)
+  }
+
+  response(res: SrfResponse, message: SipMessage, ack: SrfAck): void {
+    if (this.#over) return
+    if (message.status <= 100) return this.#events.onTrying?.()
+    if (message.status >= 200) this.#end()
+    this.#events.onResponse(new SrfIncomingResponse(res, message, ack))
+  }
+
+  failed(error: SipPortError): void {
+    if (this.#over) return
+    this.#end()
+    this.#events.onFailure(error)
+  }
+
+  cancel(headers: HeaderList = []): void {
+    if (this.#over || this.#cancel !== undefined) return
+    this.#cancel = { headers }
+    if (this.#req !== undefined) this.#sendCancel(headers)
+  }
+
+  get wantsSent(): boolean {
+    return this.#events.onSent !== undefined
+  }
+
+  #end(): void {
+    this.#over = true
+    this.#onOver(this)
+  }
+
+  #sendCancel(headers: HeaderList): void {
+    try {
+      // What became of the CANCEL shows in the answer to the INVITE.
+      this.#req?.cancel({ headers: srfHeaders(headers, undefined) }, () => {})
+    } catch (error) {
+      this.failed(asPortError(error))
+    }
+  }
+}
+
+class SrfIncomingResponse implements IncomingResponse {
+  readonly message: SipMessage
+  readonly #res: SrfResponse
+  readonly #ack: SrfAck
+
+  constructor(res: SrfResponse, message: SipMessage, ack: SrfAck) {
+    this.#res = res
+    this.message = message
+    this.#ack = ack
+  }
+
+  get status(): number {
+    return this.message.status
+  }
+
+  get reason(): string {
+    return this.message.reason
+  }
+
+  get local(): boolean {
+    return this.message.has(localMark)
+  }
+
+  get dialogId(): string | undefined {
+    const id = this.#res.stackDialogId
+    return id === '' ? undefined : id
+  }
+
+  ack(options: { headers?: HeaderList; body?: Body | undefined } = {}): void {
+    if (this.message.method !== 'INVITE' || this.status < 200 || this.status > 299) return
+    const { headers = [], body } = options
+    try {
+      this.#ack({ headers: srfHeaders(headers, body), ...(body !== undefined && { body: body.content }) })
+    } catch (error) {
+      // drachtio-srf asserts that it is connected. Without a connection the dialog is gone, and its end is told.
+      if (error instanceof SipPortError) throw error
+    }
+  }
+}
+
+/** drachtio-srf's errors: those of the server carry a code, a missing connection is a failed assertion. */
+export function asPortError(error: unknown): SipPortError {
+  if (error instanceof SipPortError) return error
+  const { code, message } = error as { code?: string; message?: string }
+  if (code === 'ENODIALOG') return new SipPortError('DialogGone', message ?? code)
+  const rejected = code === 'EDRACHTIO'
+  return new SipPortError(rejected ? 'Rejected' : 'Disconnected', message ?? String(error))
+}
