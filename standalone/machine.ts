@@ -66,6 +66,8 @@ export class Machine {
   #controlUrl = ''
   #compilation: Compilation | undefined
   #documents: readonly StatusDocument[] = []
+  /** Fleets with fewer addresses than replicas. */
+  #shortages: readonly string[] = []
   #watch: DirectoryWatch | undefined
   #statusTimer: Timer | undefined
   #reading: Promise<void> = Promise.resolve()
@@ -145,10 +147,10 @@ export class Machine {
     const { fleets, strays } = compileFleets(resources)
     this.#compilation = { manifests, known, fleets, strays: { ...strays, trunks: fleetsOf(resources).strays } }
 
-    this.#supervisor.want(fleets.flatMap((fleet) => this.#plansOf(fleet)))
-    for (const { snapshot, world } of fleets) {
-      this.#push.publish(snapshot, { replicas: world.voiceService.spec.replicas })
-    }
+    const plans = new Map(fleets.map((fleet) => [fleet, this.#plansOf(fleet)]))
+    this.#shortages = fleets.flatMap((fleet) => this.#shortage(fleet, plans.get(fleet)?.length ?? 0))
+    this.#supervisor.want([...plans.values()].flat())
+    for (const [{ snapshot }, { length }] of plans) this.#push.publish(snapshot, { replicas: length })
     const names = new Set(fleets.map(({ snapshot }) => snapshot.fleet))
     for (const { snapshot } of before?.fleets ?? []) if (!names.has(snapshot.fleet)) this.#push.forget(snapshot.fleet)
     this.#refreshSoon()
@@ -160,6 +162,16 @@ export class Machine {
       const addresses = addressesOf(index, this.#options.addresses)
       return addresses === undefined ? [] : [this.#plan(snapshot.fleet, namespace, `${name}-${index}`, addresses)]
     })
+  }
+
+  #shortage({ world, snapshot }: CompiledFleet, possible: number): string[] {
+    const { replicas } = world.voiceService.spec
+    if (possible >= replicas) return []
+    const wayOut =
+      this.#options.addresses === undefined
+        ? 'lower spec.replicas, or give addresses with --address'
+        : 'give one more --address for each'
+    return [`${snapshot.fleet} wants ${replicas} replicas, but there are addresses for ${possible} only; ${wayOut}`]
   }
 
   #plan(fleet: string, namespace: string, replica: string, addresses: readonly string[]): ReplicaPlan {
@@ -195,6 +207,7 @@ export class Machine {
     )
     this.#documents = documentsOf(this.#compilation, replicasOf, previous, this.#options.clock.wallTime())
     this.#statusFiles.write(this.#documents)
-    this.#options.onView(viewOf(this.#compilation, this.#documents, replicasOf))
+    const view = viewOf(this.#compilation, this.#documents, replicasOf)
+    this.#options.onView({ ...view, problems: [...view.problems, ...this.#shortages] })
   }
 }
