@@ -6,7 +6,7 @@ export interface TrunkHealth {
   addresses(trunk: string, target: string): readonly string[]
   /** False only when keepalive found the target down. */
   usable(trunk: string, target: string): boolean
-  /** Trunks that a source address belongs to by its targets' resolved addresses, with the ports of those targets. */
+  /** Trunks that a source address belongs to, since a target or a registrar of theirs resolves to it, with its port. */
   trunksAt(address: string): readonly { trunk: string; port: number }[]
   targets(): TargetReport[]
   registrations(): RegistrationReport[]

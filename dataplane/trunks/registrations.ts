@@ -46,6 +46,7 @@ export class Registrations {
         return [`${registration.trunk}/${account}/${registrar}`, registration]
       }),
     )
+    for (const key of this.#owners.keys()) if (!this.#wanted.has(key)) this.#owners.delete(key)
     this.#reconcile()
   }
 
