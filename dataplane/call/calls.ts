@@ -32,13 +32,13 @@ export class Calls {
   readonly #options: CallsOptions
   readonly #services: CallServices
   readonly #table: CallTable<Call>
-  readonly #countListeners = new Set<() => void>()
+  readonly #countListeners = new Set<(count: number) => void>()
   #refusing = false
 
   constructor(options: CallsOptions) {
     this.#options = options
     this.#table = new CallTable(() => {
-      for (const listener of this.#countListeners) listener()
+      for (const listener of this.#countListeners) listener(this.count)
     })
     this.#services = { ...options, events: options.events ?? {}, table: this.#table }
   }
@@ -61,7 +61,7 @@ export class Calls {
     return [...this.#table].map((call) => call.record)
   }
 
-  onCountChange(listener: () => void): void {
+  onCountChange(listener: (count: number) => void): void {
     this.#countListeners.add(listener)
   }
 
@@ -74,7 +74,7 @@ export class Calls {
   endAll(reason: string): Promise<void> {
     for (const call of this.#table) call.hangUp(reason, 503)
     if (this.count === 0) return Promise.resolve()
-    return new Promise((resolve) => this.onCountChange(() => this.count === 0 && resolve()))
+    return new Promise((resolve) => this.onCountChange((count) => count === 0 && resolve()))
   }
 
   /** Nothing a request brings may take the replica down. */

@@ -15,7 +15,9 @@ import { SrfIncomingRequest } from './srf-incoming.ts'
 import { asPortError, SrfTransaction } from './srf-outgoing.ts'
 import type { Srf, SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
 
-const methods = [
+/** What is asked for. `trying` is no method: our own engine then tells of 100 Trying, and other servers pass over it. */
+const wanted = [
+  'trying',
   'invite',
   'ack',
   'bye',
@@ -74,7 +76,7 @@ export class DrachtioPort implements SipPort {
     const receive = (req: SrfRequest, res: SrfResponse) => this.#receive(req, res)
     srf.use(receive)
     // The handler above takes them; this tells the server that they are wanted.
-    for (const method of methods) srf.use(method, receive)
+    for (const method of wanted) srf.use(method, receive)
     srf.on('error', (error: Error) => log.warn({ error: error.message }, 'connection to the SIP server failed'))
     srf.on('close', () => this.#disconnected())
   }

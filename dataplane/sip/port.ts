@@ -69,8 +69,8 @@ export interface OutgoingRequest {
   readonly nextHop?: string
   /**
    * From and To without tag, Contact. A request leaves from the listener whose address its Contact names. The server
-   * adds Via, Call-ID, CSeq, the tag of From, and Max-Forwards where it is missing. Call-ID and CSeq may be given,
-   * to go on counting after a challenge.
+   * adds Via, Call-ID, CSeq, the tag of From, and Max-Forwards where it is missing. Call-ID, CSeq and the tag of From
+   * may be given, to go on counting after a challenge.
    */
   readonly headers: HeaderList
   readonly body?: Body | undefined

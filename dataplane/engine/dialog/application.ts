@@ -16,6 +16,8 @@ export interface Delivery {
 export interface Application {
   /** It has left: nothing can be delivered. */
   readonly gone: boolean
+  /** It has asked to be told 100 Trying of its INVITEs, which drachtio-server keeps to itself. */
+  readonly wantsTrying: boolean
   /** A request outside a dialog is told with the local address it came in on. */
   deliverRequest(delivery: Delivery): void
   deliverResponse(delivery: Delivery): void

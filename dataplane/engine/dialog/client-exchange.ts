@@ -80,7 +80,10 @@ export class ClientExchange implements ClientTransactionUser {
   onResponse(response: SipMessage, source: Flow): void {
     const { status } = response
     if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)
-    if (status === 100) return
+    if (status === 100) {
+      if (this.inviteId !== '' && this.application?.wantsTrying === true) this.#deliver(response.text, source, undefined)
+      return
+    }
     if (this.method === 'INVITE') {
       if (this.#inside !== undefined) this.#onReinviteResponse(response, source, this.#inside)
       else if (status < 200) this.#onProvisional(response, source)

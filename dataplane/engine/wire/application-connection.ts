@@ -29,6 +29,7 @@ export interface ConnectionUser {
  */
 export class ApplicationConnection implements Application {
   readonly methods = new Set<string>()
+  wantsTrying = false
   readonly #socket: Socket
   readonly #user: ConnectionUser
   readonly #clock: Clock
@@ -138,7 +139,7 @@ export class ApplicationConnection implements Application {
       case 'sip':
         return this.#order(id, tokens, end < 0 ? '' : text.slice(end + 2))
       case 'route':
-        this.methods.add((tokens[2] ?? '').toUpperCase())
+        this.#route((tokens[2] ?? '').toUpperCase())
         return this.#reply(id, 'OK')
       case 'remove_route':
         this.methods.delete((tokens[2] ?? '').toUpperCase())
@@ -150,6 +151,12 @@ export class ApplicationConnection implements Application {
       default:
         return this.#dismiss(id, tokens.length < 2 ? 'Invalid message format' : 'Unknown message type')
     }
+  }
+
+  /** `trying` is no method: it asks for the 100 Trying of the application's INVITEs. Other servers take it for one. */
+  #route(method: string): void {
+    if (method === 'TRYING') this.wantsTrying = true
+    else this.methods.add(method)
   }
 
   #authenticate(id: string, secret: string): void {
