@@ -34,30 +34,29 @@ const metadataFields = (
 export interface CheckedDocument {
   readonly entry?: Entry
   readonly problems: readonly ManifestProblem[]
+  /** False when it cannot be told for sure which resource is meant: any that stood in the file before may be. */
+  readonly identified: boolean
 }
 
 /** Checks one object of a document, at `base` (the root, or an item of a List). Objects of others are passed over. */
 export function checkDocument(source: Source, base: Path, value: unknown): CheckedDocument {
-  if (value === null || value === undefined) return { problems: [] }
+  if (value === null || value === undefined) return { problems: [], identified: true }
   if (!isRecord(value)) {
-    return {
-      problems: [
-        {
-          ...placeAt(source, base),
-          message: 'not a Kubernetes object: a mapping with apiVersion, kind and metadata is expected',
-        },
-      ],
-    }
+    const message = 'not a Kubernetes object: a mapping with apiVersion, kind and metadata is expected'
+    return { problems: [{ ...placeAt(source, base), message }], identified: false }
   }
   const kind = kinds.find(({ name, apiVersion: version }) => name === value['kind'] && version === value['apiVersion'])
-  if (kind === undefined) return { problems: kindProblem(source, base, value) }
+  if (kind === undefined) {
+    const problems = kindProblem(source, base, value)
+    return { problems, identified: problems.length === 0 }
+  }
   return checkKind(source, base, value, kind)
 }
 
 function checkKind(source: Source, base: Path, value: Record<string, unknown>, kind: Kind): CheckedDocument {
   const metadata = isRecord(value['metadata']) ? value['metadata'] : {}
-  const { name = '(without name)', namespace = 'default' } = metadata
-  const id = resourceName(kind.name, String(namespace), String(name))
+  const { name, namespace } = metadata
+  const id = resourceName(kind.name, textOr(namespace, 'default'), textOr(name, '(without name)'))
   const parsed = kind.schema.safeParse(value)
   const problems = [
     ...Object.keys(metadata)
@@ -67,13 +66,22 @@ function checkKind(source: Source, base: Path, value: Record<string, unknown>, k
   ]
   return {
     problems: problems.map((problem) => ({ ...problem, resource: id })),
-    entry: {
+    identified: !problems.some(({ field }) => field?.startsWith('metadata')),
+    ...(typeof name === 'string' && { entry: entry() }),
+  }
+
+  function entry(): Entry {
+    return {
       id,
       place: placeAt(source, base),
       manifest: problems.length === 0 ? parsed.data : undefined,
       locate: (field) => placeAt(source, [...base, ...parsePath(field)]),
-    },
+    }
   }
+}
+
+function textOr(value: unknown, otherwise: string): string {
+  return typeof value === 'string' ? value : otherwise
 }
 
 function issueProblems(source: Source, base: Path, kind: Kind, issue: z.core.$ZodIssue): ManifestProblem[] {

@@ -44,6 +44,24 @@ describe('carryOver', () => {
     expect(await after()).toEqual(['one 192.0.2.9', 'three 192.0.2.1', 'two 192.0.2.1'])
   })
 
+  it.each([
+    ['kind', 'SipTrunk', 'SipTrnk'],
+    ['apiVersion', 'sbcfleet.dev', 'sbcfleet.dv'],
+    ['name', 'name: three', 'nmae: three'],
+    ['namespace', 'name: three', 'name: three, namspace: default'],
+    ['name that is no name', 'name: three', 'name: Three'],
+  ])('keeps what stood in a file whose %s is mistyped now', async (_what, from, to) => {
+    write('three.yaml', trunk('three').replace(from, to))
+    expect(await after()).toEqual(['one 192.0.2.1', 'three 192.0.2.1', 'two 192.0.2.1'])
+  })
+
+  it('keeps what stood in a file that is empty now, as while an editor writes it', async () => {
+    write('three.yaml', '')
+    expect(await after()).toEqual(['one 192.0.2.1', 'three 192.0.2.1', 'two 192.0.2.1'])
+    write('three.yaml', '# nothing any more\n')
+    expect(await after()).toEqual(['one 192.0.2.1', 'two 192.0.2.1'])
+  })
+
   it('lets go of what was taken out of a file, and of a file that was removed', async () => {
     write('two.yaml', trunk('one'))
     rmSync(join(root, 'three.yaml'))

@@ -53,7 +53,10 @@ async function readFileInto(file: string, reading: Reading): Promise<void> {
   try {
     const { size } = await stat(file)
     if (size > maxFileBytes) throw new Error(`larger than ${maxFileBytes / 1024 / 1024} MiB; split it`)
-    parseInto(file, await readFile(file, 'utf8'), reading)
+    const text = await readFile(file, 'utf8')
+    // An editor empties a file before it writes it; what stood there must not be gone for that moment.
+    if (text.trim() === '') throw new Error('it is empty; remove the file when nothing is meant')
+    parseInto(file, text, reading)
   } catch (error) {
     reading.unread.push(file)
     reading.problems.push(atTop(file, cannotRead(error)))
@@ -75,7 +78,8 @@ function parseInto(file: string, text: string, reading: Reading): void {
     try {
       const value: unknown = document.toJS({ maxAliasCount: maxAliases })
       for (const object of objectsOf(value, source)) {
-        const { entry, problems } = checkDocument(source, object.base, object.value)
+        const { entry, problems, identified } = checkDocument(source, object.base, object.value)
+        if (!identified) reading.unread.push(file)
         if (entry !== undefined) reading.entries.push(entry)
         reading.problems.push(...problems)
       }
