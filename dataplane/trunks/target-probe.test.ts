@@ -259,6 +259,24 @@ describe('a change of configuration', () => {
     expect(run.sip.sent).toHaveLength(2)
   })
 
+  it('does not put off the first probe', () => {
+    const run = runTrunks(configOf([carrier]))
+    run.clock.advance(300)
+    run.apply(configOf([{ ...carrier, keepalive: { ...keepalive, downIntervalSeconds: 20 } }]))
+    run.clock.advance(200)
+    expect(run.sip.sent).toHaveLength(1)
+  })
+
+  it('that has nothing to do with keepalive does not shake the dice again', () => {
+    const dice = [0.5, 0.5, 0.9]
+    const run = runTrunks(configOf([carrier]), { random: () => dice.shift() ?? 0.5 })
+    run.sip.script = answering(200)
+    run.clock.advance(1000)
+    run.apply(configOf([trunk({ targets: [target()], allowedSources: ['203.0.113.0/24'] })]))
+    run.clock.advance(500 + 60_000 - 1000)
+    expect(run.sip.sent).toHaveLength(2)
+  })
+
   it.each([
     { what: 'host', changed: configOf([trunk({ targets: [target({ host: '198.51.100.2' })] })]) },
     { what: 'port', changed: configOf([trunk({ targets: [target({ port: 5070 })] })]) },

@@ -4,8 +4,14 @@ import type { Timer } from '#lib/clock.ts'
 import type { OpenListener } from '../config/running.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
 import type { IncomingResponse, OutgoingRequest } from '../sip/port.ts'
-import type { KeepalivePolicy, ProbeResult, TargetHealth } from './keepalive.ts'
-import { probeInterval, step, unknownHealth } from './keepalive.ts'
+import {
+  type KeepalivePolicy,
+  probeInterval,
+  type ProbeResult,
+  step,
+  type TargetHealth,
+  unknownHealth,
+} from './keepalive.ts'
 import type { Outside } from './outside.ts'
 import { listenerUri, Peer } from './peer.ts'
 
@@ -29,6 +35,8 @@ export class TargetProbe {
   #count = 0
   #hadAddress = false
   #next: Timer | undefined
+  /** The next probe is due after an interval, not sooner for a reason of its own. */
+  #regular = false
   #deadline: Timer | undefined
 
   constructor(
@@ -75,7 +83,7 @@ export class TargetProbe {
       this.#become(unknownHealth)
     } else if (!before.enabled) {
       if (this.peer.settled) this.#probeSoon()
-    } else if (this.#next !== undefined) {
+    } else if (this.#regular && intervalsDiffer(before, policy)) {
       this.#scheduleInterval()
     }
   }
@@ -88,6 +96,7 @@ export class TargetProbe {
   #halt(): void {
     this.#next?.cancel()
     this.#next = undefined
+    this.#regular = false
     this.#deadline?.cancel()
     this.#out = undefined
   }
@@ -106,11 +115,13 @@ export class TargetProbe {
   #scheduleInterval(): void {
     const interval = probeInterval(this.#health, this.#policy, this.#outside.random())
     this.#schedule(Math.max(0, this.#startedAt + interval - this.#outside.clock.now()))
+    this.#regular = true
   }
 
   #schedule(milliseconds: number): void {
     this.#next?.cancel()
     this.#next = undefined
+    this.#regular = false
     if (!this.#policy.enabled) return
     this.#next = this.#outside.clock.after(milliseconds, () => this.#probe())
   }
@@ -119,6 +130,7 @@ export class TargetProbe {
     const { clock, sip } = this.#outside
     const { listener } = this.peer
     this.#next = undefined
+    this.#regular = false
     this.#startedAt = clock.now()
     const probe = ++this.#count
     this.#out = probe
@@ -175,6 +187,12 @@ export class TargetProbe {
       this.#outside.onChange()
     }
   }
+}
+
+function intervalsDiffer(before: KeepalivePolicy, after: KeepalivePolicy): boolean {
+  return (
+    before.upIntervalSeconds !== after.upIntervalSeconds || before.downIntervalSeconds !== after.downIntervalSeconds
+  )
 }
 
 function resultOf(response: IncomingResponse, peer: string): ProbeResult {

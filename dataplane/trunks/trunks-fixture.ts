@@ -106,10 +106,10 @@ class SwappableRunning implements Running {
   }
 }
 
-/** Trunks that run. Dice always show the middle: first probes come after 500 ms, intervals are as configured. */
+/** Trunks that run. Dice always show the middle unless told otherwise: first probes come after 500 ms, intervals are as configured. */
 export function runTrunks(
   config: RunningConfig,
-  options: { replica?: string; members?: readonly string[]; resolve?: Resolve } = {},
+  options: { replica?: string; members?: readonly string[]; resolve?: Resolve; random?: () => number } = {},
 ) {
   const { replica = 'edge-0', members = ['edge-0'] } = options
   const clock = new ManualClock()
@@ -124,7 +124,7 @@ export function runTrunks(
     replica,
     clock,
     log,
-    random: () => 0.5,
+    random: options.random ?? (() => 0.5),
     token: () => `token${++tokens}`,
     resolve: options.resolve ?? (() => Promise.reject(new Error('this test has no DNS'))),
   })
