@@ -8,7 +8,8 @@ class CountedCalls implements DrainableCalls {
   count: number
   refusing = false
   ended: string | undefined
-  readonly #listeners: ((count: number) => void)[] = []
+  silent = false
+  readonly #listeners: (() => void)[] = []
 
   constructor(count: number) {
     this.count = count
@@ -18,19 +19,20 @@ class CountedCalls implements DrainableCalls {
     this.refusing = true
   }
 
-  onCountChange(listener: (count: number) => void): void {
+  onCountChange(listener: () => void): void {
     this.#listeners.push(listener)
   }
 
   endAll(reason: string): Promise<void> {
     this.ended = reason
+    if (this.silent) return new Promise(() => undefined)
     this.set(0)
     return Promise.resolve()
   }
 
   set(count: number): void {
     this.count = count
-    for (const listener of this.#listeners) listener(count)
+    for (const listener of this.#listeners) listener()
   }
 }
 
@@ -84,6 +86,17 @@ describe('Drain', () => {
     clock.advance(1)
     await done
     expect(calls.ended).toBe('the replica is being stopped')
+  })
+
+  it('does not wait for ever for peers that do not answer the BYE', async () => {
+    const { clock, calls, drain } = setUp(1)
+    calls.silent = true
+    const done = drain.begin(0)
+    clock.advance(0)
+    await Promise.resolve()
+    expect(calls.ended).toBe('the replica is being stopped')
+    clock.advance(2_000)
+    await done
   })
 
   it('begins once, however often it is asked', async () => {

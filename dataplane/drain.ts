@@ -8,7 +8,7 @@ export interface DrainableCalls {
   readonly count: number
   /** From here on a new INVITE gets 503. */
   refuseNewCalls(): void
-  onCountChange(listener: (count: number) => void): void
+  onCountChange(listener: () => void): void
   /** Ends all calls with BYE or CANCEL; resolves when they have ended. */
   endAll(reason: string): Promise<void>
 }
@@ -23,6 +23,9 @@ export interface DrainOptions {
   readonly clock: Clock
   readonly log: Log
 }
+
+/** How long the answers to the last BYEs are waited for, in milliseconds. */
+const goodbyeMilliseconds = 2_000
 
 /** Lets a replica run empty: not ready, no new calls, those that are up may end by themselves until the deadline. */
 export class Drain {
@@ -39,32 +42,44 @@ export class Drain {
   }
 
   /** Begins; a second call joins the first. Resolves when no call is left. */
-  begin(): Promise<void> {
-    this.#done ??= this.#run()
+  begin(deadlineMilliseconds = this.#options.deadlineMilliseconds): Promise<void> {
+    this.#done ??= this.#run(deadlineMilliseconds)
     return this.#done
   }
 
-  async #run(): Promise<void> {
-    const { calls, readiness, announce, deadlineMilliseconds, log } = this.#options
+  async #run(deadlineMilliseconds: number): Promise<void> {
+    const { calls, readiness, announce, log } = this.#options
     log.info({ calls: calls.count, deadlineMilliseconds }, 'draining')
     readiness.task('draining')
     announce()
     calls.refuseNewCalls()
-    if (!(await this.#runsEmpty())) {
+    if (!(await this.#runsEmpty(deadlineMilliseconds))) {
       log.warn({ calls: calls.count }, 'the deadline has passed; the calls that are left are ended')
-      await calls.endAll('the replica is being stopped')
+      await this.#endAll()
     }
     log.info({}, 'drained')
   }
 
+  /** Every BYE is out at once; a peer that does not answer it holds up nothing. */
+  #endAll(): Promise<void> {
+    const { calls, clock } = this.#options
+    return new Promise((resolve, reject) => {
+      const limit = clock.after(goodbyeMilliseconds, resolve)
+      calls
+        .endAll('the replica is being stopped')
+        .then(resolve, reject)
+        .finally(() => limit.cancel())
+    })
+  }
+
   /** False when the deadline comes first. */
-  #runsEmpty(): Promise<boolean> {
-    const { calls, clock, deadlineMilliseconds } = this.#options
+  #runsEmpty(deadlineMilliseconds: number): Promise<boolean> {
+    const { calls, clock } = this.#options
     if (calls.count === 0) return Promise.resolve(true)
     return new Promise((resolve) => {
       const deadline = clock.after(deadlineMilliseconds, () => resolve(false))
-      calls.onCountChange((count) => {
-        if (count > 0) return
+      calls.onCountChange(() => {
+        if (calls.count > 0) return
         deadline.cancel()
         resolve(true)
       })

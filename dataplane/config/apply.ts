@@ -57,6 +57,11 @@ export class Applier {
     }
   }
 
+  /** What became of everything that was asked for so far. */
+  get verdict(): Verdict {
+    return this.#verdict()
+  }
+
   /** The listener that a socket of the engine belongs to. */
   listenerOf(socket: string): string | undefined {
     return this.#sockets.get(socket)

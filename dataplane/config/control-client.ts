@@ -44,6 +44,7 @@ export class ControlClient {
   readonly #options: ControlClientOptions
   readonly #sides: readonly Side[]
   #epoch = 0
+  #members: readonly string[] = []
   /** Counts the changes that were applied, whoever sent them. */
   #changes = 0
   #work: Promise<void> = Promise.resolve()
@@ -56,6 +57,16 @@ export class ControlClient {
     this.#options = options
     this.#sides = options.urls.map((url) => this.#side(url))
     options.applier.onVerdict((verdict) => this.#correct(verdict))
+  }
+
+  /** Whether any control side is connected. */
+  get connected(): boolean {
+    return this.#sides.some(({ open }) => open)
+  }
+
+  /** The replicas that share the work, as they were told last. */
+  get members(): { readonly epoch: number; readonly replicas: readonly string[] } {
+    return { epoch: this.#epoch, replicas: this.#members }
   }
 
   start(): void {
@@ -94,7 +105,7 @@ export class ControlClient {
         random,
         onOpen: () => this.#open(side),
         onMessage: (message) => {
-          if (message.type === 'members') this.#members(message.epoch, message.replicas)
+          if (message.type === 'members') this.#share(message.epoch, message.replicas)
           else this.#enqueue(side, message)
         },
         onClose: () => {
@@ -115,7 +126,7 @@ export class ControlClient {
     side.open = true
     this.#hello(side)
     if (this.#draining) side.link.send({ type: 'drain' })
-    side.link.send({ type: 'report', ...this.#options.report() })
+    side.link.send(this.#report())
   }
 
   #hello(side: Side): void {
@@ -136,9 +147,10 @@ export class ControlClient {
     })
   }
 
-  #members(epoch: number, replicas: readonly string[]): void {
+  #share(epoch: number, replicas: readonly string[]): void {
     if (epoch < this.#epoch) return
     this.#epoch = epoch
+    this.#members = replicas
     this.#options.onMembers(epoch, replicas)
   }
 
@@ -183,8 +195,13 @@ export class ControlClient {
     }
   }
 
+  #report(): Report {
+    const { targets, registrations, calls } = this.#options.report()
+    return { type: 'report', targets: targets.map(clip), registrations: registrations.map(clip), calls }
+  }
+
   #sendReport(beat = false): void {
-    const report: Report = { type: 'report', ...this.#options.report() }
+    const report = this.#report()
     const text = JSON.stringify(report)
     if (!beat && text === this.#lastReport) return
     this.#lastReport = text
@@ -198,6 +215,13 @@ export class ControlClient {
       this.#scheduleBeat()
     })
   }
+}
+
+/** A detail may quote what came from the network; the control side takes 500 characters of it. */
+function clip<T extends { readonly detail?: string | undefined }>(report: T): T {
+  return report.detail !== undefined && report.detail.length > 500
+    ? { ...report, detail: report.detail.slice(0, 500) }
+    : report
 }
 
 function ackOf(nonce: string, { revision, errors, refused }: Verdict): Ack {

@@ -1,0 +1,134 @@
+import { randomBytes, randomUUID } from 'node:crypto'
+import { systemClock as clock } from '#lib/clock.ts'
+import { createLog, type Log } from '#lib/log.ts'
+import { Readiness } from '#lib/ready.ts'
+import { serveAdmin } from './admin.ts'
+import { Calls } from './call/calls.ts'
+import { Applier } from './config/apply.ts'
+import { ControlClient } from './config/control-client.ts'
+import { LastGood } from './config/last-good.ts'
+import { Drain } from './drain.ts'
+import { createEngine } from './engine/engine.ts'
+import { EnvError, readEnv, type Env } from './env.ts'
+import { type HttpDoor, serveHealth } from './health.ts'
+import { adminSources, metricsOf } from './inspection.ts'
+import { crashOnFaults, endOn, startParts, stopParts, type Part } from './lifetime.ts'
+import { admitSource } from './policy/inbound-trunk.ts'
+import { connectDrachtio } from './sip/drachtio-port.ts'
+import { Trunks } from './trunks/trunks.ts'
+
+/** One replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
+async function run(env: Env, log: Log): Promise<void> {
+  const { fleet, replica, addresses } = env
+  const { random } = Math
+  const readiness = new Readiness()
+  const configured = readiness.task('a configuration with a listener')
+
+  const secret = randomBytes(32).toString('hex')
+  const engine = createEngine({
+    clock,
+    log,
+    secret,
+    // Asked only once sockets are open, and by then everything below is there.
+    admit: ({ address, port, listener: socket }) => {
+      const listener = applier.listenerOf(socket)
+      return listener !== undefined && admitSource(running, trunks, { address, port, listener })
+    },
+  })
+  const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+  const applier = new Applier({ fleet, addresses, sockets: engine, clock, log })
+  const { running } = applier
+  const lastGood = env.stateDirectory === undefined ? undefined : new LastGood(env.stateDirectory, log)
+  const trunks = new Trunks({ sip, running, replica, clock, log, random })
+  const calls = new Calls({ sip, running, health: trunks, clock, log, random })
+  const client = new ControlClient({
+    urls: env.controlUrls,
+    token: env.token,
+    fleet,
+    replica,
+    instance: randomUUID(),
+    applier,
+    report: () => ({ targets: trunks.targets(), registrations: trunks.registrations(), calls: calls.count }),
+    onMembers: (epoch, replicas) => trunks.setMembers(epoch, replicas),
+    clock,
+    log,
+    random,
+  })
+  const drain = new Drain({
+    calls,
+    readiness,
+    clock,
+    log,
+    announce: () => client.drain(),
+    deadlineMilliseconds: env.drainMilliseconds,
+  })
+  const inspected = { engine, applier, trunks, calls, client, drain, readiness, log }
+
+  running.onChange((next) => {
+    if (next.listeners.size > 0) configured()
+    lastGood?.save(next)
+  })
+  trunks.onChange(() => client.reportSoon())
+  calls.onCountChange(() => client.reportSoon())
+
+  const parts: readonly Part[] = [
+    // Reads nothing. Writes SIP to and from the network, and the drachtio protocol for the port.
+    { name: 'engine', start: () => undefined, stop: () => engine.stop() },
+    { name: 'SIP port', start: () => undefined, stop: () => sip.close() },
+    // Reads readiness and all counters. Writes nothing.
+    door('health', env.healthPort, log, (port) =>
+      serveHealth({ host: env.healthAddress, port, readiness, metrics: () => metricsOf(inspected) }),
+    ),
+    // Reads the running configuration and the trunks' health. Writes calls.
+    { name: 'calls', start: () => calls.start() },
+    // Reads the running configuration and the members. Writes OPTIONS, REGISTER and the trunks' health.
+    { name: 'trunks', start: () => trunks.start(), stop: () => trunks.stop() },
+    // Reads the disk, then deltas. Writes the running configuration, sockets, and the disk.
+    { name: 'configuration', start: () => restore(applier, lastGood, fleet), stop: () => settle(applier, lastGood) },
+    // Reads deltas and members from the control side. Writes answers and reports to it.
+    { name: 'control client', start: () => client.start(), stop: () => client.stop() },
+    // Reads everything, on this machine only. Writes the log level, and begins to drain.
+    door('admin', env.adminPort, log, (port) => serveAdmin(port, adminSources(inspected))),
+  ]
+  endOn(async (hurry) => {
+    await drain.begin(hurry ? 0 : undefined)
+    await stopParts(parts, log)
+  }, log)
+  await startParts(parts, log)
+}
+
+/** An HTTP door, where a port is given for it. */
+function door(name: string, port: number | undefined, log: Log, open: (port: number) => Promise<HttpDoor>): Part {
+  let opened: HttpDoor | undefined
+  return {
+    name,
+    async start() {
+      if (port === undefined) return
+      opened = await open(port)
+      log.info({ port: opened.port }, `${name} is served`)
+    },
+    stop: () => opened?.close(),
+  }
+}
+
+/** What ran last runs again, before any control side is there. */
+async function restore(applier: Applier, lastGood: LastGood | undefined, fleet: string): Promise<void> {
+  const change = await lastGood?.load(fleet)
+  if (change !== undefined) await applier.apply(change)
+}
+
+async function settle(applier: Applier, lastGood: LastGood | undefined): Promise<void> {
+  await applier.stop()
+  await lastGood?.flush()
+}
+
+try {
+  const env = readEnv()
+  const log = createLog({ level: env.logLevel, name: env.replica })
+  crashOnFaults(log)
+  await run(env, log)
+} catch (error) {
+  const problems = error instanceof EnvError ? error.problems : [error instanceof Error ? error.message : String(error)]
+  process.stderr.write(`${problems.join('\n')}\n`)
+  process.exit(error instanceof EnvError ? 2 : 1)
+}
