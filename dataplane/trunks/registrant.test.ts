@@ -50,6 +50,15 @@ describe('a REGISTER', () => {
     expect(stateOf(run)?.expiresAt).toBe(run.clock.wallTime() + 100_000)
   })
 
+  it('that is answered with a provisional goes on waiting', () => {
+    const run = runTrunks(configOf([carrier]))
+    run.clock.advance(1000)
+    run.sip.last.answer(183)
+    expect(stateOf(run)?.state).toBe('Pending')
+    run.sip.last.answer(200)
+    expect(stateOf(run)?.state).toBe('Registered')
+  })
+
   it('that is challenged goes out again with credentials, CSeq + 1, same Call-ID and From tag (RFC 3261 section 22.2)', () => {
     const run = runTrunks(configOf([carrier]))
     const peer = registrar({ password: 'pa55' })

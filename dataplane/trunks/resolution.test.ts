@@ -89,6 +89,12 @@ describe('a name', () => {
     clock.advance(60_000)
     await settle()
     expect(watch).toMatchObject({ addresses: ['192.0.2.9'], failure: undefined })
+    dns.answer = 'ETIMEOUT'
+    clock.advance(60_000)
+    await settle()
+    const before = dns.asked.length
+    clock.advance(5000)
+    expect(dns.asked).toHaveLength(before + 1)
   })
 
   it('that exists without an address counts as a failure', async () => {
