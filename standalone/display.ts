@@ -72,6 +72,7 @@ export class LiveDisplay implements Display {
 export class PlainDisplay implements Display {
   readonly #output: Output
   readonly #clock: Clock
+  #closed = false
   #shown = new Set<string>()
   #problems: readonly string[] = []
 
@@ -81,6 +82,7 @@ export class PlainDisplay implements Display {
   }
 
   show(view: View): void {
+    if (this.#closed) return
     const lines = [
       ...view.fleets.flatMap((row) => [describeRow('VoiceService', fleetColumns, row), ...troublesOf(row)]),
       ...view.trunks.flatMap((row) => [describeRow('SipTrunk', trunkColumns, row), ...troublesOf(row)]),
@@ -96,7 +98,9 @@ export class PlainDisplay implements Display {
     this.#output.write(`${time(this.#clock)} ${line}\n`)
   }
 
-  close(): void {}
+  close(): void {
+    this.#closed = true
+  }
 }
 
 /** `SipTrunk voice/carrier ready=True programmed=2/2 …` */

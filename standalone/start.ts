@@ -81,7 +81,7 @@ async function runMachine(
         return 0
       }
       return await Promise.race([
-        runSelftest(selftest, fleets, output),
+        runSelftest(selftest, fleets, output, display),
         signal.received.then(() => {
           throw new SelftestFailure('It was interrupted.')
         }),
@@ -115,9 +115,11 @@ async function runSelftest(
   selftest: Selftest,
   fleets: { view: () => View | undefined; onView: (listener: () => void) => void },
   output: Output,
+  display: Display,
 ): Promise<number> {
   await selftest.waitForTrunks(fleets)
   const { ladder, passed, failed } = await selftest.run()
+  display.close()
   const view = fleets.view()
   const trunks = view === undefined ? [] : renderTrunks(view, systemClock.wallTime())
   const lines = ['', ...ladder, '', ...trunks, '', ...passed.map((what) => `ok    ${what}`)]
