@@ -72,6 +72,7 @@ export function createEngine(options: EngineOptions): Engine {
       clientTransactions: transactions.clientCount,
       dialogs: dialogs.count,
       connections: [...listeners.all()].reduce((sum, listener) => sum + listener.connections, 0),
+      applications: applications.count,
       timers: wheel.count,
     }),
     async stop() {
