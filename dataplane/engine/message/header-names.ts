@@ -206,8 +206,3 @@ export function matchHeader(text: string, start: number, end: number): HeaderNam
 export function lookUpHeader(name: string): HeaderName | undefined {
   return matchHeader(name, 0, name.length)
 }
-
-/** The long form as commonly written; a name of somebody's own stays as it is. */
-export function longName(name: string): string {
-  return lookUpHeader(name)?.name ?? name
-}

@@ -4,7 +4,7 @@ export function splitList(value: string): string[] {
   const values: string[] = []
   let start = 0
   while (start < value.length) {
-    const end = endOfValue(value, start, value.length)
+    const end = endOfValue(value, start)
     const part = value.slice(start, end).trim()
     if (part !== '') values.push(part)
     start = end + 1
@@ -12,11 +12,11 @@ export function splitList(value: string): string[] {
   return values
 }
 
-/** Index of the comma that ends the value beginning at `start`, or `end`. */
-export function endOfValue(text: string, start: number, end: number): number {
+/** Index of the comma that ends the value beginning at `start`; the length when none does. */
+function endOfValue(text: string, start: number): number {
   let quoted = false
   let angled = false
-  for (let at = start; at < end; at++) {
+  for (let at = start; at < text.length; at++) {
     const code = text.charCodeAt(at)
     if (quoted) {
       if (code === 0x5c) at++
@@ -26,5 +26,5 @@ export function endOfValue(text: string, start: number, end: number): number {
     else if (code === 0x3e) angled = false
     else if (code === 0x2c && !angled) return at
   }
-  return end
+  return text.length
 }

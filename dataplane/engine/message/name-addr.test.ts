@@ -40,6 +40,7 @@ describe('an address', () => {
     ['"Mr. J. User <sip:j.user@example.com>', 'an open quote (RFC 4475 §3.1.2.6)'],
     ['"a" b <sip:a@example.com>', 'text after the quoted name'],
     ['Bell, Alexander <sip:a@example.com>;tag=43', 'a comma in a name without quotes (RFC 4475 §3.1.2.15)'],
+    ['"a" sip:a@example.com>', 'a name without the bracket after it'],
     ['< sip:a@example.com>', 'a space in the brackets (RFC 4475 §3.1.2.14)'],
     ['<sip:a@example.com >', 'a space at the end of the URI'],
     ['sip:a@example.com?Route=%3Csip:b%3E', 'a question mark without brackets (RFC 4475 §3.1.2.13)'],

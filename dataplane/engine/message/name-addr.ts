@@ -1,6 +1,5 @@
 import { isIn, skipBlanks, skipQuoted, TOKEN, trimBlanks } from './chars.ts'
 import { formatParams, type Params, param, parseParams, quote, unquote } from './params.ts'
-import { endOfValue } from './list.ts'
 import { uriKind } from './uri.ts'
 
 /** A value of From, To, Contact, Route and their like. */
@@ -123,9 +122,4 @@ function withoutBrackets(text: string, start: number, end: number): AddressSpan 
   const star = stop === start + 1 && text.charCodeAt(start) === 0x2a
   if (!star && uriKind(text, start, stop) === 'malformed') return undefined
   return { nameStart: start, nameEnd: start, uriStart: start, uriEnd: stop, paramsStart: stop }
-}
-
-/** The text of the first address of a comma list. */
-export function firstAddress(value: string): string {
-  return value.slice(0, endOfValue(value, 0, value.length)).trim()
 }

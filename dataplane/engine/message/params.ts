@@ -1,4 +1,4 @@
-import { isIn, isSameWord, skip, skipBlanks, skipQuoted, TOKEN, VALUE } from './chars.ts'
+import { isSameWord, skip, skipBlanks, skipQuoted, TOKEN, VALUE } from './chars.ts'
 
 /** Parameters in order, names as written. The value is empty where there is no `=`, and keeps its quotes. */
 export type Params = readonly (readonly [name: string, value: string])[]
@@ -15,11 +15,6 @@ export function param(params: Params, name: string): string | undefined {
 export function withParam(params: Params, name: string, value: string): Params {
   const at = params.findIndex(([key]) => key.toLowerCase() === name.toLowerCase())
   return at < 0 ? [...params, [name, value]] : params.with(at, [name, value])
-}
-
-/** The parameters without this one. */
-export function withoutParam(params: Params, name: string): Params {
-  return params.filter(([key]) => key.toLowerCase() !== name.toLowerCase())
 }
 
 /** `;name=value` for each. */
@@ -119,9 +114,4 @@ export function parseParams(text: string, start: number, end: number): { params:
   const params: [string, string][] = []
   while (cursor.next()) params.push([cursor.name, cursor.value])
   return cursor.failed ? undefined : { params, end: cursor.at }
-}
-
-/** True when the text can stand as a parameter's value without quotes. */
-export function isPlainValue(value: string): boolean {
-  return value.length > 0 && isIn(value.charCodeAt(0), VALUE) && skip(value, 0, value.length, VALUE) === value.length
 }

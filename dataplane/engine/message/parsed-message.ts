@@ -5,7 +5,10 @@ import type { Scan } from './scan.ts'
 import type { SipMessage } from './sip-message.ts'
 import type { StartLine } from './start-line.ts'
 
-/** A message by the places of its parts in its text. The only implementation of `SipMessage`. */
+/**
+ * A message by the places of its parts in its text. The only implementation of `SipMessage`. Strings taken from it may
+ * keep the whole text in memory for as long as they live.
+ */
 export class ParsedMessage implements SipMessage {
   readonly kind: 'request' | 'response'
   readonly method: string

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { isSameUri } from './uri-compare.ts'
-import { decodeUser, encodeUser, formatUri, parseUri, uriKind } from './uri.ts'
+import { decodeUser, formatUri, parseUri, uriKind } from './uri.ts'
 
 describe('a URI taken apart', () => {
   it.each([
@@ -93,6 +93,7 @@ describe('a URI taken apart', () => {
     ['sip:alice@example.com?', 'no header after the question mark'],
     ['sip:alice@example.com?a', 'a header without a value'],
     ['sip:alice@example.com?a=b&', 'an empty header'],
+    ['sip:alice@example.com?a=b;c=d', 'a parameter after the headers'],
     ['<sip:alice@example.com>', 'angle brackets'],
     ['sip:alíce@example.com', 'a character above ASCII'],
     ['tel:', 'no number'],
@@ -129,12 +130,6 @@ describe('a user part', () => {
     expect(decodeUser({ scheme: 'sip', user: '%2B1555', host: 'x' })).toBe('+1555')
     expect(decodeUser({ scheme: 'sip', user: 'J%C3%BCrgen', host: 'x' })).toBe('Jürgen')
     expect(decodeUser({ scheme: 'sip', user: '%ff', host: 'x' })).toBe('%ff')
-  })
-
-  it.each(['+1555', 'a b@c', 'Jürgen', '100%', 'a;b=c&d', '"<>"', '*67#'])('%j survives being escaped', (text) => {
-    const user = encodeUser(text)
-    expect(parseUri(`sip:${user}@example.com`)?.user).toBe(user)
-    expect(decodeUser({ scheme: 'sip', user, host: 'x' })).toBe(text)
   })
 })
 

@@ -95,11 +95,6 @@ export function decodeUser(uri: Uri): string {
   return decodeEscapes(uri.user)
 }
 
-/** Escapes what cannot stand in a user part, so that `decodeUser` gives the text back. */
-export function encodeUser(text: string): string {
-  return encodeURIComponent(text).replace(/%(?:26|3D|2B|24|2C|3B|3F|2F)/g, decodeURIComponent)
-}
-
 /** What kind of URI stands there; 'malformed' when there is no scheme, or a character or an order no URI has. */
 export function uriKind(text: string, start: number, end: number): 'sip' | 'tel' | 'other' | 'malformed' {
   if (isSameWord(text, start, 'sip')) {

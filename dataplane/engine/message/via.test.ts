@@ -112,6 +112,11 @@ describe('a Via completed by the transport', () => {
       'SIP/2.0/UDP 192.0.2.9;rport=5999;branch=b;received=192.0.2.9',
     ],
     [
+      'loses a received the sender made up',
+      'SIP/2.0/UDP 192.0.2.9;received=1.2.3.4;branch=b',
+      'SIP/2.0/UDP 192.0.2.9;received=192.0.2.9;branch=b',
+    ],
+    [
       'loses a received and an rport the sender made up',
       'SIP/2.0/UDP h;received=1.2.3.4;rport=7;branch=b',
       'SIP/2.0/UDP h;received=192.0.2.9;rport=5999;branch=b',
