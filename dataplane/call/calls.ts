@@ -106,7 +106,7 @@ export class Calls {
   #receiveInDialog(request: IncomingRequest, dialogId: string): void {
     const call = this.#table.byDialog(dialogId)
     if (call !== undefined) call.guard(() => call.onRequest(request, dialogId))
-    else request.respond(481)
+    else if (request.method !== 'ACK') request.respond(481)
   }
 
   #receiveInvite(invite: IncomingRequest, listener: OpenListener, config: RunningConfig): void {

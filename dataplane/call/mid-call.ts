@@ -130,18 +130,27 @@ export class MidCall {
       guard: (run) => this.#host.guard(run),
       open: () => this.#host.open(),
       connected: () => this.#reInviteConnected(reInvite),
-      refused: (response) => this.#answered(request, from, to, response),
-      failed: (error) => this.#failed(request, to, error),
-      over: () => this.#reInviteOver(reInvite),
+      refused: (response) => {
+        this.#over(reInvite)
+        this.#answered(request, from, to, response)
+      },
+      failed: (error) => {
+        this.#over(reInvite)
+        this.#failed(request, to, error)
+      },
+      over: () => this.#over(reInvite),
       lost: (status) => this.#host.lost(to, status),
     })
     this.#reInvite = reInvite
     const waits = this.#queue.push((done) => {
-      if (!reInvite.start()) this.#answer(request, 483)
+      if (!reInvite.start()) {
+        this.#over(reInvite)
+        this.#answer(request, 483)
+      }
       done()
     })
     if (waits) return
-    this.#reInvite = undefined
+    this.#over(reInvite)
     this.#answer(request, 500, this.#retryAfter())
   }
 
@@ -150,10 +159,10 @@ export class MidCall {
     this.#unanswered.delete(reInvite.request)
     reInvite.onAcknowledged(this.#queue.hold())
     this.#unacknowledged = reInvite
-    this.#reInviteOver(reInvite)
+    this.#over(reInvite)
   }
 
-  #reInviteOver(reInvite: ReInvite): void {
+  #over(reInvite: ReInvite): void {
     this.#unanswered.delete(reInvite.request)
     if (this.#reInvite === reInvite) this.#reInvite = undefined
   }
