@@ -69,7 +69,7 @@ function argumentsOf(options: SippOptions): string[] {
     ...['-nostdin', '-trace_err', '-error_file', 'errors.log', '-trace_stat', '-stf', 'stat.csv', '-fd', '1'],
     ...['-trace_rtt', '-rtt_freq', '1'],
     ...(options.calls === undefined ? [] : ['-m', String(options.calls)]),
-    ...(options.callsPerSecond === undefined ? [] : ['-r', String(options.callsPerSecond), '-l', '100000']),
+    ...(options.callsPerSecond === undefined ? [] : ['-r', String(options.callsPerSecond), '-l', '10000']),
     ...(options.holdMilliseconds === undefined ? [] : ['-d', String(options.holdMilliseconds)]),
     ...(options.number === undefined ? [] : ['-s', options.number]),
     ...(options.more ?? []),
