@@ -1,4 +1,7 @@
-import { describe, expect, it } from 'vitest'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { createLog, OncePerSecond } from './log.ts'
 import { ManualClock } from './manual-clock.ts'
 
@@ -18,6 +21,26 @@ describe('createLog', () => {
         msg: 'target is down',
       },
     ])
+  })
+
+  it('does not keep a process alive whose reader has gone', async () => {
+    const script = `
+      import { createLog } from ${JSON.stringify(join(import.meta.dirname, 'log.ts'))}
+      const log = createLog({ level: 'info', name: 'child' })
+      log.info({}, 'up')
+      process.on('disconnect', () => {
+        log.info({}, 'the parent is gone')
+        process.exit(0)
+      })`
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script], {
+      stdio: ['ignore', 'pipe', 'inherit', 'ipc'],
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    child.stdout?.once('data', () => {
+      child.stdout?.destroy()
+      child.disconnect()
+    })
+    expect(await once(child, 'exit')).toEqual([0, null])
   })
 })
 

@@ -22,8 +22,20 @@ export function createLog(options: { level: LogLevel; name: string; write?: (lin
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
   }
-  return options.write === undefined ? pino(settings) : pino(settings, { write: options.write })
+  return pino(settings, { write: options.write ?? writeToStandardOutput() })
 }
+
+/**
+ * pino's own way to standard output tries again for ever, at the end of the process, when whoever read it has gone; then
+ * a process whose parent died never ends. Here such a line is lost.
+ */
+function writeToStandardOutput(): (line: string) => void {
+  const { stdout } = process
+  if (!stdout.listeners('error').includes(passOver)) stdout.on('error', passOver)
+  return (line) => void stdout.write(line)
+}
+
+function passOver(): void {}
 
 /**
  * Lets a line through once a second per source and counts what it held back, so that a flood of bad messages cannot
