@@ -19,6 +19,7 @@ import { ApplicationServer } from './wire/application-server.ts'
 export function createEngine(options: EngineOptions): Engine {
   const { clock, log, secret, admit } = options
   const counters = new Counters()
+  const oncePerSecond = new OncePerSecond(clock)
   const wheel = new TimerWheel(clock)
   const listeners = new Listeners()
   const nextHops = new NextHops(listeners, new Resolver(clock), clock)
@@ -48,10 +49,19 @@ export function createEngine(options: EngineOptions): Engine {
     applications,
     clients,
     counters,
-    admit: ({ address, port, listener }) => admit({ address, port, listener: listener.name }),
+    admit(source) {
+      const { address, port } = source
+      const listener = source.listener.name
+      if (admit({ address, port, listener })) return true
+      counters.count('ignored_unknown_source')
+      oncePerSecond.run(address, (heldBack) =>
+        log.info({ listener, address, port, heldBack }, 'A request of an unknown source got no answer.'),
+      )
+      return false
+    },
     random: Math.random,
   })
-  const intake = new Intake({ transactions, server, counters, log, oncePerSecond: new OncePerSecond(clock) })
+  const intake = new Intake({ transactions, server, counters, log, oncePerSecond })
 
   return {
     async open(wanted) {

@@ -71,7 +71,7 @@ export async function connectSrf(port: number): Promise<Srf> {
   srf.on('error', () => {})
   await new Promise<void>((resolve, reject) => {
     srf.on('connect', (error: Error | null) => (error ? reject(error) : resolve()))
-    srf.connect({ host: '127.0.0.1', port, secret })
+    void srf.connect({ host: '127.0.0.1', port, secret })
   })
   return srf
 }

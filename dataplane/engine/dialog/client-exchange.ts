@@ -81,7 +81,8 @@ export class ClientExchange implements ClientTransactionUser {
     const { status } = response
     if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)
     if (status === 100) {
-      if (this.inviteId !== '' && this.application?.wantsTrying === true) this.#deliver(response.text, source, undefined)
+      if (this.inviteId !== '' && this.application?.wantsTrying === true)
+        this.#deliver(response.text, source, undefined)
       return
     }
     if (this.method === 'INVITE') {

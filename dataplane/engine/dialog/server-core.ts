@@ -69,7 +69,7 @@ export class ServerCore {
 
   /** Answers a request that could not be read well enough to be one. */
   rejectMalformed(request: ParsedMessage, status: number, reason: string, source: Flow, reply: Flow): void {
-    if (!this.#admit(source)) return
+    if (!this.#parts.admit(source)) return
     const text = formatResponse(request, { status, reason, toTag: createTag() })
     reply.listener.send(Buffer.from(text, 'latin1'), reply, this.#parts.transactions.responseSent)
   }
@@ -124,14 +124,8 @@ export class ServerCore {
     return message.toTag === '' ? undefined : this.#parts.dialogs.find(message.callId, message.toTag, message.fromTag)
   }
 
-  #admit(source: Flow): boolean {
-    if (this.#parts.admit(source)) return true
-    this.#parts.counters.count('ignored_unknown_source')
-    return false
-  }
-
   #receiveOutside(request: ParsedMessage, key: string, source: Flow, reply: Flow): void {
-    if (!this.#admit(source)) return
+    if (!this.#parts.admit(source)) return
     const { transactions, applications, clients } = this.#parts
     const { method } = request
     const mergeKey = `${request.callId} ${request.fromTag} ${request.cseq} ${method}`
@@ -299,7 +293,7 @@ export class ServerCore {
   #receiveCancel(cancel: ParsedMessage, key: string, source: Flow, reply: Flow): void {
     const { transactions } = this.#parts
     const invite = transactions.serverAt(serverKey(cancel, 'INVITE'))
-    if (invite === undefined && !this.#admit(source)) return
+    if (invite === undefined && !this.#parts.admit(source)) return
     const transaction = transactions.createServer({ key, method: 'CANCEL' }, reply)
     // "If the UAS did not find a matching transaction for the CANCEL according to the procedure above, it SHOULD respond
     // to the CANCEL with a 481".
