@@ -29,6 +29,8 @@ const INVITE = [
   'Allow: INVITE, ACK, CANCEL, OPTIONS, BYE, UPDATE, INFO',
   'Supported: timer, replaces',
   'Session-Expires: 1800;refresher=uac',
+  'P-Asserted-Identity: "Alice Example" <sip:+15550100@pbx.example.com>',
+  'Accept: application/sdp',
   'User-Agent: Example PBX 1.0',
   'Content-Type: application/sdp',
   `Content-Length: ${SDP.length}`,

@@ -179,6 +179,8 @@ describe('64 KiB made to be slow', () => {
   it.each([
     ['bare LF', invite.replace('\r\n', fill('\n'))],
     ['bare CR', invite.replace('\r\n', fill('\r'))],
+    ['lines ended by a bare LF', invite.replace('\r\n', `\r\n${fill('a\n')}`)],
+    ['lines without colon', invite.replace('\r\n', `\r\n${fill('a\r\n')}`)],
     ['empty lines', fill('\r\n')],
     ['tiny header lines', invite.replace('\r\n', `\r\n${fill('a:\r\n')}`)],
     ['folded lines', withLine(`X: ${fill('a\r\n ')}`)],

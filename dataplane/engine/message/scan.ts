@@ -23,6 +23,7 @@ export function scanHeaders(text: string, start: number): Scan {
   const names: string[] = []
   const offsets: number[] = []
   const scan: Scan = { names, offsets, bodyStart: text.length, problem: undefined, ambiguous: false, folded: false }
+  let lines = 0
   let seen = 0
   for (let at = start; ;) {
     const feed = text.indexOf('\n', at)
@@ -33,17 +34,19 @@ export function scanHeaders(text: string, start: number): Scan {
       scan.bodyStart = feed + 1
       return scan
     }
-    const nameEnd = skip(text, at, end, TOKEN)
+    if (++lines > limits.headerLines) return stop(scan, 'Too Many Header Fields')
+    if (at > start && isBlank(text.charCodeAt(at))) {
+      scan.folded = true
+      return scan
+    }
+    const colon = text.indexOf(':', at)
     // RFC 3261 §25.1: "HCOLON = *( SP / HTAB ) ":" SWS"
-    const colon = skipBlanks(text, nameEnd, end)
-    if (nameEnd === at || colon === end || text.charCodeAt(colon) !== 0x3a) {
-      scan.folded = at > start && isBlank(text.charCodeAt(at))
-      if (scan.folded) return scan
+    const nameEnd = colon < end ? trimBlanks(text, at, colon) : at
+    const header = matchHeader(text, at, nameEnd)
+    if (header === undefined && (nameEnd <= at || skip(text, at, nameEnd, TOKEN) !== nameEnd)) {
       scan.problem ??= 'Malformed Header Name'
     } else {
-      if (names.length === limits.headerLines) return stop(scan, 'Too Many Header Fields')
       if (end - at > limits.headerBytes) scan.problem ??= 'Header Field Too Long'
-      const header = matchHeader(text, at, nameEnd)
       const name = header === undefined ? text.slice(at, nameEnd) : header.name
       if (header !== undefined && header.bit !== 0) {
         if ((seen & header.bit) !== 0) scan.problem ??= `Duplicate ${name}`

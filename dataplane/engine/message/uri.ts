@@ -136,36 +136,35 @@ export function scanHost(text: string, start: number, end: number): number {
     const address = text.slice(start + 1, close)
     return !address.includes('%') && isIPv6(address) ? close + 1 : -1
   }
+  const addressEnd = skipIPv4(text, start, end)
+  if (addressEnd > 0) return addressEnd
   const hostEnd = skip(text, start, end, HOST)
-  if (hostEnd === start) return -1
-  // RFC 3261 §25.1: "toplabel = ALPHA / ALPHA *( alphanum / "-" ) alphanum", so a last label of digits is an address.
-  const last = text.charCodeAt(hostEnd - 1)
-  if (last >= 48 && last <= 57 && !endsAsNameOrAddress(text, start, hostEnd)) return -1
-  return hostEnd
+  // RFC 3261 §25.1: "toplabel = ALPHA / ALPHA *( alphanum / "-" ) alphanum", so nothing else ends in a label of digits.
+  return hostEnd === start || lastLabelIsNumber(text, start, hostEnd) ? -1 : hostEnd
 }
 
-function endsAsNameOrAddress(text: string, start: number, end: number): boolean {
-  let octets = 0
+/** Index after the IPv4 address; -1 when it is none, or goes on as a name. */
+function skipIPv4(text: string, start: number, end: number): number {
+  let dots = 0
   let octet = -1
-  for (let at = start; at <= end; at++) {
-    const code = at < end ? text.charCodeAt(at) : 0x2e
-    if (code === 0x2e) {
-      if (octet < 0 || octet > 255) return false
-      octets++
+  let at = start
+  for (; at < end; at++) {
+    const code = text.charCodeAt(at)
+    if (code >= 48 && code <= 57) octet = Math.max(octet, 0) * 10 + code - 48
+    else if (code === 0x2e && octet >= 0 && dots < 3) {
+      dots++
       octet = -1
-    } else if (code >= 48 && code <= 57) octet = Math.max(octet, 0) * 10 + code - 48
-    else return lastLabelHasLetter(text, start, end)
+    } else break
+    if (octet > 255) return -1
   }
-  return octets === 4
+  const whole = dots === 3 && octet >= 0 && (at === end || !isIn(text.charCodeAt(at), HOST))
+  return whole ? at : -1
 }
 
-function lastLabelHasLetter(text: string, start: number, end: number): boolean {
-  for (let at = end - 1; at >= start; at--) {
-    const code = text.charCodeAt(at)
-    if (code === 0x2e) return false
-    if (code < 48 || code > 57) return true
-  }
-  return true
+function lastLabelIsNumber(text: string, start: number, end: number): boolean {
+  let at = end
+  while (at > start && isIn(text.charCodeAt(at - 1), DIGIT)) at--
+  return at < end && (at === start || text.charCodeAt(at - 1) === 0x2e)
 }
 
 /** Index after `*( ";" pname [ "=" pvalue ] )`; -1 when one is malformed. */
