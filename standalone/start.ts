@@ -87,8 +87,9 @@ async function runMachine(
         }),
       ])
     } finally {
-      selftest?.close()
+      // The peers go last: the fleet takes its registrations back.
       await machine.stop()
+      selftest?.close()
     }
   } catch (error) {
     if (error instanceof NothingToRun) output.write([...error.problems, error.message, ''].join('\n'))

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { StatusCondition } from '#api/conditions.ts'
-import { formatAge, renderView, type View } from './table.ts'
+import { formatAge, renderView, troublesOf, type View } from './table.ts'
 
 const start = Date.UTC(2026, 0, 1)
 const condition = (type: string, status: StatusCondition['status'], reason: string, message = ''): StatusCondition => ({
@@ -73,6 +73,19 @@ voice/carrier Reachable=False (AllTargetsDown): target a does not answer`.trimSt
     const lines = renderView({ fleets: [], trunks: [trunk], problems: [] }, start)
     expect(lines.at(-1)).toBe('a/b Accepted=False (Invalid): no target')
     expect(lines.join('\n')).not.toContain('Ready=False')
+  })
+})
+
+describe('troublesOf', () => {
+  it('passes over what is only on its way', () => {
+    const conditions = [
+      condition('Programmed', 'False', 'Pending', '1/2 replicas run generation 1'),
+      condition('Ready', 'False', 'NotProgrammed'),
+      condition('Reachable', 'False', 'AllTargetsDown', 'no answer'),
+    ]
+    expect(troublesOf({ name: 'a/b', createdAt: start, status: { conditions } })).toEqual([
+      'a/b Reachable=False (AllTargetsDown): no answer',
+    ])
   })
 })
 

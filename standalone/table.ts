@@ -53,12 +53,16 @@ export function renderTrunks(view: View, now: number): string[] {
   return renderTable(trunkColumns, view.trunks, now)
 }
 
-/** Conditions that do not hold, one line each. */
+/** Reasons of what is on its way, and shown by the counts. */
+const passing = new Set(['Pending', 'NoReplicas'])
+
+/** Conditions that do not hold for a reason worth reading, one line each. */
 export function troublesOf({ name, status }: Row<{ conditions?: StatusCondition[] | undefined }>): string[] {
   const failing = (status.conditions ?? []).filter((condition) => condition.status === 'False')
   // Ready only sums up the others.
   const telling = failing.length > 1 ? failing.filter(({ type }) => type !== 'Ready') : failing
-  return telling.map(({ type, reason, message }) => `${name} ${type}=False (${reason}): ${message}`)
+  const lasting = telling.filter(({ reason }) => !passing.has(reason))
+  return lasting.map(({ type, reason, message }) => `${name} ${type}=False (${reason}): ${message}`)
 }
 
 export function conditionStatus(status: { conditions?: StatusCondition[] | undefined }, type: string): string {
