@@ -190,7 +190,7 @@ export class Reflector<T extends KubeObject> {
       work()
     } catch (error) {
       this.#options.metrics.reflector.handlerErrors.add(this.#labels)
-      this.#log.error({ error }, 'a change could not be handled')
+      this.#log.error({ err: error }, 'a change could not be handled')
     }
   }
 

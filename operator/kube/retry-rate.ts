@@ -1,0 +1,56 @@
+import type { Clock } from '#lib/clock.ts'
+
+/**
+ * When a key that failed may be tried again: later each time, from 5 ms to 1,000 s, and no more than ten a second over
+ * all keys, after the first hundred. These are the figures of controller-runtime.
+ */
+export class RetryRate {
+  readonly #failures = new Map<string, number>()
+  readonly #bucket: Bucket
+
+  constructor(clock: Clock) {
+    this.#bucket = new Bucket(clock, { perSecond: 10, burst: 100 })
+  }
+
+  /** How long this key has to wait, in milliseconds; counts as one more failure of it. */
+  delayOf(key: string): number {
+    const failures = this.#failures.get(key) ?? 0
+    this.#failures.set(key, failures + 1)
+    return Math.max(Math.min(5 * 2 ** Math.min(failures, 40), 1_000_000), this.#bucket.reserve())
+  }
+
+  /** How often the key has failed in a row. */
+  failuresOf(key: string): number {
+    return this.#failures.get(key) ?? 0
+  }
+
+  /** To be called when it went well. */
+  forget(key: string): void {
+    this.#failures.delete(key)
+  }
+}
+
+/** So many a second for long, so many at once; who comes too early is told how long to wait, and has then had a turn. */
+export class Bucket {
+  readonly #clock: Clock
+  readonly #perSecond: number
+  readonly #burst: number
+  #tokens: number
+  #filledAt: number
+
+  constructor(clock: Clock, { perSecond, burst }: { perSecond: number; burst: number }) {
+    this.#clock = clock
+    this.#perSecond = perSecond
+    this.#burst = burst
+    this.#tokens = burst
+    this.#filledAt = clock.now()
+  }
+
+  /** How long to wait, in milliseconds; 0 while there is something left. */
+  reserve(): number {
+    const now = this.#clock.now()
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#filledAt) / 1000) * this.#perSecond) - 1
+    this.#filledAt = now
+    return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000
+  }
+}
