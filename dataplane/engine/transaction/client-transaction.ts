@@ -163,7 +163,11 @@ export class ClientTransaction implements TimerTarget {
     const row = this.#machine[this.#state][event]
     if (row === undefined) return
     this.#state = row.next
-    for (const effect of row.effects) this.#perform(effect, response, source)
+    for (const effect of row.effects) {
+      this.#perform(effect, response, source)
+      // A send that fails at once has ended it in between.
+      if (this.#state !== row.next) return
+    }
     if (row.next === 'terminated') {
       this.#stopTimers()
       this.#context.onClientTerminated(this)

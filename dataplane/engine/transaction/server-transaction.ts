@@ -129,7 +129,11 @@ export class ServerTransaction implements TimerTarget {
     const row = this.#machine[this.#state][event]
     if (row === undefined) return
     this.#state = row.next
-    for (const effect of row.effects) this.#perform(effect, text)
+    for (const effect of row.effects) {
+      this.#perform(effect, text)
+      // A timer of zero has ended it in between.
+      if (this.#state !== row.next) return
+    }
     if (row.next === 'terminated') {
       this.#stopTimers()
       this.#context.onServerTerminated(this)
