@@ -82,12 +82,15 @@ describe('a re-INVITE', () => {
     expect(sip.all('INVITE')).toHaveLength(3)
   })
 
-  it('that cannot be sent leaves the call as it was', () => {
+  it.each([
+    ['Rejected', 500],
+    ['InviteInProgress', 491],
+  ] as const)('that cannot be sent (%s) gets %i and leaves the call as it was', (code, status) => {
     const { sip, connect, fromA } = createScenario()
     const { invite } = connect()
     const again = fromA(invite, 'INVITE', { body: sdp('4002', 2) })
-    sip.last('INVITE').fail(new SipPortError('Rejected', 'another INVITE is in progress'))
-    expect(again.statuses).toEqual([500])
+    sip.last('INVITE').fail(new SipPortError(code, 'no'))
+    expect(again.statuses).toEqual([status])
     fromA(invite, 'INVITE', { body: sdp('4004', 3) })
     expect(sip.all('INVITE')).toHaveLength(3)
   })

@@ -175,9 +175,8 @@ export class MidCall {
   }
 
   #failed(request: IncomingRequest, to: Leg, error: SipPortError): void {
-    const gone = error.code === 'DialogGone'
-    this.#answer(request, gone ? 481 : 500)
-    if (gone) this.#host.lost(to, 481)
+    this.#answer(request, failureStatus[error.code])
+    if (error.code === 'DialogGone') this.#host.lost(to, 481)
   }
 
   #answer(request: IncomingRequest, status: number, headers: HeaderList = []): void {
@@ -188,6 +187,13 @@ export class MidCall {
   #retryAfter(): HeaderList {
     return [['Retry-After', String(Math.floor(this.#random() * 11))]]
   }
+}
+
+const failureStatus: Readonly<Record<SipPortError['code'], number>> = {
+  DialogGone: 481,
+  InviteInProgress: 491,
+  Disconnected: 500,
+  Rejected: 500,
 }
 
 const carried = ['INVITE', 'UPDATE', 'INFO', 'OPTIONS']

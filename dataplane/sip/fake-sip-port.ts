@@ -39,8 +39,10 @@ export interface FakeAnswer {
  * after a final one or a CANCEL, holds a CANCEL until a provisional answer, and gives every INVITE a dialog id.
  */
 export class FakeSipPort implements SipPort {
-  /** Everything that was sent, oldest first: requests, and with `ACK` the acknowledgements of 2xx. */
+  /** Everything that was sent, oldest first; the ACK of a 2xx is with its INVITE. */
   readonly sent: FakeOutgoing[] = []
+  /** Everything that came, oldest first, with its answers. */
+  readonly received: FakeIncoming[] = []
   #onRequest: (request: IncomingRequest) => void = () => {}
   #onDialogLost: (dialogId: string, reason: string) => void = () => {}
   #onDisconnect: () => void = () => {}
@@ -67,6 +69,7 @@ export class FakeSipPort implements SipPort {
   /** A request comes from the network. */
   receive(options: FakeRequestOptions): FakeIncoming {
     const request = new FakeIncoming(options, ++this.#count)
+    this.received.push(request)
     this.#onRequest(request)
     return request
   }

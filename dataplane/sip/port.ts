@@ -103,9 +103,12 @@ export interface IncomingResponse {
   ack(options?: { headers?: HeaderList; body?: Body | undefined }): void
 }
 
-/** `DialogGone`: the dialog ended meanwhile. `Disconnected`: no SIP server. `Rejected`: the server refused the message. */
+/**
+ * `DialogGone`: the dialog ended meanwhile. `InviteInProgress`: the peer's INVITE in the dialog was there first.
+ * `Disconnected`: no SIP server. `Rejected`: the server refused the message.
+ */
 export class SipPortError extends Error {
-  readonly code: 'DialogGone' | 'Disconnected' | 'Rejected'
+  readonly code: 'DialogGone' | 'InviteInProgress' | 'Disconnected' | 'Rejected'
 
   constructor(code: SipPortError['code'], message: string) {
     super(message)

@@ -118,5 +118,6 @@ export function asPortError(error: unknown): SipPortError {
   const { code, message } = error as { code?: string; message?: string }
   if (code === 'ENODIALOG') return new SipPortError('DialogGone', message ?? code)
   const rejected = code === 'EDRACHTIO'
+  if (rejected && message?.includes('INVITE is in progress')) return new SipPortError('InviteInProgress', message)
   return new SipPortError(rejected ? 'Rejected' : 'Disconnected', message ?? String(error))
 }

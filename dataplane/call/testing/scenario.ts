@@ -12,6 +12,19 @@ import { Calls } from '../calls.ts'
 /** Where the caller is, and the address media comes from: everything that must stay on its side of the fleet. */
 export const near = { signalling: '10.66.0.5', media: '10.66.9.9', host: 'inside-pbx.corp.example' }
 
+/** Where the callee is, and what its messages tell of that. */
+export const far = {
+  host: 'gateway.example',
+  media: '198.51.100.99',
+  headers: [
+    ['Contact', '<sip:2000@198.51.100.77:5062>'],
+    ['Record-Route', '<sip:198.51.100.78;lr>'],
+    ['Server', 'FarGateway/2.0'],
+    ['User-Agent', 'FarGateway/2.0'],
+    ['Warning', '399 gateway.example "far"'],
+  ] as HeaderList,
+}
+
 /** The caller's session description; `media` is what may be seen on the far side. */
 export function sdp(media: string, version = 1): Body {
   const content =
@@ -23,7 +36,7 @@ export function sdp(media: string, version = 1): Body {
 /** The callee's. */
 export function farSdp(media: string, version = 1): Body {
   const content =
-    `v=0\r\no=far 7 ${version} IN IP4 198.51.100.77\r\ns=far\r\nc=IN IP4 198.51.100.99\r\nt=0 0\r\n` +
+    `v=0\r\no=far 7 ${version} IN IP4 198.51.100.77\r\ns=far\r\nc=IN IP4 ${far.media}\r\nt=0 0\r\n` +
     `m=audio ${media} RTP/AVP 0\r\n`
   return { content, type: 'application/sdp' }
 }
@@ -37,14 +50,18 @@ export interface Scenario {
   readonly errors: object[]
   running: RunningConfig | undefined
   /** The PBX calls. Headers come after those of a plain INVITE and take the place of equal names. */
-  invite(options?: { headers?: HeaderList; body?: Body | 'none'; uri?: string }): FakeIncoming
+  readonly invite: (options?: { headers?: HeaderList; body?: Body | 'none'; uri?: string }) => FakeIncoming
   /** A request of the caller inside its dialog. */
-  fromA(invite: FakeIncoming, method: string, options?: { headers?: HeaderList; body?: Body }): FakeIncoming
+  readonly fromA: (
+    invite: FakeIncoming,
+    method: string,
+    options?: { headers?: HeaderList; body?: Body },
+  ) => FakeIncoming
   /** A request of the callee inside its dialog. */
-  fromB(leg: FakeOutgoing, method: string, options?: { headers?: HeaderList; body?: Body }): FakeIncoming
-  ack(invite: FakeIncoming, body?: Body): void
+  readonly fromB: (leg: FakeOutgoing, method: string, options?: { headers?: HeaderList; body?: Body }) => FakeIncoming
+  readonly ack: (invite: FakeIncoming, body?: Body) => void
   /** A call that is up, with both ACKs done. */
-  connect(): { invite: FakeIncoming; b: FakeOutgoing }
+  readonly connect: () => { invite: FakeIncoming; b: FakeOutgoing }
 }
 
 /** A fleet between a PBX (10.66.0.5) and a carrier with three targets (198.51.100.1 to .3), hunted in that order. */
