@@ -75,12 +75,6 @@ describe('a framer', () => {
     expect(first?.toString()).toBe(message(1, 'abc'))
   })
 
-  it('holds only what is not whole yet', () => {
-    const framer = new StreamFramer()
-    framer.push(Buffer.from(`${message(1)}OPTIONS`))
-    expect(framer.held).toBe(7)
-  })
-
   it('takes time in proportion to the bytes, when they come one by one', () => {
     const fastest = (stream: string): number => {
       const times = Array.from({ length: 4 }, () => {

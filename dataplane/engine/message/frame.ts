@@ -38,11 +38,6 @@ export class StreamFramer {
     return framed
   }
 
-  /** Bytes held of a message that is not whole yet. */
-  get held(): number {
-    return this.#length
-  }
-
   /** Takes one message, or what there is of it, and gives what is left. */
   #take(chunk: Buffer, framed: Framed): Buffer {
     if (this.#length > 0) return this.#extend(chunk, framed)

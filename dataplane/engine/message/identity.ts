@@ -22,16 +22,13 @@ export interface Identity {
   problem: string | undefined
 }
 
-/** Bits of the header fields that have been met. */
+/** RFC 3261 §8.1.1 without Max-Forwards: a bit for each that has been met. */
 const VIA = 1
-const MANDATORY = [
-  [VIA, 'Via'],
-  [2, 'From'],
-  [4, 'To'],
-  [8, 'Call-ID'],
-  [16, 'CSeq'],
-] as const
-const ALL = 31
+const FROM = 2
+const TO = 4
+const CALL_ID_FIELD = 8
+const CSEQ = 16
+const MANDATORY = VIA | FROM | TO | CALL_ID_FIELD | CSEQ
 
 /** Reads and checks the header fields that say which transaction and dialog a message belongs to, and its length. */
 export function readIdentity(text: string, scan: Scan, method: string): Identity {
@@ -60,28 +57,25 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
         break
       case 'From':
         identity.fromTag = readTag(text, start, end, cursor, identity, 'Malformed From')
-        met |= 2
+        met |= FROM
         break
       case 'To':
         identity.toTag = readTag(text, start, end, cursor, identity, 'Malformed To')
-        met |= 4
+        met |= TO
         break
       case 'Call-ID':
         readCallId(text, start, end, identity)
-        met |= 8
+        met |= CALL_ID_FIELD
         break
       case 'CSeq':
         readCSeq(text, start, end, method, identity)
-        met |= 16
+        met |= CSEQ
         break
       case 'Max-Forwards':
-        // RFC 3261 §20.22: "an integer in the range 0-255". It may be missing, §16.3: "If the request does not contain
-        // a Max-Forwards header field, this check is passed."
-        if (decimal(text, start, end, 255) < 0) identity.problem ??= 'Malformed Max-Forwards'
+        readMaxForwards(text, start, end, identity)
         break
       case 'Content-Length':
-        identity.contentLength = decimal(text, start, end, 0x7fffffff)
-        if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
+        readContentLength(text, start, end, identity)
         break
       case 'Contact':
         if (method !== '') checkAddresses(text, start, end, cursor, identity)
@@ -90,8 +84,15 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
         break
     }
   }
-  if (met !== ALL) identity.problem ??= `Missing ${MANDATORY.find(([bit]) => (met & bit) === 0)?.[1] ?? 'Header Field'}`
+  if (met !== MANDATORY) identity.problem ??= `Missing ${missing(met)}`
   return identity
+}
+
+function missing(met: number): string {
+  if ((met & VIA) === 0) return 'Via'
+  if ((met & FROM) === 0) return 'From'
+  if ((met & TO) === 0) return 'To'
+  return (met & CALL_ID_FIELD) === 0 ? 'Call-ID' : 'CSeq'
 }
 
 function readTopVia(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
@@ -156,6 +157,20 @@ function readCSeq(text: string, start: number, end: number, method: string, iden
   if (!same && method !== '') identity.problem ??= 'CSeq Method Mismatch'
 }
 
+/**
+ * RFC 3261 §20.22: "an integer in the range 0-255". It may be missing, §16.3: "If the request does not contain a
+ * Max-Forwards header field, this check is passed."
+ */
+function readMaxForwards(text: string, start: number, end: number, identity: Identity): void {
+  if (decimal(text, start, end, 255) < 0) identity.problem ??= 'Malformed Max-Forwards'
+}
+
+function readContentLength(text: string, start: number, end: number, identity: Identity): void {
+  identity.contentLength = decimal(text, start, end, 0x7fffffff)
+  if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
+}
+
+/** Every address of a Contact in a request. In a response whoever uses it sees to it: a call is not to die of it. */
 function checkAddresses(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
   for (let at = start; at <= end;) {
     const span = scanAddress(text, at, end)

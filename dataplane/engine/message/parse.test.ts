@@ -49,6 +49,11 @@ describe('a message', () => {
     ])
   })
 
+  it('may have several Identity header fields (RFC 8224)', () => {
+    const identity = 'eyJh.eyJh.sig;info=<https://cert.example.org/1.crt>;alg=ES256;ppt=div'
+    expect(accept(invite([`Identity: ${identity}`, `y: ${identity}`])).values('Identity')).toEqual([identity, identity])
+  })
+
   it('keeps commas of header fields that are no lists (RFC 3261 §7.3.1)', () => {
     const challenge = 'Digest realm="a, b", nonce="1"'
     const message = accept(

@@ -194,6 +194,10 @@ describe('valid messages of RFC 4475', () => {
     expect(parseMessage(message)).toMatchObject({ ok: false, status: 0 })
   })
 
+  it('a response is not refused for its Contact', () => {
+    expect(parseMessage(response('200 OK', 'Contact: <sip:a@h'))).toMatchObject({ ok: true })
+  })
+
   it('§3.1.1.8: octets after the body are no part of the message', () => {
     const first = request('REGISTER sip:example.com SIP/2.0')
     const result = parseMessage(first + request('INVITE sip:joe@example.com SIP/2.0'))
