@@ -1,0 +1,102 @@
+import { describe, expect, it } from 'vitest'
+import { readMessage } from '../engine/message/parse.ts'
+import { carriedHeaders, unsupportedOptions } from './header-relay.ts'
+import { carriedReasons } from './reason-header.ts'
+
+function message(startLine: string, method: string, lines: readonly string[], body = '') {
+  const fixed = ['Via: SIP/2.0/UDP h;branch=z9hG4bK1', 'From: <sip:a@h>;tag=1', 'To: <sip:b@h>', 'Call-ID: c']
+  const result = readMessage([startLine, ...fixed, `CSeq: 1 ${method}`, ...lines, '', body].join('\r\n'))
+  if (!result.ok) throw new Error(result.reason)
+  return result.message
+}
+const request = (method: string, lines: readonly string[], body?: string) =>
+  message(`${method} sip:b@h SIP/2.0`, method, lines, body)
+const response = (status: number, lines: readonly string[], method = 'INVITE') =>
+  message(`SIP/2.0 ${status} R`, method, lines)
+
+describe('the headers that cross', () => {
+  it.each([
+    [
+      'compact forms arrive in long form',
+      request('INFO', ['k: timer', 'e: gzip'], 'x'),
+      [
+        ['Content-Encoding', 'gzip'],
+        ['Supported', 'timer'],
+      ],
+    ],
+    ['headers that describe a body stay behind without one', request('INFO', ['Content-Language: en']), []],
+    [
+      'every line of a header',
+      request('INFO', ['Accept: a/b', 'Accept: c/d']),
+      [
+        ['Accept', 'a/b'],
+        ['Accept', 'c/d'],
+      ],
+    ],
+    [
+      'what is not listed does not cross',
+      request('INFO', ['X-A: 1', 'Warning: 399 h "x"', 'Date: now', 'Server: s']),
+      [],
+    ],
+    [
+      'Supported keeps what works through the fleet',
+      request('INFO', ['Supported: 100rel, timer, replaces']),
+      [['Supported', 'timer']],
+    ],
+    ['Supported goes when nothing is left', request('INFO', ['Supported: 100rel']), []],
+    ['Allow keeps what is carried', request('INFO', ['Allow: INVITE, REFER, UPDATE']), [['Allow', 'INVITE, UPDATE']]],
+    [
+      'an INVITE without Allow gets what everybody can (RFC 3261 section 5)',
+      request('INVITE', []),
+      [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS']],
+    ],
+    ['a 2xx of INVITE, too', response(200, []), [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS']]],
+    ['an 18x not', response(180, []), []],
+    [
+      'Require: timer of a 2xx (RFC 4028 section 9)',
+      response(200, ['Require: timer', 'Session-Expires: 90;refresher=uac'], 'UPDATE'),
+      [
+        ['Session-Expires', '90;refresher=uac'],
+        ['Require', 'timer'],
+      ],
+    ],
+    ['Min-SE of a 422', response(422, ['Min-SE: 1800'], 'UPDATE'), [['Min-SE', '1800']]],
+    ['no Session-Expires of an 18x', response(183, ['Session-Expires: 90']), []],
+    ['no Session-Expires of an INFO', request('INFO', ['Session-Expires: 90']), []],
+    ['Unsupported of a 420', response(420, ['Unsupported: foo']), [['Unsupported', 'foo']]],
+    [
+      'Alert-Info without its host',
+      response(180, ['Alert-Info: <http://10.0.0.1:80/ring>;info=x']),
+      [['Alert-Info', '<http://203.0.113.1/ring>;info=x']],
+    ],
+    [
+      'Alert-Info with a name',
+      response(180, ['Alert-Info: <urn:alert:source:internal>']),
+      [['Alert-Info', '<urn:alert:source:internal>']],
+    ],
+  ])('%s', (_case, from, expected) => {
+    expect(carriedHeaders(from, '203.0.113.1')).toEqual(expected)
+  })
+})
+
+it('names the required options that are not supported', () => {
+  expect(unsupportedOptions(request('INVITE', ['Require: timer, 100rel', 'Require: foo']))).toEqual(['100rel', 'foo'])
+})
+
+describe('Reason (RFC 3326)', () => {
+  it.each([
+    ['Q.850;cause=16', 'Q.850;cause=16'],
+    ['Q.850 ; cause=16 ; text="Normal call clearing"', 'Q.850;cause=16;text="Normal call clearing"'],
+    ['SIP;cause=486;text="at 10.0.0.1"', 'SIP;cause=486'],
+    ['SIP;text="no cause"', undefined],
+    ['@@', undefined],
+  ])('%s crosses as %s', (value, expected) => {
+    expect(carriedReasons(request('BYE', [`Reason: ${value}`]))).toEqual(
+      expected === undefined ? [] : [['Reason', expected]],
+    )
+  })
+
+  it('crosses with each of its values', () => {
+    expect(carriedReasons(request('BYE', ['Reason: SIP;cause=200, Q.850;cause=16']))).toHaveLength(2)
+  })
+})
