@@ -1,5 +1,5 @@
 import { CALL_ID, decimal, skip, skipBlanks, TOKEN } from './chars.ts'
-import { scanAddress } from './name-addr.ts'
+import { isStar, scanAddress } from './name-addr.ts'
 import { ParamCursor } from './params.ts'
 import type { Scan } from './scan.ts'
 import { scanVia } from './via.ts'
@@ -172,6 +172,7 @@ function readContentLength(text: string, start: number, end: number, identity: I
 
 /** Every address of a Contact in a request. In a response whoever uses it sees to it: a call is not to die of it. */
 function checkAddresses(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
+  if (isStar(text, start, end)) return
   for (let at = start; at <= end;) {
     const span = scanAddress(text, at, end)
     if (span === undefined) break

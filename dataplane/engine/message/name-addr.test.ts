@@ -45,6 +45,8 @@ describe('an address', () => {
     ['<sip:a@example.com >', 'a space at the end of the URI'],
     ['sip:a@example.com?Route=%3Csip:b%3E', 'a question mark without brackets (RFC 4475 §3.1.2.13)'],
     ['<>', 'no URI'],
+    ['*;tag=1', 'a star that does not stand alone'],
+    ['<*>', 'a star in brackets'],
     ['<sip:a@example.com>;', 'an empty parameter'],
     ['<sip:a@example.com>;;tag=1', 'two semicolons'],
     ['<sip:a@example.com>;tag=', 'an empty value'],
@@ -78,6 +80,11 @@ describe('an address', () => {
 })
 
 describe('a list of addresses', () => {
+  it('is a star alone, or has none', () => {
+    expect(parseNameAddrs('*')).toEqual([{ displayName: '', uri: '*', params: [] }])
+    expect(parseNameAddrs('<sip:1@h>, *')).toBeUndefined()
+  })
+
   it('is taken apart at commas outside quotes and brackets', () => {
     const uris = parseNameAddrs('"a, b" <sip:1@h;x=1>;q=1 , <sip:2@h>,sip:3@h;expires=5')?.map(({ uri }) => uri)
     expect(uris).toEqual(['sip:1@h;x=1', 'sip:2@h', 'sip:3@h'])

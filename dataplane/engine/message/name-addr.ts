@@ -22,13 +22,21 @@ export interface AddressSpan {
   paramsStart: number
 }
 
+const STAR: NameAddr = { displayName: '', uri: '*', params: [] }
+
+/** RFC 3261 §25.1: a Contact is `STAR` alone, or a list of addresses. */
+export function isStar(text: string, start: number, end: number): boolean {
+  return end === start + 1 && text.charCodeAt(start) === 0x2a
+}
+
 /** The first address of the value; undefined when it is malformed. */
 export function parseNameAddr(value: string): NameAddr | undefined {
-  return readAddress(value, 0)?.address
+  return isStar(value, 0, value.length) ? STAR : readAddress(value, 0)?.address
 }
 
 /** Every address of a comma list; undefined when one of them is malformed. */
 export function parseNameAddrs(value: string): NameAddr[] | undefined {
+  if (isStar(value, 0, value.length)) return [STAR]
   const addresses: NameAddr[] = []
   for (let at = 0; at < value.length;) {
     const found = readAddress(value, at)
@@ -119,7 +127,6 @@ function withoutBrackets(text: string, start: number, end: number): AddressSpan 
     if (code === 0x3f) return undefined
     stop++
   }
-  const star = stop === start + 1 && text.charCodeAt(start) === 0x2a
-  if (!star && uriKind(text, start, stop) === 'malformed') return undefined
+  if (uriKind(text, start, stop) === 'malformed') return undefined
   return { nameStart: start, nameEnd: start, uriStart: start, uriEnd: stop, paramsStart: stop }
 }

@@ -156,6 +156,8 @@ describe('a request that could be read in two ways', () => {
     ['a tab in the request line', invite().replace('INVITE sip', 'INVITE\tsip')],
     ['another version, as no version is written', invite().replace('SIP/2.0\r\n', 'SIP/2\r\n')],
     ['no empty line at the end', invite().slice(0, -2)],
+    ['a star for To', inviteWith('To', 'To: *')],
+    ['a star among Contacts', invite(['Contact: <sip:a@h>, *'])],
     ['a malformed Contact after a good one', invite(['Contact: <sip:a@h>, <sip:a@h'])],
   ])('has %s: 400', (_title, text) => {
     const result = parseMessage(text)
