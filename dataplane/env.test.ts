@@ -24,7 +24,7 @@ function problemsOf(changes: Record<string, string | undefined>): readonly strin
 
 describe('readEnv', () => {
   it('reads what is required, and takes defaults for the rest', async () => {
-    const { token, ...env } = readEnv(good)
+    const { token, authorities, ...env } = readEnv(good)
     expect(env).toEqual({
       fleet: 'voice/edge',
       replica: 'edge-0',
@@ -38,6 +38,7 @@ describe('readEnv', () => {
       drainMilliseconds: 30_000,
     })
     expect(await token()).toBe('secret')
+    expect(await authorities()).toBeUndefined()
   })
 
   it('reads the token from its file every time', async () => {
@@ -49,6 +50,16 @@ describe('readEnv', () => {
     expect(await token()).toBe('first')
     await writeFile(file, 'second\n')
     expect(await token()).toBe('second')
+    await rm(directory, { recursive: true })
+  })
+
+  it('reads the certificate authorities from their file every time', async () => {
+    const directory = await mkdtemp(join(tmpdir(), 'authorities-'))
+    const file = join(directory, 'ca.crt')
+    const { authorities } = readEnv({ ...good, SBCFLEET_CONTROL_CA_FILE: file })
+    await expect(authorities()).rejects.toThrow('ENOENT')
+    await writeFile(file, 'PEM')
+    expect(await authorities()).toBe('PEM')
     await rm(directory, { recursive: true })
   })
 

@@ -7,7 +7,10 @@ import { Secret } from '#lib/secret.ts'
 export const variables = {
   SBCFLEET_FLEET: 'Fleet that the replica belongs to, as namespace/name of the VoiceService. Required.',
   SBCFLEET_REPLICA: 'Name of the replica, unique in its fleet and the same after a restart, as edge-0. Required.',
-  SBCFLEET_CONTROL_URLS: 'WebSocket URLs of the control sides, with commas between them. Required.',
+  SBCFLEET_CONTROL_URLS:
+    'WebSocket URLs of the control sides, with commas between them; of a host name every address is one. Required.',
+  SBCFLEET_CONTROL_CA_FILE:
+    'File with the certificate authorities of the control sides, PEM; read at every connection. Absent: those of the system.',
   SBCFLEET_TOKEN: 'Token that is shown to the control side. Required, unless SBCFLEET_TOKEN_FILE is set.',
   SBCFLEET_TOKEN_FILE: 'File with the token; read at every connection, so it may be renewed.',
   SBCFLEET_ADDRESSES:
@@ -31,6 +34,8 @@ export interface Env {
   readonly controlUrls: readonly string[]
   /** The token as it is now. Rejects when its file cannot be read. */
   readonly token: () => Promise<string>
+  /** Certificate authorities of the control sides as they are now, PEM. Rejects when their file cannot be read. */
+  readonly authorities: () => Promise<string | undefined>
   readonly addresses: readonly string[]
   readonly stateDirectory: string | undefined
   readonly logLevel: LogLevel
@@ -72,6 +77,7 @@ export function readEnv(environment: Environment = process.env): Env {
     replica: read('SBCFLEET_REPLICA', pattern(/^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/, 'a name such as edge-0')),
     controlUrls: read('SBCFLEET_CONTROL_URLS', list(isWebSocketUrl, 'URLs that begin with ws:// or wss://')),
     token: tokenOf(environment, problems),
+    authorities: authoritiesOf(environment),
     addresses: read(
       'SBCFLEET_ADDRESSES',
       list((text) => isIP(text) !== 0, 'IP addresses, IPv6 without brackets'),
@@ -98,6 +104,10 @@ function tokenOf(environment: Environment, problems: string[]): () => Promise<st
   if (file !== '') return async () => (await readFile(file, 'utf8')).trim()
   const secret = new Secret(token)
   return () => Promise.resolve(secret.reveal())
+}
+
+function authoritiesOf({ SBCFLEET_CONTROL_CA_FILE: file = '' }: Environment): () => Promise<string | undefined> {
+  return file === '' ? () => Promise.resolve(undefined) : () => readFile(file, 'utf8')
 }
 
 function pattern(form: RegExp, expected: string): Parse<string> {

@@ -44,6 +44,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const client = new ControlClient({
     urls: env.controlUrls,
     token: env.token,
+    authorities: env.authorities,
     fleet,
     replica,
     instance: randomUUID(),

@@ -1,13 +1,22 @@
+import { lookup } from 'node:dns/promises'
 import { type Ack, type Delta, type Report, wireSchema } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Applier, Verdict } from './apply.ts'
+import { ControlEndpoints, type ControlEndpointsOptions, type Endpoint } from './control-endpoints.ts'
 import { ControlLink } from './control-link.ts'
 
 export interface ControlClientOptions {
-  /** One per control side; all are connected to at once, and the one with the highest epoch is obeyed. */
+  /**
+   * Where control sides are: every address of every host. All are connected to at once, and the one with the highest
+   * epoch is obeyed.
+   */
   readonly urls: readonly string[]
+  /** The system's own unless told. */
+  readonly lookup?: ControlEndpointsOptions['lookup']
   readonly token: () => Promise<string>
+  /** Certificate authorities of the control sides, PEM; absent or undefined: those of the system. */
+  readonly authorities?: () => Promise<string | undefined>
   readonly fleet: string
   readonly replica: string
   /** Made anew at every start of the process. */
@@ -42,7 +51,9 @@ interface Side {
 /** Keeps the replica in touch with the control side: takes deltas one at a time, answers, and reports. */
 export class ControlClient {
   readonly #options: ControlClientOptions
-  readonly #sides: readonly Side[]
+  readonly #endpoints: ControlEndpoints
+  /** By URL and address. */
+  readonly #sides = new Map<string, Side>()
   #epoch = 0
   #members: readonly string[] = []
   /** Counts the changes that were applied, whoever sent them. */
@@ -55,13 +66,17 @@ export class ControlClient {
 
   constructor(options: ControlClientOptions) {
     this.#options = options
-    this.#sides = options.urls.map((url) => this.#side(url))
+    this.#endpoints = new ControlEndpoints({
+      lookup: (host) => lookup(host, { all: true }),
+      ...options,
+      onChange: (endpoints) => this.#reach(endpoints),
+    })
     options.applier.onVerdict((verdict) => this.#correct(verdict))
   }
 
   /** Whether any control side is connected. */
   get connected(): boolean {
-    return this.#sides.some(({ open }) => open)
+    return [...this.#sides.values()].some(({ open }) => open)
   }
 
   /** The replicas that share the work, as they were told last. */
@@ -70,14 +85,15 @@ export class ControlClient {
   }
 
   start(): void {
-    for (const { link } of this.#sides) link.start()
+    this.#endpoints.start()
     this.#scheduleBeat()
   }
 
   stop(): void {
     this.#gathering?.cancel()
     this.#beat?.cancel()
-    for (const { link } of this.#sides) link.stop()
+    this.#endpoints.stop()
+    for (const { link } of this.#sides.values()) link.stop()
   }
 
   /** Something that a report shows has changed. */
@@ -91,15 +107,33 @@ export class ControlClient {
   /** Says, now and after every new connection, that this replica takes no new calls. */
   drain(): void {
     this.#draining = true
-    for (const { link } of this.#sides) link.send({ type: 'drain' })
+    for (const { link } of this.#sides.values()) link.send({ type: 'drain' })
   }
 
-  #side(url: string): Side {
-    const { token, clock, log, random } = this.#options
+  /** One that is not found any more but still talks is kept until it stops. */
+  #reach(endpoints: readonly Endpoint[]): void {
+    const wanted = new Map(endpoints.map((endpoint) => [`${endpoint.url} ${endpoint.address ?? ''}`, endpoint]))
+    for (const [key, side] of this.#sides) {
+      if (side.open || wanted.has(key)) continue
+      side.link.stop()
+      this.#sides.delete(key)
+    }
+    for (const [key, endpoint] of wanted) {
+      if (this.#sides.has(key)) continue
+      const side = this.#side(endpoint)
+      this.#sides.set(key, side)
+      side.link.start()
+    }
+  }
+
+  #side({ url, address }: Endpoint): Side {
+    const { token, authorities = () => Promise.resolve(undefined), clock, log, random } = this.#options
     const side: Side = {
       link: new ControlLink({
         url,
+        address,
         token,
+        authorities,
         clock,
         log,
         random,
@@ -189,7 +223,7 @@ export class ControlClient {
 
   /** What was refused is not refused any more, or for another reason. */
   #correct(verdict: Verdict): void {
-    for (const side of this.#sides) {
+    for (const side of this.#sides.values()) {
       if (!side.open || side.lastNonce === undefined || side.knows !== this.#changes) continue
       side.link.send(ackOf(side.lastNonce, verdict))
     }
@@ -205,7 +239,7 @@ export class ControlClient {
     const text = JSON.stringify(report)
     if (!beat && text === this.#lastReport) return
     this.#lastReport = text
-    for (const { link } of this.#sides) link.send(report)
+    for (const { link } of this.#sides.values()) link.send(report)
   }
 
   #scheduleBeat(): void {

@@ -1,12 +1,17 @@
-import { type RawData, WebSocket } from 'ws'
+import { isIP, type LookupFunction } from 'node:net'
+import { type ClientOptions, type RawData, WebSocket } from 'ws'
 import { type Ack, type Drain, type Hello, type Report, ToReplica } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 
 export interface ControlLinkOptions {
   readonly url: string
+  /** Which of the addresses of the URL's host is connected to; absent: whichever the system takes. */
+  readonly address?: string | undefined
   /** Read at every attempt, since tokens are renewed. */
   readonly token: () => Promise<string>
+  /** Certificate authorities of the control side, PEM, read at every attempt; undefined: those of the system. */
+  readonly authorities: () => Promise<string | undefined>
   readonly clock: Clock
   readonly log: Log
   /** A number in [0, 1), for jitter. */
@@ -35,6 +40,8 @@ export class ControlLink {
   readonly #options: ControlLinkOptions
   #socket: WebSocket | undefined
   #attempts = 0
+  /** The other side ended the connection for a reason: coming back at once is of no use. */
+  #dismissed = false
   #retry: Timer | undefined
   #watchdog: Timer | undefined
   #stopped = false
@@ -72,20 +79,15 @@ export class ControlLink {
   }
 
   async #connect(): Promise<void> {
-    let token: string
+    let options: ClientOptions
     try {
-      token = await this.#options.token()
+      options = await this.#clientOptions()
     } catch (error) {
-      this.#trouble(`the token cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+      this.#trouble(`the credentials cannot be read: ${error instanceof Error ? error.message : String(error)}`)
       return this.#later()
     }
     if (this.#stopped) return
-    const socket = new WebSocket(this.#options.url, {
-      headers: { authorization: `Bearer ${token}` },
-      handshakeTimeout: handshakeMilliseconds,
-      maxPayload: messageBytes,
-      perMessageDeflate: false,
-    })
+    const socket = new WebSocket(this.#options.url, options)
     this.#socket = socket
     socket.on('open', () => {
       this.#options.log.info({ url: this.#options.url }, 'connected to the control side')
@@ -101,17 +103,29 @@ export class ControlLink {
     socket.on('close', () => this.#lost())
   }
 
+  async #clientOptions(): Promise<ClientOptions> {
+    const { address, token, authorities } = this.#options
+    const ca = await authorities()
+    return {
+      headers: { authorization: `Bearer ${await token()}` },
+      handshakeTimeout: handshakeMilliseconds,
+      maxPayload: messageBytes,
+      perMessageDeflate: false,
+      ...(ca !== undefined && { ca }),
+      ...(address !== undefined && { lookup: always(address) }),
+    }
+  }
+
   #receive(data: RawData, isBinary: boolean): void {
     this.#heard()
     const message = isBinary ? undefined : parse(data)
     if (message === undefined) {
       this.#trouble('it sent what is not a message of the protocol; run the same release on both sides')
-      this.#attempts = attemptDelays.length
+      this.#dismissed = true
       this.#socket?.close(1002)
     } else if (message.type === 'bye') {
       this.#trouble(message.reason)
-      // It was a decision, so coming back at once is of no use.
-      this.#attempts = attemptDelays.length
+      this.#dismissed = true
     } else {
       this.#options.onMessage(message)
     }
@@ -138,8 +152,10 @@ export class ControlLink {
 
   #later(): void {
     if (this.#stopped) return
-    const most = attemptDelays[Math.min(this.#attempts, attemptDelays.length - 1)] ?? 0
+    const last = attemptDelays.length - 1
+    const most = attemptDelays[this.#dismissed ? last : Math.min(this.#attempts, last)] ?? 0
     this.#attempts++
+    this.#dismissed = false
     this.#retry = this.#options.clock.after(this.#options.random() * most, () => void this.#connect())
   }
 
@@ -159,6 +175,12 @@ function parse(data: RawData): ToReplica | undefined {
   } catch {
     return undefined
   }
+}
+
+/** A look-up that has found the address already; the name stays what the certificate is checked against. */
+function always(address: string): LookupFunction {
+  const family = isIP(address)
+  return (_host, { all }, done) => (all === true ? done(null, [{ address, family }]) : done(null, address, family))
 }
 
 function explain(error: Error): string {
