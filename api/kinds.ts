@@ -24,7 +24,11 @@ export interface Kind {
   readonly spec: z.ZodType
   readonly status: z.ZodType
   readonly columns: readonly PrinterColumn[]
-  readonly scale?: { readonly specReplicasPath: string; readonly statusReplicasPath: string }
+  readonly scale?: {
+    readonly specReplicasPath: string
+    readonly statusReplicasPath: string
+    readonly labelSelectorPath: string
+  }
   /** Fields that `--field-selector` takes. */
   readonly selectableFields: readonly string[]
 }
@@ -79,7 +83,11 @@ export const voiceServiceKind: Kind = {
     messageColumn(),
     age,
   ],
-  scale: { specReplicasPath: '.spec.replicas', statusReplicasPath: '.status.replicas.ready' },
+  scale: {
+    specReplicasPath: '.spec.replicas',
+    statusReplicasPath: '.status.replicas.ready',
+    labelSelectorPath: '.status.selector',
+  },
   selectableFields: [],
 }
 

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { StatusCondition } from './conditions.ts'
 import { Name, namedList, ObjectMeta, ObjectName, Port, setOf, Transport, withRules } from './fields.ts'
+import { PodTemplate } from './pod-template.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 
 export const apiVersion = 'sbcfleet.dev/v1alpha1'
@@ -79,6 +80,7 @@ export const VoiceServiceSpec = withRules(
     listeners: namedList(Listener, { min: 1, max: 16 }).describe('Where every replica listens.'),
     sip: SipBehaviour.optional().describe('SIP behaviour of the fleet; trunks and routes override it.'),
     routes: namedList(Route, { max: 1024 }).default([]).describe('The dial plan.'),
+    template: PodTemplate.prefault({}).describe('The pods of the replicas, on Kubernetes. Standalone passes over it.'),
   }),
   [
     {
@@ -119,6 +121,11 @@ export const VoiceServiceStatus = z.strictObject({
     })
     .optional()
     .describe('Counts of replicas.'),
+  selector: z
+    .string()
+    .max(512)
+    .optional()
+    .describe('Labels of the pods of the replicas, for autoscalers; on Kubernetes only.'),
   trunks: z.int().min(0).optional().describe('SipTrunks in the configuration.'),
   calls: z.int().min(0).optional().describe('Calls up now, over all replicas.'),
 })

@@ -5,12 +5,13 @@ export type SchemaNode = Record<string, unknown>
 const kept = new Set(
   (
     'description type format default enum pattern minLength maxLength minimum maximum minItems maxItems required ' +
-    'x-kubernetes-list-type x-kubernetes-list-map-keys x-kubernetes-validations'
+    'maxProperties x-kubernetes-list-type x-kubernetes-list-map-keys x-kubernetes-validations ' +
+    'x-kubernetes-preserve-unknown-fields'
   ).split(' '),
 )
 
 /** Order of keywords in the output. */
-const order = [...kept, 'items', 'properties']
+const order = [...kept, 'items', 'additionalProperties', 'properties']
 
 /**
  * Turns JSON Schema into a structural schema as apiextensions/v1 demands it, or throws and names the path. Beyond what
@@ -24,13 +25,21 @@ export function structural(node: SchemaNode, path: string): SchemaNode {
     else if (keyword === 'items') result[keyword] = structural(value as SchemaNode, `${path}[]`)
     else if (kept.has(keyword)) result[keyword] = value
     // Kubernetes prunes what a schema does not name; strictness is for those who read files.
-    else if (keyword === 'additionalProperties' && value === false) continue
+    else if (keyword === 'additionalProperties' && isOpen(node, value)) continue
+    else if (keyword === 'additionalProperties') result[keyword] = structural(value as SchemaNode, `${path}.*`)
+    // What keys of a map look like cannot be said in a structural schema.
+    else if (keyword === 'propertyNames') continue
     else if (keyword === 'form') continue
     else throw new Error(`${path}: "${keyword}" has no place in a structural schema`)
   }
   checkType(result, path)
   if (isObject(result['default'])) result['default'] = filled(result['default'], result)
   return Object.fromEntries(order.filter((keyword) => keyword in result).map((keyword) => [keyword, result[keyword]]))
+}
+
+/** Whether the word on further fields is nothing for Kubernetes: there are none, or anything is preserved. */
+function isOpen(node: SchemaNode, further: unknown): boolean {
+  return further === false || node['x-kubernetes-preserve-unknown-fields'] === true
 }
 
 /** The API server checks a default against the CEL rules before it fills in the defaults inside; so they stand in it. */
@@ -60,7 +69,8 @@ function checkType(node: SchemaNode, path: string): void {
   }
   switch (node['type']) {
     case 'object':
-      return missing('properties')
+      if (node['x-kubernetes-preserve-unknown-fields'] === true) return
+      return node['additionalProperties'] === undefined ? missing('properties') : missing('maxProperties')
     case 'array':
       for (const keyword of ['items', 'maxItems', 'x-kubernetes-list-type']) missing(keyword)
       return
