@@ -1,4 +1,5 @@
 import type { Counters } from '../counters.ts'
+import { detached } from '../detached.ts'
 import { createBranch } from '../transaction/identifiers.ts'
 import { formatRequest, type OutgoingRequest } from '../transaction/outgoing-request.ts'
 import type { TimerWheel } from '../transaction/timer-wheel.ts'
@@ -157,9 +158,8 @@ export class ClientCore implements ExchangeOwner {
 
   #sendAck(dialog: LiveDialog, ack: OutgoingRequest, flow: Flow): string {
     const text = formatRequest(ack, createBranch(), flow.listener)
-    const bytes = Buffer.from(text, 'latin1')
-    dialog.acknowledgement = { sequence: ack.cseq, bytes, flow }
-    flow.listener.send(bytes, flow, this.ackSent)
+    dialog.acknowledgement = { sequence: ack.cseq, text: detached(text), flow }
+    flow.listener.send(text, flow, this.ackSent)
     return text
   }
 

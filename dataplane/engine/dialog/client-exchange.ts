@@ -1,7 +1,8 @@
-import { randomUUID } from 'node:crypto'
+import { detached } from '../detached.ts'
 import { parseNameAddr, tagOf } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { ClientTransaction, ClientTransactionUser } from '../transaction/client-transaction.ts'
+import { createId } from '../transaction/identifiers.ts'
 import { formatOwnVia, type Headers, type OutgoingRequest } from '../transaction/outgoing-request.ts'
 import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
 import { GIVE_UP } from '../transaction/timers.ts'
@@ -26,7 +27,7 @@ export interface ExchangeOwner {
 
 /** One request of ours with what its responses do to dialogs, until its transaction ends. */
 export class ClientExchange implements ClientTransactionUser {
-  readonly id = randomUUID()
+  readonly id: string = createId()
   /** Undefined for what the engine sends by itself. */
   readonly application: Application | undefined
   readonly method: string
@@ -61,7 +62,7 @@ export class ClientExchange implements ClientTransactionUser {
     const makesDialog = request.method === 'INVITE' && inside === undefined
     const from = makesDialog ? parseNameAddr(request.from) : undefined
     this.#fromTag = from === undefined ? '' : tagOf(from)
-    this.inviteId = makesDialog ? dialogIdOf(request.callId, this.#fromTag) : ''
+    this.inviteId = makesDialog ? detached(dialogIdOf(request.callId, this.#fromTag)) : ''
     this.#transaction = createTransaction(this)
   }
 
@@ -207,7 +208,7 @@ export class ClientExchange implements ClientTransactionUser {
   /** A retransmitted 2xx gets the same ACK again; before the application has sent one, nothing. */
   #acknowledgeAgain(dialog: LiveDialog): void {
     const ack = dialog.acknowledgement
-    if (ack?.sequence === this.#cseq) ack.flow.listener.send(ack.bytes, ack.flow, this.#owner.ackSent)
+    if (ack?.sequence === this.#cseq) ack.flow.listener.send(ack.text, ack.flow, this.#owner.ackSent)
   }
 
   #hangUp(fork: LiveDialog): void {

@@ -1,4 +1,5 @@
 import type { ClientTransaction } from '../transaction/client-transaction.ts'
+import { detached } from '../detached.ts'
 import type { ServerTransaction } from '../transaction/server-transaction.ts'
 import type { Flow } from '../transport/transport.ts'
 import type { Application } from './application.ts'
@@ -20,7 +21,7 @@ export interface LiveDialog {
   /** CSeq of an INVITE of ours whose 2xx the application has not acknowledged yet. */
   acknowledgementDue: number | undefined
   /** The last ACK of a 2xx, sent again for each retransmission of that. */
-  acknowledgement: { readonly sequence: number; readonly bytes: Buffer; readonly flow: Flow } | undefined
+  acknowledgement: { readonly sequence: number; readonly text: string; readonly flow: Flow } | undefined
 }
 
 /** The dialogs that are alive. */
@@ -45,7 +46,7 @@ export class DialogTable {
       acknowledgementDue: undefined,
       acknowledgement: undefined,
     }
-    this.#byTags.set(keyOf(state.callId, state.localTag, state.remoteTag), dialog)
+    this.#byTags.set(detached(keyOf(state.callId, state.localTag, state.remoteTag)), dialog)
     const forks = this.#byId.get(state.id)
     if (forks === undefined) this.#byId.set(state.id, [dialog])
     else forks.push(dialog)

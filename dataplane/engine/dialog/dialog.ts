@@ -1,3 +1,4 @@
+import { detached } from '../detached.ts'
 import { param } from '../message/params.ts'
 import { parseNameAddr } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
@@ -75,9 +76,9 @@ export function dialogOfClient(
     id: detached(dialogIdOf(response.callId, invite.fromTag)),
     role: 'uac',
     callId: detached(response.callId),
-    localTag: invite.fromTag,
+    localTag: detached(invite.fromTag),
     remoteTag: detached(response.toTag),
-    local: invite.from,
+    local: detached(invite.from),
     remote: detached(response.get('To') ?? ''),
     state: response.status < 200 ? 'early' : 'confirmed',
     localSequence: invite.cseq,
@@ -151,9 +152,4 @@ function reversedRecordRoute(response: SipMessage): readonly string[] {
 function contactUri(message: SipMessage): string | undefined {
   const contact = message.get('Contact')
   return contact === undefined ? undefined : parseNameAddr(contact)?.uri
-}
-
-/** A copy of its own: a part of a message keeps the whole text of the message alive as long as it lives itself. */
-function detached(part: string): string {
-  return Buffer.from(part, 'latin1').toString('latin1')
 }

@@ -71,7 +71,7 @@ export class ServerCore {
   rejectMalformed(request: ParsedMessage, status: number, reason: string, source: Flow, reply: Flow): void {
     if (!this.#parts.admit(source)) return
     const text = formatResponse(request, { status, reason, toTag: createTag() })
-    reply.listener.send(Buffer.from(text, 'latin1'), reply, this.#parts.transactions.responseSent)
+    reply.listener.send(text, reply, this.#parts.transactions.responseSent)
   }
 
   /** Sends what the application answers. */

@@ -14,7 +14,7 @@ export class UnacknowledgedSuccess implements TimerTarget {
   readonly sequence: number
   /** Of the INVITE. */
   readonly transactionId: string
-  readonly #bytes: Buffer
+  readonly #text: string
   readonly #flow: Flow
   readonly #context: { wheel: TimerWheel; counters: Counters; responseSent: SendCallback; onGiveUp: () => void }
   #interval = T1
@@ -27,7 +27,7 @@ export class UnacknowledgedSuccess implements TimerTarget {
   ) {
     this.sequence = response.sequence
     this.transactionId = response.transactionId
-    this.#bytes = Buffer.from(response.text, 'latin1')
+    this.#text = response.text
     this.#flow = response.flow
     this.#context = context
     this.#repeat = context.wheel.start(T1, this, 'repeat')
@@ -41,7 +41,7 @@ export class UnacknowledgedSuccess implements TimerTarget {
       return
     }
     this.#context.counters.count('retransmitted')
-    this.#flow.listener.send(this.#bytes, this.#flow, this.#context.responseSent)
+    this.#flow.listener.send(this.#text, this.#flow, this.#context.responseSent)
     this.#interval = Math.min(2 * this.#interval, T2)
     this.#repeat = this.#context.wheel.start(this.#interval, this, 'repeat')
   }

@@ -1,4 +1,5 @@
 import type { Counters } from '../counters.ts'
+import { detached } from '../detached.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Flow } from '../transport/transport.ts'
 import { inviteClient, type InviteClientState } from './invite-client.ts'
@@ -78,7 +79,7 @@ export class ClientTransaction implements TimerTarget {
   #fallback: Flow | undefined
   #request: OutgoingRequest | undefined
   /** The request while it may be sent again; afterwards the ACK. */
-  #bytes: Buffer | undefined
+  #text: string | undefined
   #interval = 0
   #repeatTimer: WheelTimer | undefined
   #endTimer: WheelTimer | undefined
@@ -116,7 +117,7 @@ export class ClientTransaction implements TimerTarget {
 
   /** Sends the request. The text is what went on the wire. */
   start(text: string): void {
-    this.#bytes = Buffer.from(text, 'latin1')
+    this.#text = text
     this.#fire('request')
   }
 
@@ -215,7 +216,7 @@ export class ClientTransaction implements TimerTarget {
   }
 
   #send(): void {
-    if (this.#bytes !== undefined) this.#flow.listener.send(this.#bytes, this.#flow, this.#onSent)
+    if (this.#text !== undefined) this.#flow.listener.send(this.#text, this.#flow, this.#onSent)
   }
 
   readonly #onSent = (error?: Error | null): void => {
@@ -238,7 +239,7 @@ export class ClientTransaction implements TimerTarget {
     this.#user.onFallback(this.#flow)
     this.#flow = flow
     this.#fallback = undefined
-    this.#bytes = Buffer.from(formatRequest(this.#request, this.branch, flow.listener), 'latin1')
+    this.#text = formatRequest(this.#request, this.branch, flow.listener)
     this.#send()
     this.#interval = 0
     this.#perform(this.method === 'INVITE' ? 'startA' : 'startE', undefined, undefined)
@@ -247,7 +248,7 @@ export class ClientTransaction implements TimerTarget {
   #acknowledge(response: SipMessage | undefined): void {
     if (this.#request !== undefined && response !== undefined) {
       const ack = acknowledgeFailure(this.#request, response.get('To') ?? this.#request.to)
-      this.#bytes = Buffer.from(formatRequest(ack, this.branch, this.#flow.listener), 'latin1')
+      this.#text = detached(formatRequest(ack, this.branch, this.#flow.listener))
     }
     this.#send()
   }
@@ -256,7 +257,7 @@ export class ClientTransaction implements TimerTarget {
   #forgetRequest(): void {
     this.#request = undefined
     this.#fallback = undefined
-    if (this.#state !== 'completed' || this.method !== 'INVITE') this.#bytes = undefined
+    if (this.#state !== 'completed' || this.method !== 'INVITE') this.#text = undefined
   }
 
   #repeatAfter(interval: number, event: ClientEvent): void {

@@ -1,6 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import type { Counters } from '../counters.ts'
+import { detached } from '../detached.ts'
 import type { Flow, SendCallback } from '../transport/transport.ts'
+import { createId } from './identifiers.ts'
 import { inviteServer, type InviteServerState } from './invite-server.ts'
 import type { Machine } from './machine.ts'
 import { nonInviteServer, type NonInviteServerState } from './non-invite-server.ts'
@@ -51,7 +52,7 @@ type State = InviteServerState | NonInviteServerState
 /** One request being answered (RFC 3261 §17.2). After the final response it keeps its key, that response and the peer. */
 export class ServerTransaction implements TimerTarget {
   /** What the application knows it by. */
-  readonly id: string = randomUUID()
+  readonly id: string = createId()
   readonly key: string
   readonly method: string
   /** Call-ID, From tag and CSeq of a request outside a dialog, by which merged requests are known. */
@@ -60,7 +61,7 @@ export class ServerTransaction implements TimerTarget {
   readonly #machine: Machine<State, ServerEvent, ServerEffect>
   readonly #flow: Flow
   #state: State
-  #last: Buffer | undefined
+  #last: string | undefined
   #interval = 0
   #repeatTimer: WheelTimer | undefined
   #endTimer: WheelTimer | undefined
@@ -143,13 +144,12 @@ export class ServerTransaction implements TimerTarget {
   #perform(effect: ServerEffect, text: string | undefined): void {
     switch (effect) {
       case 'send':
-        this.#last = text === undefined ? undefined : Buffer.from(text, 'latin1')
+        this.#last = text
         this.#send()
-        // The core repeats a 2xx to INVITE until its ACK comes (§13.3.1.4), so nothing of it stays here.
-        if (this.#state === 'accepted') this.#last = undefined
+        this.#settle()
         return
       case 'sendTrying':
-        this.#last = Buffer.from(this.#context.tryingFor(this), 'latin1')
+        this.#last = this.#context.tryingFor(this)
         return this.#send()
       case 'repeat':
         if (this.#last !== undefined) this.#context.counters.count('retransmitted')
@@ -176,6 +176,12 @@ export class ServerTransaction implements TimerTarget {
       case 'startJ':
         return this.#endAfter(this.#flow.listener.reliable ? 0 : GIVE_UP, 'timerJ')
     }
+  }
+
+  /** The core repeats a 2xx to INVITE until its ACK comes (§13.3.1.4), so nothing of it stays; of others, only the text. */
+  #settle(): void {
+    if (this.#state === 'accepted') this.#last = undefined
+    else if (this.#state === 'completed' && this.#last !== undefined) this.#last = detached(this.#last)
   }
 
   #send(): void {

@@ -26,9 +26,8 @@ export class RecordingListener implements Listener {
     return { listener: this, address: '192.0.2.2', port: 5062, connection: undefined }
   }
 
-  send(bytes: Buffer, _flow: Flow, sent: SendCallback): void {
+  send(text: string, _flow: Flow, sent: SendCallback): void {
     if (this.failing) return sent(new Error('no way'))
-    const text = bytes.toString('latin1')
     this.sent.push(text.slice(0, text.indexOf('\r\n')))
     sent()
   }

@@ -1,7 +1,7 @@
 import type { Counters } from '../counters.ts'
+import { detached } from '../detached.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
-import type { SendCallback } from '../transport/transport.ts'
-import type { Flow } from '../transport/transport.ts'
+import type { Flow, SendCallback } from '../transport/transport.ts'
 import { ClientTransaction, type ClientTransactionUser, type TransactionContext } from './client-transaction.ts'
 import type { OutgoingRequest } from './outgoing-request.ts'
 import { ServerTransaction, type ServerTransactionContext } from './server-transaction.ts'
@@ -62,9 +62,11 @@ export class Transactions implements TransactionContext, ServerTransactionContex
   }
 
   createServer(request: { key: string; method: string; mergeKey?: string | undefined }, flow: Flow): ServerTransaction {
-    const transaction = new ServerTransaction(this, request, flow)
-    this.#servers.set(request.key, transaction)
-    if (request.mergeKey !== undefined) this.#merges.add(request.mergeKey)
+    const key = detached(request.key)
+    const mergeKey = request.mergeKey === undefined ? undefined : detached(request.mergeKey)
+    const transaction = new ServerTransaction(this, { key, method: request.method, mergeKey }, flow)
+    this.#servers.set(key, transaction)
+    if (mergeKey !== undefined) this.#merges.add(mergeKey)
     return transaction
   }
 

@@ -72,13 +72,13 @@ export class StreamConnection implements Connection, TimerTarget {
     return !this.#closed && this.#socket.writable
   }
 
-  send(bytes: Buffer, sent: SendCallback): void {
+  send(text: string, sent: SendCallback): void {
     this.#active = true
     if (!this.open) sent(new Error('the connection is closed'))
     else if (this.#socket.writableLength > MAX_UNSENT) {
       sent(new Error('the peer does not read'))
       this.#socket.destroy()
-    } else this.#socket.write(bytes, sent)
+    } else this.#socket.write(text, 'latin1', sent)
   }
 
   onClose(listener: () => void): void {

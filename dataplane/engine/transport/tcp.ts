@@ -57,13 +57,13 @@ class TcpListener implements Listener {
     return this.#connections.size
   }
 
-  send(bytes: Buffer, flow: Flow, sent: SendCallback): void {
+  send(text: string, flow: Flow, sent: SendCallback): void {
     // RFC 3261 §18.2.2: "the response MUST be sent using the existing connection to the source of the original request
     // that created the transaction, if that connection is still open. … If that connection is no longer open, the
     // server SHOULD open a connection".
-    if (flow.connection?.open === true) flow.connection.send(bytes, sent)
+    if (flow.connection?.open === true) flow.connection.send(text, sent)
     else if (this.#closed) sent(new Error(`listener ${this.name} is closed`))
-    else this.#connectionTo(flow.address, flow.port).send(bytes, sent)
+    else this.#connectionTo(flow.address, flow.port).send(text, sent)
   }
 
   close(): Promise<void> {

@@ -13,7 +13,7 @@ export interface Flow {
 /** A connection that is open or being opened. */
 export interface Connection {
   readonly open: boolean
-  send(bytes: Buffer, sent: SendCallback): void
+  send(text: string, sent: SendCallback): void
 }
 
 /**
@@ -31,8 +31,8 @@ export interface Listener {
   readonly port: number
   /** Host and port as in Via and Contact, IPv6 in brackets. */
   readonly hostPort: string
-  /** Never throws: what goes wrong is told to `sent`. */
-  send(bytes: Buffer, flow: Flow, sent: SendCallback): void
+  /** Sends one whole message, one character per byte. Never throws: what goes wrong is told to `sent`. */
+  send(text: string, flow: Flow, sent: SendCallback): void
   /** Number of connections that are open. */
   readonly connections: number
   close(): Promise<void>

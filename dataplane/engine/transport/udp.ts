@@ -69,13 +69,13 @@ class UdpListener implements Listener {
     })
   }
 
-  send(bytes: Buffer, flow: Flow, sent: SendCallback): void {
+  send(text: string, flow: Flow, sent: SendCallback): void {
     if (this.#closed) {
       sent(new Error(`listener ${this.name} is closed`))
       return
     }
     try {
-      this.#socket.send(bytes, flow.port, flow.address, sent)
+      this.#socket.send(Buffer.from(text, 'latin1'), flow.port, flow.address, sent)
     } catch (error) {
       // Node throws for a port out of range.
       sent(error instanceof Error ? error : new Error(String(error)))
