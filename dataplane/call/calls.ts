@@ -132,9 +132,15 @@ export class Calls {
     request.respond(200, { headers: capabilities })
   }
 
-  /** No answer at all, and nothing louder than debug: whoever it is may send a lot of them. */
-  #ignore({ method, source }: IncomingRequest, because: string): void {
+  /**
+   * No answer, and nothing louder than debug: whoever it is may send a lot of them. The engine lets no stranger in, so
+   * that this happens only when a trunk has just been removed, or with a server that asks nobody. An INVITE has got its
+   * 100 by then, and would wait for ever.
+   */
+  #ignore(request: IncomingRequest, because: string): void {
+    const { method, source } = request
     this.#options.log.debug({ method, source, because }, 'ignored')
+    if (method === 'INVITE') request.respond(403)
   }
 }
 

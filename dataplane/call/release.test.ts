@@ -221,7 +221,7 @@ describe('requests that belong to no call', () => {
     },
   )
 
-  it.each(['OPTIONS', 'REGISTER', 'INVITE'])('%s of a stranger gets nothing (feature item 29.4)', (method) => {
+  it.each(['OPTIONS', 'REGISTER', 'MESSAGE'])('%s of a stranger gets nothing (feature item 29.4)', (method) => {
     const { sip } = createScenario()
     const source = { address: '203.0.113.66', port: 5060, transport: 'UDP' } as const
     expect(sip.receive({ method, ...from, source }).answers).toEqual([])

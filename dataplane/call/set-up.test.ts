@@ -366,7 +366,7 @@ describe('what is refused before a call is made', () => {
     expect(sip.last('INVITE').request.uri).toBe('sip:+1-201-555-0123@198.51.100.1;user=phone')
   })
 
-  it('a source that belongs to no trunk gets no answer', () => {
+  it('a source that belongs to no trunk, and was let in all the same, gets 403', () => {
     const { sip } = createScenario()
     const request = sip.receive({
       method: 'INVITE',
@@ -374,7 +374,7 @@ describe('what is refused before a call is made', () => {
       source: { address: '203.0.113.66', port: 5060, transport: 'UDP' },
       receivedOn: { address: '203.0.113.1', port: 5060 },
     })
-    expect(request.answers).toEqual([])
+    expect(request.statuses).toEqual([403])
   })
 })
 
