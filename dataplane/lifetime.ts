@@ -56,7 +56,10 @@ export function endOn(end: (hurry: boolean) => Promise<void>, log: Log): void {
     )
   }
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => begin(false, signal))
-  process.on('disconnect', () => begin(true, 'the parent process is gone'))
+  const orphaned = () => begin(true, 'the parent process is gone')
+  process.on('disconnect', orphaned)
+  // It may have gone before we listened. Without a channel to a parent this is undefined.
+  if (process.connected === false) orphaned()
 }
 
 /** A fault nobody expected leaves the process in a state nobody knows: it is logged, and whoever watches starts anew. */

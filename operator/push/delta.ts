@@ -27,6 +27,9 @@ export function difference(
   }
 }
 
+/** Replicas stand at very few different bases; a crowd of odd ones must not fill the memory. */
+const keptFrames = 32
+
 /**
  * A snapshot on its way to the replicas. The delta from one base is made and serialised once, and the same bytes, nonce
  * included, go to every replica that stands at that base.
@@ -37,6 +40,7 @@ export class Publication {
   readonly #epoch: number
   readonly #serial: number
   readonly #frames = new Map<string, { nonce: string; frame: Buffer }>()
+  #made = 0
 
   constructor(snapshot: Snapshot, options: { epoch: number; serial: number }) {
     this.snapshot = snapshot
@@ -48,7 +52,7 @@ export class Publication {
   deltaFrom(base: Versions): { nonce: string; frame: Buffer } {
     const made = this.#frames.get(base.signature)
     if (made !== undefined) return made
-    const nonce = `${this.#serial}.${this.#frames.size}`
+    const nonce = `${this.#serial}.${++this.#made}`
     const { upserts, removes } = difference(base.byKey, this.snapshot)
     const delta: Delta = {
       type: 'delta',
@@ -59,6 +63,7 @@ export class Publication {
       removes: [...removes],
     }
     const entry = { nonce, frame: Buffer.from(stringifyWithSecrets(delta)) }
+    if (this.#frames.size === keptFrames) this.#frames.clear()
     this.#frames.set(base.signature, entry)
     return entry
   }
