@@ -1,7 +1,7 @@
 import type { z } from 'zod'
 import type { ConditionType } from './conditions.ts'
 import { SipTrunk, SipTrunkSpec, SipTrunkStatus } from './sip-trunk.ts'
-import { apiVersion, VoiceService, VoiceServiceSpec, VoiceServiceStatus } from './voice-service.ts'
+import { apiVersion, VoiceService, voiceServiceRules, VoiceServiceSpec, VoiceServiceStatus } from './voice-service.ts'
 
 /** A column of `kubectl get`. */
 export interface PrinterColumn {
@@ -23,6 +23,8 @@ export interface Kind {
   readonly manifest: z.ZodType
   readonly spec: z.ZodType
   readonly status: z.ZodType
+  /** Rules on the whole object; those on the spec are in its schema. */
+  readonly rules: readonly { readonly cel: string; readonly message: string }[]
   readonly columns: readonly PrinterColumn[]
   readonly scale?: {
     readonly specReplicasPath: string
@@ -56,6 +58,7 @@ export const voiceServiceKind: Kind = {
   manifest: VoiceService,
   spec: VoiceServiceSpec,
   status: VoiceServiceStatus,
+  rules: voiceServiceRules,
   columns: [
     conditionColumn('Ready', 'Accepted, references resolved, and programmed on every replica.'),
     { name: 'Desired', type: 'integer', jsonPath: '.spec.replicas', description: 'Replicas asked for.' },
@@ -100,6 +103,7 @@ export const sipTrunkKind: Kind = {
   manifest: SipTrunk,
   spec: SipTrunkSpec,
   status: SipTrunkStatus,
+  rules: [],
   columns: [
     conditionColumn('Ready', 'Accepted, references resolved, and programmed on every replica.'),
     {

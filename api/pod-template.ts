@@ -19,7 +19,8 @@ const labelValue = z
   .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, 'must be the value of a label')
 
 const labels = z.record(z.string().min(1).max(317), labelValue).meta({ maxProperties: 32 })
-const annotations = z.record(z.string().min(1).max(317), z.string().max(4096)).meta({ maxProperties: 32 })
+
+export const annotations = z.record(z.string().min(1).max(317), z.string().max(4096)).meta({ maxProperties: 32 })
 
 const Toleration = z.strictObject({
   key: z.string().max(317).optional().describe('Key of the taint. Absent: any, with operator Exists.'),
@@ -82,7 +83,7 @@ export const PodTemplate = z.strictObject({
     .boolean()
     .default(false)
     .describe(
-      "Whether replicas use the network of their node, one of a fleet on each. Peers see the node's address; the namespace must allow it (Pod Security: privileged).",
+      "Whether replicas use the network of their node, at most one on each. Peers see the node's address; the namespace must allow it (Pod Security: privileged).",
     ),
   priorityClassName: Name.optional().describe('PriorityClass of the pods.'),
   drainSeconds: z

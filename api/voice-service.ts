@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { StatusCondition } from './conditions.ts'
-import { Name, namedList, ObjectMeta, ObjectName, Port, setOf, Transport, withRules } from './fields.ts'
-import { PodTemplate } from './pod-template.ts'
+import { Name, namedList, ObjectMeta, ObjectName, Port, type Rule, setOf, Transport, withRules } from './fields.ts'
+import { annotations, PodTemplate } from './pod-template.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 
 export const apiVersion = 'sbcfleet.dev/v1alpha1'
@@ -80,6 +80,18 @@ export const VoiceServiceSpec = withRules(
     listeners: namedList(Listener, { min: 1, max: 16 }).describe('Where every replica listens.'),
     sip: SipBehaviour.optional().describe('SIP behaviour of the fleet; trunks and routes override it.'),
     routes: namedList(Route, { max: 1024 }).default([]).describe('The dial plan.'),
+    service: z
+      .strictObject({
+        type: z
+          .enum(['ClusterIP', 'NodePort', 'LoadBalancer'])
+          .default('ClusterIP')
+          .describe('Who can reach it: the cluster, or also others by a port of each node or a load balancer.'),
+        annotations: annotations.optional().describe('Annotations of the Service, as load balancers want them.'),
+      })
+      .prefault({})
+      .describe(
+        'The Service in front of all replicas, on Kubernetes. Source addresses are kept, so that trunks can be told by them. Standalone passes over it.',
+      ),
     template: PodTemplate.prefault({}).describe('The pods of the replicas, on Kubernetes. Standalone passes over it.'),
   }),
   [
@@ -100,13 +112,27 @@ function secondOnSocket(listeners: readonly Listener[]): number {
 }
 export type VoiceServiceSpec = z.infer<typeof VoiceServiceSpec>
 
-export const VoiceService = z.strictObject({
-  apiVersion: z.literal(apiVersion),
-  kind: z.literal('VoiceService'),
-  metadata: ObjectMeta,
-  spec: VoiceServiceSpec,
-  status: z.unknown().optional(),
-})
+/** Rules on the whole object; of its metadata the API server shows them the name only. */
+export const voiceServiceRules: readonly Rule<{ metadata: { name: string } }>[] = [
+  {
+    cel: "self.metadata.name.matches('^[a-z]([-a-z0-9]{0,46}[a-z0-9])?$')",
+    message:
+      'metadata.name must be at most 48 lower-case letters, digits and "-", and start with a letter: Services and replicas are named after it',
+    holds: ({ metadata }) => /^[a-z]([-a-z0-9]{0,46}[a-z0-9])?$/.test(metadata.name),
+    path: () => ['metadata', 'name'],
+  },
+]
+
+export const VoiceService = withRules(
+  z.strictObject({
+    apiVersion: z.literal(apiVersion),
+    kind: z.literal('VoiceService'),
+    metadata: ObjectMeta,
+    spec: VoiceServiceSpec,
+    status: z.unknown().optional(),
+  }),
+  voiceServiceRules,
+)
 export type VoiceService = z.infer<typeof VoiceService>
 
 export const VoiceServiceStatus = z.strictObject({

@@ -6,7 +6,7 @@ import { z } from 'zod'
 import { withRules } from '#api/fields.ts'
 import { kinds, sipTrunkKind } from '#api/kinds.ts'
 import { SipTrunkSpec } from '#api/sip-trunk.ts'
-import { VoiceServiceSpec } from '#api/voice-service.ts'
+import { VoiceService, VoiceServiceSpec } from '#api/voice-service.ts'
 import { crdText, customResourceDefinition, writtenSchema } from './crd.ts'
 import { structural, type SchemaNode } from './structural.ts'
 
@@ -105,7 +105,19 @@ const keepalive = (fields: object) => ({
   targets: [{ name: 'a', host: '192.0.2.1' }],
   keepalive: fields,
 })
+const named = (name: string) => ({
+  apiVersion: 'sbcfleet.dev/v1alpha1',
+  kind: 'VoiceService',
+  metadata: { name },
+  spec: { listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
+})
 const twins = [
+  {
+    path: 'VoiceService',
+    schema: VoiceService,
+    keeps: ['edge', 'e', 'e-1', 'e'.repeat(48)].map(named),
+    breaks: ['1edge', 'edge.a', 'e'.repeat(49)].map(named),
+  },
   {
     path: 'VoiceService.spec',
     schema: VoiceServiceSpec,

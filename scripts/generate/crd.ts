@@ -44,6 +44,9 @@ function objectSchema(kind: Kind): SchemaNode {
     description: kind.description,
     type: 'object',
     required: ['spec'],
+    ...(kind.rules.length > 0 && {
+      'x-kubernetes-validations': kind.rules.map(({ cel, message }) => ({ rule: cel, message })),
+    }),
     properties: {
       apiVersion: { description: 'Version of the schema of this object.', type: 'string' },
       kind: { description: 'Kind of this object.', type: 'string' },

@@ -1,0 +1,13 @@
+import { type Fleet, metadataOf, namesOf } from './fleet.ts'
+import type { Manifest } from './kinds.ts'
+
+/** Key of the certificate authorities. */
+export const authoritiesKey = 'ca.crt'
+
+/** What replicas check the operator's certificate against. They read it at every connection. */
+export function controlConfig(fleet: Fleet): Manifest {
+  return {
+    metadata: metadataOf(fleet, namesOf(fleet.voiceService.metadata.name).controlConfig),
+    data: { [authoritiesKey]: fleet.settings.authorities },
+  }
+}
