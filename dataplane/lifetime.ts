@@ -65,7 +65,7 @@ export function endOn(end: (hurry: boolean) => Promise<void>, log: Log): void {
 /** A fault nobody expected leaves the process in a state nobody knows: it is logged, and whoever watches starts anew. */
 export function crashOnFaults(log: Log): void {
   const crash = (error: unknown) => {
-    log.error({ error: error instanceof Error ? { message: error.message, stack: error.stack } : error }, 'crashed')
+    log.error({ error }, 'crashed')
     process.exit(1)
   }
   process.on('uncaughtException', crash)

@@ -23,6 +23,15 @@ describe('createLog', () => {
     ])
   })
 
+  it('shows what an error says, and where it comes from', () => {
+    const lines: string[] = []
+    const log = createLog({ level: 'info', name: 'edge-0', write: (line) => lines.push(line) })
+    log.error({ error: new TypeError('not a trunk') }, 'it failed')
+    expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+      error: { type: 'TypeError', message: 'not a trunk', stack: expect.stringContaining('log.test.ts') },
+    })
+  })
+
   it('does not keep a process alive whose reader has gone', async () => {
     const script = `
       import { createLog } from ${JSON.stringify(join(import.meta.dirname, 'log.ts'))}

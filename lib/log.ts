@@ -21,6 +21,8 @@ export function createLog(options: { level: LogLevel; name: string; write?: (lin
     base: { process: options.name },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label: string) => ({ level: label }) },
+    // An Error has no fields of its own that JSON would show.
+    serializers: { error: pino.stdSerializers.err },
   }
   return pino(settings, { write: options.write ?? writeToStandardOutput() })
 }

@@ -130,7 +130,8 @@ describe('a replica', () => {
     await until((found) => found?.report?.calls === 0)
   })
 
-  it('gives no answer to a source that belongs to no trunk', async () => {
+  // Other systems have no loopback address but 127.0.0.1 unless told.
+  it.skipIf(process.platform !== 'linux')('gives no answer to a source that belongs to no trunk', async () => {
     const place = await scene()
     await startWith(place.snapshot)
     const stranger = await SipPeer.udp('127.0.0.77')
