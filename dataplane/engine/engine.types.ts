@@ -5,7 +5,10 @@ import type { Log } from '#lib/log.ts'
 export interface ListenerAddress {
   readonly name: string
   readonly transport: 'UDP' | 'TCP'
-  /** IP address to bind, IPv6 without brackets. */
+  /**
+   * IP address to bind, IPv6 without brackets. Peers are told it in Via and Contact, so it has to be one they reach and not
+   * `0.0.0.0` or `::`.
+   */
   readonly address: string
   readonly port: number
 }
@@ -39,7 +42,10 @@ export interface Engine {
   serve(): Promise<{ port: number }>
   /** Counters since the start, for metrics: `received_INVITE`, `retransmitted`, `rejected_malformed` … */
   readonly counters: Readonly<Record<string, number>>
-  /** Numbers of things alive now: `serverTransactions`, `clientTransactions`, `dialogs`, `connections`. */
+  /**
+   * Numbers of things alive now: `serverTransactions`, `clientTransactions`, `dialogs`, `connections` of stream listeners,
+   * `applications` and `timers`.
+   */
   gauges(): Record<string, number>
   /** Closes everything at once. */
   stop(): Promise<void>

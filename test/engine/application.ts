@@ -109,6 +109,15 @@ export class ApplicationProbe {
     return this.#frames.filter((frame) => frame.tokens[1] === 'sip').map((frame) => read(frame.text))
   }
 
+  /** Reads nothing until `resume`. */
+  pause(): void {
+    this.#socket.pause()
+  }
+
+  resume(): void {
+    this.#socket.resume()
+  }
+
   close(): void {
     this.#socket.destroy()
   }

@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { ApplicationProbe } from './application.ts'
-import { requestText, sdp, SipPeer } from './sip-peer.ts'
-import { connectSrf, handle, secret, start } from './served.ts'
+import { answerWith, requestText, sdp, SipPeer } from './sip-peer.ts'
+import { connectSrf, handle, request, secret, start } from './served.ts'
 
 let clock: ManualClock
 let engine: Awaited<ReturnType<typeof start>>
@@ -127,7 +127,53 @@ describe('an application', () => {
   })
 })
 
+describe('an application that does not read', () => {
+  it('gets no new calls: they are answered 503 with Retry-After, until it has caught up (RFC 3261 §21.5.4)', async () => {
+    const probe = await serving('invite')
+    probe.pause()
+    const body = `v=0\r\n${'a=x\r\n'.repeat(10_000)}`
+    let answered = 100
+    for (let number = 0; number < 1000 && answered === 100; number++) {
+      const invite = { method: 'INVITE', uri: 'sip:b@c', callId: `flood-${number}`, fromTag: `${number}`, body }
+      alice.send(requestText(alice, invite), engine.udp.port)
+      answered = (await alice.next(({ status }) => status > 0)).message.status
+    }
+    expect(answered).toBe(503)
+    probe.resume()
+    await probe.command('ping')
+    alice.send(
+      requestText(alice, { method: 'INVITE', uri: 'sip:b@c', callId: 'caught-up', body: sdp }),
+      engine.udp.port,
+    )
+    await alice.response(100)
+  })
+})
+
 describe('drachtio-srf', () => {
+  it('answers a challenge with its credentials, in the same Call-ID and From tag', async () => {
+    const srf = await connectSrf(engine.port)
+    const auth = { username: 'alice', password: 'secret' }
+    const uri = `sip:${alice.hostPort}`
+    const order = { method: 'REGISTER', headers: { Contact: '<sip:me@localhost>' }, auth }
+    const answered = new Promise<number>((resolve, reject) => {
+      request(srf, uri, order, (error, sent) => {
+        if (error) reject(error)
+        else sent.on('response', (response) => resolve(response?.status ?? 0))
+      })
+    })
+    const first = await alice.request('REGISTER')
+    const challenge = ['WWW-Authenticate', 'Digest realm="r", nonce="n", qop="auth"'] as const
+    answerWith(first, { status: 401, toTag: 'registrar', headers: [challenge] })
+    const second = await alice.request('REGISTER')
+    expect(second.message.callId).toBe(first.message.callId)
+    expect(second.message.fromTag).toBe(first.message.fromTag)
+    expect(second.message.cseq).toBe(first.message.cseq + 1)
+    expect(second.message.get('Authorization')).toContain('username="alice"')
+    answerWith(second, { status: 200, toTag: 'registrar' })
+    expect(await answered).toBe(200)
+    srf.disconnect()
+  })
+
   it('registers methods after it has connected, and answers with UTF-8', async () => {
     const srf = await connectSrf(engine.port)
     handle(srf, 'options', (_request, response) => response.send(200, { headers: { Subject: 'Zoë' } }))

@@ -85,3 +85,14 @@ export function handle(
   const methods = srf as unknown as Record<string, (run: typeof handler) => void>
   methods[method]?.(handler)
 }
+
+/** Sends a request; the package's types have an older order of arguments. */
+export function request(
+  srf: Srf,
+  uri: string,
+  order: object,
+  done: (error: Error | null, sent: Srf.SrfRequest) => void,
+): void {
+  const sender = srf as unknown as { request(uri: string, order: object, sent: typeof done): void }
+  sender.request(uri, order, done)
+}

@@ -1,3 +1,4 @@
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
@@ -228,6 +229,36 @@ describe('over TCP with a clock that is turned by hand', () => {
     expect(engine.engine.gauges()['connections']).toBe(1)
     clock.advance(600_010)
     expect(engine.engine.gauges()['connections']).toBe(0)
+  })
+})
+
+/** A process that is stopped while it listens: the kernel takes a few connections for it, and then none. */
+async function deafPort(): Promise<number> {
+  const program =
+    "const s = require('net').createServer().listen({ port: 0, host: '127.0.0.1', backlog: 1 }, () => console.log(s.address().port))"
+  const child = spawn(process.execPath, ['-e', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  closing.push(() => void child.kill('SIGKILL'))
+  const [line] = (await once(child.stdout, 'data')) as [Buffer]
+  const port = Number(line.toString())
+  child.kill('SIGSTOP')
+  for (let number = 0; number < 8; number++) {
+    const filler = connect(port, '127.0.0.1')
+    filler.on('error', () => {})
+    closing.push(() => void filler.destroy())
+  }
+  return port
+}
+
+describe.skipIf(process.platform !== 'linux')('a peer that never accepts a connection', () => {
+  it('gives a local 503 after 4 s', async () => {
+    const clock = new ManualClock()
+    await begin({ clock })
+    const port = await deafPort()
+    await application.command('sip||', `OPTIONS sip:127.0.0.1:${port};transport=tcp SIP/2.0\r\n\r\n`)
+    clock.advance(3980)
+    expect(await application.untaken()).toEqual([])
+    clock.advance(40)
+    expect((await application.response(503)).message.get('X-Engine-Local')).toBe('transport')
   })
 })
 

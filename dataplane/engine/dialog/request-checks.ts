@@ -16,7 +16,7 @@ export interface OutsideFacts {
   readonly merged: boolean
   /** It is an INVITE of our own that has come back. */
   readonly own: boolean
-  readonly allowed: readonly string[]
+  readonly allowed: () => readonly string[]
 }
 
 /** Option tags that a request may require; the application carries them out. */
@@ -38,7 +38,7 @@ export function checkOutside(request: SipMessage, facts: OutsideFacts): Rejectio
   // §16.3: "If the Max-Forwards header field value is zero, … the element MUST NOT forward the request. If the request was
   // for OPTIONS, the element MAY act as the final recipient … Otherwise, the element MUST return a 483". RFC 7332 §4 has
   // a B2BUA do the same.
-  if (method !== 'OPTIONS' && request.get('Max-Forwards') === '0') return { status: 483, headers: [] }
+  if (method !== 'OPTIONS' && Number(request.get('Max-Forwards') ?? 70) === 0) return { status: 483, headers: [] }
   // §8.2.2.2: "If the request has no tag in the To header field, the UAS core MUST check the request against ongoing
   // transactions. If the From tag, Call-ID, and CSeq exactly match those associated with an ongoing transaction, but the
   // request does not match that transaction …, the UAS core SHOULD generate a 482 (Loop Detected) response".
@@ -55,7 +55,7 @@ export function checkOutside(request: SipMessage, facts: OutsideFacts): Rejectio
 export function checkInside(
   request: SipMessage,
   dialog: LiveDialog,
-  allowed: readonly string[],
+  allowed: () => readonly string[],
   retryAfter: () => number,
 ): Rejection | undefined {
   const { method } = request
@@ -86,8 +86,8 @@ function busyServer(retryAfter: () => number): Rejection {
 }
 
 /** §8.2.1: "the UAS … MUST also add an Allow header field" to a 405; to a 501 it tells as much. */
-function unknownMethod(allowed: readonly string[]): Rejection {
-  return { status: 501, headers: [['Allow', allowed.join(', ')]] }
+function unknownMethod(allowed: () => readonly string[]): Rejection {
+  return { status: 501, headers: [['Allow', allowed().join(', ')]] }
 }
 
 /**

@@ -133,7 +133,7 @@ export class ServerCore {
       checkOutside(request, {
         merged: transactions.hasMerge(mergeKey),
         own: method === 'INVITE' && clients.hasSent(dialogIdOf(request.callId, request.fromTag)),
-        allowed: this.#allowed(),
+        allowed: this.#allowed,
       }) ?? this.#checkService(method)
     const application = rejection === undefined ? applications.next(method) : undefined
     // A merged request must not free the mark of the one it merges with when it ends first.
@@ -146,7 +146,7 @@ export class ServerCore {
   #receiveInside(request: ParsedMessage, key: string, source: Flow, reply: Flow, dialog: LiveDialog): void {
     const { transactions, dialogs, random } = this.#parts
     const { method } = request
-    const rejection = checkInside(request, dialog, this.#allowed(), () => Math.floor(random() * 11))
+    const rejection = checkInside(request, dialog, this.#allowed, () => Math.floor(random() * 11))
     dialog.state.remoteSequence = Math.max(dialog.state.remoteSequence, request.cseq)
     const transaction = transactions.createServer({ key, method }, reply)
     if (rejection !== undefined) return this.#reject(transaction, request, rejection)
@@ -209,9 +209,7 @@ export class ServerCore {
     return { status: 503, headers: [['Retry-After', RETRY_AFTER]] }
   }
 
-  #allowed(): readonly string[] {
-    return this.#parts.applications.methods()
-  }
+  readonly #allowed = (): readonly string[] => this.#parts.applications.methods()
 
   /** Makes, confirms and drops the dialogs of an INVITE as a response of more than 100 wants it. */
   #settleDialogs(exchange: Exchange, response: { status: number; text: string; to: string; toTag: string }): void {
