@@ -110,6 +110,23 @@ describe('an application', () => {
     expect(tokens).toEqual(['NOK', 'Response not sent due to unknown transaction'])
   })
 
+  it('that orders what is no message is refused, and served on', async () => {
+    const probe = await serving('options')
+    options('refused')
+    const { transactionId } = await probe.request('OPTIONS')
+    const orders = [
+      'SIP/2.0 200 OK\r\nBad Name: x\r\n\r\n',
+      'SIP/2.0 200 OK\r\nX-Nul: a\0b\r\n\r\n',
+      'SIP/2.0 200 OK\r\nX-Return: a\rb\r\n\r\n',
+      'SIP/2.0 200\r\n no header\r\n\r\n',
+      'nonsense',
+      '',
+    ]
+    for (const text of orders) expect((await probe.respond(transactionId, text)).tokens[0]).toBe('NOK')
+    expect((await probe.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')).tokens[0]).toBe('OK')
+    await alice.response(200)
+  })
+
   it('gets bytes above ASCII as they were, and has its own sent as they are', async () => {
     const probe = await serving('options')
     const text = requestText(alice, {

@@ -137,7 +137,7 @@ export class ApplicationConnection implements Application {
     if (!this.#authenticated) return this.#dismiss(id, 'not authenticated')
     switch (type) {
       case 'sip':
-        return this.#order(id, tokens, end < 0 ? '' : text.slice(end + 2))
+        return this.#tryOrder(id, tokens, end < 0 ? '' : text.slice(end + 2))
       case 'route':
         this.#route((tokens[2] ?? '').toUpperCase())
         return this.#reply(id, 'OK')
@@ -163,6 +163,15 @@ export class ApplicationConnection implements Application {
     if (!this.#user.authenticate(secret)) return this.#dismiss(id, 'incorrect secret')
     this.#authenticated = true
     this.#reply(id, `OK|${this.#user.greeting()}`)
+  }
+
+  /** An order that cannot be written as a message is refused; it must not end the engine. */
+  #tryOrder(id: string, tokens: readonly string[], text: string): void {
+    try {
+      this.#order(id, tokens, text)
+    } catch (error) {
+      this.#reply(id, `NOK|${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   #order(id: string, tokens: readonly string[], text: string): void {
@@ -192,7 +201,7 @@ export class ApplicationConnection implements Application {
   /** Says what is still to be said, and closes. */
   #end(): void {
     this.#flush()
-    this.#socket.end()
+    this.#socket.destroySoon()
     this.#closed()
   }
 }
