@@ -66,6 +66,9 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
   #releaseQueue: () => void = () => {}
   #endReasons: HeaderList = []
   #ended = false
+  #forgotten = false
+  /** An error has come in between, so the count of what is in flight cannot be trusted any more. */
+  #broken = false
   #inFlight = 0
 
   constructor(call: NewCall, services: CallServices) {
@@ -122,7 +125,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
   hangUp(why: string, status: number): void {
     this.guard(() => {
       this.invite.respond(status, { toTag: this.#toTag })
-      this.#end({ kind: 'Ended', why }, sipReason(status, why))
+      this.#end({ kind: 'Ended', why }, sipReason(status, 'Ended by the network'))
     })
   }
 
@@ -174,6 +177,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
   }
 
   dialogOpened(leg: Leg, dialogId: string): void {
+    if (this.#forgotten) return
     leg.dialogId = dialogId
     this.#dialogs.add(dialogId)
     this.#services.table.bind(dialogId, this)
@@ -289,13 +293,18 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     this.#settle()
   }
 
+  /** The error may have come in the middle of the end, so what belongs to the end is done again: it does no harm. */
   #endBroken(): void {
+    this.#broken = true
     try {
       this.invite.respond(500, { toTag: this.#toTag })
       this.#end({ kind: 'Ended', why: 'error' }, sipReason(500, 'Server Internal Error'))
+      this.#apply(this.#a, 'hangUp')
+      if (this.#b !== undefined) this.#apply(this.#b, 'hangUp')
+      this.#settle()
     } catch (error) {
       this.#services.log.error({ call: this.id, error }, 'a call could not be ended in order; it is forgotten')
-      this.#services.table.remove(this, this.#dialogs)
+      this.#forget()
     }
   }
 
@@ -322,8 +331,13 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
 
   /** Forgets the call when both legs have ended and nothing of it is in flight any more. */
   #settle(): void {
-    if (!this.#ended || this.#inFlight > 0) return
+    if (!this.#ended || (this.#inFlight > 0 && !this.#broken)) return
     if (this.#a.state.at !== 'ended' || (this.#b !== undefined && this.#b.state.at !== 'ended')) return
+    this.#forget()
+  }
+
+  #forget(): void {
+    this.#forgotten = true
     this.#services.table.remove(this, this.#dialogs)
   }
 

@@ -116,6 +116,18 @@ describe('BYE', () => {
   })
 })
 
+it('a dialog that the server tells of after the call is over is nobody`s', () => {
+  const { sip, invite, calls } = createScenario()
+  const a = invite()
+  const b = sip.last('INVITE')
+  b.respond(180)
+  a.cancel()
+  b.respond(487)
+  expect(calls.count).toBe(0)
+  a.answers[0]?.onDialog?.('late')
+  expect(sip.receive({ method: 'UPDATE', dialogId: 'late' }).statuses).toEqual([481])
+})
+
 describe('a lost dialog', () => {
   it('of the caller, whose ACK never came, ends the call', () => {
     const { sip, invite, calls, ended } = createScenario()

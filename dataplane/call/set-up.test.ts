@@ -400,4 +400,20 @@ describe('an error inside the fleet', () => {
     expect(calls.count).toBe(0)
     expect(errors).toHaveLength(1)
   })
+
+  it('in the middle of the end of a call ends it all the same', () => {
+    const { sip, connect, fromA, calls, errors } = createScenario()
+    const { invite } = connect()
+    const send = sip.send.bind(sip)
+    let broken = false
+    sip.send = (request, events) => {
+      if (!broken) {
+        broken = true
+        throw new Error('broken')
+      }
+      return send(request, events)
+    }
+    fromA(invite, 'BYE')
+    expect([calls.count, errors.length]).toEqual([0, 1])
+  })
 })
