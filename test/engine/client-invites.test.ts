@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ApplicationProbe } from './application.ts'
 import { Calling } from './calling.ts'
-import { answerWith, sdp } from './sip-peer.ts'
+import { answerWith, requestText, sdp } from './sip-peer.ts'
 
 let calling: Calling
 
@@ -68,6 +68,17 @@ describe('an INVITE of the application', () => {
     answerWith(arrival, { status: 183, toTag: 'bob' })
     await calling.application.response(183)
     expect(await calling.application.untaken()).toEqual([])
+  })
+
+  it('tells of 100 an application that asked for it by routing `trying`, which is no method', async () => {
+    await calling.application.command('route|trying')
+    await calling.send('INVITE')
+    answerWith(await calling.bob.request('INVITE'), { status: 100 })
+    expect((await calling.application.response(100)).dialogId).toBe('')
+    const uri = `sip:b@127.0.0.1:${calling.engine.udp.port}`
+    calling.bob.send(requestText(calling.bob, { method: 'TRYING', uri, callId: 'no-method' }), calling.engine.udp.port)
+    const { message } = await calling.bob.response(501)
+    expect(message.values('Allow')).not.toContain('TRYING')
   })
 
   it('has its failure acknowledged by the engine, again for each copy, told once (RFC 3261 §17.1.1.2)', async () => {
