@@ -5,7 +5,7 @@ import { Secret, stringifyWithSecrets } from './secret.ts'
 it('does not show its value in text, JSON or an inspected object', () => {
   const account = { password: new Secret('hunter2') }
   for (const shown of [
-    `${account.password}`,
+    String(account.password),
     JSON.stringify(account),
     inspect(account),
     inspect(account, { showHidden: true }),
