@@ -3,7 +3,8 @@ import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { ApiError, ConnectionError } from './api-error.ts'
 import { kubeMetrics } from './metrics.ts'
-import { LeaderElection, microTime, type Lease, type LeaderElectionOptions } from './leader-election.ts'
+import { LeaderElection, type Lease, type LeaderElectionOptions } from './leader-election.ts'
+import { microTime } from './micro-time.ts'
 
 /** One Lease with the rules of the API server: versions must match, and what is not there cannot be replaced. */
 class OneLease {

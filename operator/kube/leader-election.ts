@@ -3,6 +3,7 @@ import type { Log } from '#lib/log.ts'
 import { isConflict, isNotFound } from './api-error.ts'
 import type { KubeClient } from './client.ts'
 import type { KubeMetrics } from './metrics.ts'
+import { microTime } from './micro-time.ts'
 import { pause } from './pause.ts'
 import type { KubeObject, ObjectName, Resource } from './resource.ts'
 
@@ -269,9 +270,4 @@ function metadataOf({ namespace, name }: ObjectName, resourceVersion: string | u
     ...(namespace === undefined ? {} : { namespace }),
     ...(resourceVersion === undefined ? {} : { resourceVersion }),
   }
-}
-
-/** `MicroTime` of `meta/v1`: exactly six digits of the second. */
-export function microTime(milliseconds: number): string {
-  return new Date(milliseconds).toISOString().replace('Z', '000Z')
 }

@@ -59,6 +59,18 @@ export function nameOf(key: string): ObjectName {
   return slash < 0 ? { name: key } : { namespace: key.slice(0, slash), name: key.slice(slash + 1) }
 }
 
+/** Makes the owner the controller of an object, which is then collected with it. */
+export function ownerReference(resource: Resource, { metadata: { name, uid = '' } }: KubeObject): OwnerReference {
+  return {
+    apiVersion: apiVersionOf(resource),
+    kind: resource.kind,
+    name,
+    uid,
+    controller: true,
+    blockOwnerDeletion: true,
+  }
+}
+
 /** `sbcfleet.dev/v1alpha1`, or `v1` for the core group. */
 export function apiVersionOf({ group, version }: Resource): string {
   return group === '' ? version : `${group}/${version}`

@@ -30,7 +30,7 @@ export class RetryRate {
   }
 }
 
-/** So many a second for long, so many at once; who comes too early is told how long to wait, and has then had a turn. */
+/** So many a second for long, so many at once. */
 export class Bucket {
   readonly #clock: Clock
   readonly #perSecond: number
@@ -46,11 +46,24 @@ export class Bucket {
     this.#filledAt = clock.now()
   }
 
-  /** How long to wait, in milliseconds; 0 while there is something left. */
+  /** Takes a turn, and says how long to wait for it, in milliseconds; 0 while there is something left. */
   reserve(): number {
-    const now = this.#clock.now()
-    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#filledAt) / 1000) * this.#perSecond) - 1
-    this.#filledAt = now
+    this.#fill()
+    this.#tokens--
     return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000
+  }
+
+  /** False when there is nothing left; then nothing was taken. */
+  take(): boolean {
+    this.#fill()
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+
+  #fill(): void {
+    const now = this.#clock.now()
+    this.#tokens = Math.min(this.#burst, this.#tokens + ((now - this.#filledAt) / 1000) * this.#perSecond)
+    this.#filledAt = now
   }
 }

@@ -1,0 +1,61 @@
+import { canonicalJson, contentHash } from '#lib/hash.ts'
+import type { KubeClient } from './client.ts'
+import { compareVersions, keyOf, type KubeObject, type Resource } from './resource.ts'
+
+/** The one name under which this program owns fields. */
+export const fieldManager = 'sbcfleet'
+
+interface Applied {
+  readonly wanted: string
+  readonly became: string
+  readonly resourceVersion: string | undefined
+}
+
+/**
+ * Brings objects to the fields that we want by server-side apply, and leaves out the request when neither the wish nor
+ * the object has changed since the last time. Fields that we leave out belong to others, and are left alone.
+ */
+export class Applier {
+  readonly #api: Pick<KubeClient, 'apply'>
+  readonly #applied = new Map<string, Applied>()
+
+  constructor(api: Pick<KubeClient, 'apply'>) {
+    this.#api = api
+  }
+
+  /** `live` is the object as last seen, if it was; the result is as it is now. */
+  async apply<T extends KubeObject>(
+    resource: Resource<T>,
+    wanted: KubeObject,
+    live: T | undefined,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const key = `${resource.plural}.${resource.group}/${keyOf(wanted)}`
+    const hash = contentHash(canonicalJson(wanted))
+    const before = this.#applied.get(key)
+    if (live !== undefined && before?.wanted === hash && isAsApplied(live, before)) return live
+    const now = await this.#api.apply(resource, wanted, { fieldManager, force: true, signal })
+    this.#applied.set(key, { wanted: hash, became: fingerprint(now), resourceVersion: now.metadata.resourceVersion })
+    return now
+  }
+
+  /** To be called when an object is gone. */
+  forget(resource: Resource, key: string): void {
+    this.#applied.delete(`${resource.plural}.${resource.group}/${key}`)
+  }
+}
+
+function isAsApplied(live: KubeObject, applied: Applied): boolean {
+  // What was seen may be older than what we did.
+  const order = compareVersions(live.metadata.resourceVersion, applied.resourceVersion)
+  return (order !== undefined && order <= 0) || fingerprint(live) === applied.became
+}
+
+/** Everything of an object but what changes by itself. */
+function fingerprint(object: KubeObject): string {
+  const { metadata, ...rest } = object
+  const { resourceVersion: _, generation: __, managedFields: ___, ...lasting } = metadata
+  return contentHash(
+    canonicalJson({ ...rest, metadata: lasting, status: undefined, apiVersion: undefined, kind: undefined }),
+  )
+}

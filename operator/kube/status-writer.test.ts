@@ -1,0 +1,201 @@
+import { describe, expect, it } from 'vitest'
+import { createLog } from '#lib/log.ts'
+import { ApiError, ConnectionError } from './api-error.ts'
+import { kubeMetrics } from './metrics.ts'
+import type { Resource } from './resource.ts'
+import { StatusWriter, type StatusWriterOptions, type WithStatus } from './status-writer.ts'
+import { Arrivals } from './testing/arrivals.ts'
+import { ObservedClock } from './testing/observed-clock.ts'
+
+const trunks: Resource<WithStatus> = {
+  group: 'sbc.test',
+  version: 'v1',
+  kind: 'Trunk',
+  plural: 'trunks',
+  namespaced: true,
+}
+
+function trunk(name: string, resourceVersion: string, status?: object): WithStatus {
+  return { metadata: { namespace: 'voice', name, uid: `uid-${name}`, resourceVersion }, ...(status && { status }) }
+}
+
+interface Write {
+  readonly name: string
+  readonly sent: WithStatus
+  answer(resourceVersion: string): void
+  refuse(error: Error): void
+}
+
+function setUp(options: Partial<StatusWriterOptions> = {}) {
+  const clock = new ObservedClock()
+  const writes = new Arrivals<Write>()
+  const writer = new StatusWriter({
+    api: {
+      apply: (_resource, object, { signal }) =>
+        new Promise((resolve, reject) => {
+          signal?.addEventListener('abort', () => reject(signal.reason as Error))
+          writes.add({
+            name: object.metadata.name,
+            sent: object as WithStatus,
+            answer: (resourceVersion) =>
+              resolve({ ...object, metadata: { ...object.metadata, resourceVersion } } as never),
+            refuse: reject,
+          })
+        }),
+    },
+    clock,
+    metrics: kubeMetrics(),
+    log: createLog({ level: 'error', name: 'test', write: () => {} }),
+    ...options,
+  })
+  /** Lets everything that needs no time happen. */
+  const settle = () => new Promise(setImmediate)
+  return { clock, writes, writer, settle }
+}
+
+describe('the status writer', () => {
+  it('writes a status by itself, for this very object', async () => {
+    const { writer, writes } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    const write = await writes.next()
+    expect(write.sent).toEqual({
+      metadata: { namespace: 'voice', name: 'a', uid: 'uid-a' },
+      status: { ready: 1 },
+    })
+    write.answer('6')
+    await writer.stop()
+  })
+
+  it('writes nothing when the status is there already, whatever the order of its fields', async () => {
+    const { writer, writes, settle } = setUp()
+    writer.write(trunks, trunk('a', '5', { x: 1, y: 2 }), { y: 2, x: 1 })
+    await settle()
+    expect(writes.count).toBe(0)
+    await writer.stop()
+  })
+
+  it('writes nothing again, be the object seen as before, as after, or changed elsewhere', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    ;(await writes.next()).answer('6')
+    await settle()
+    clock.advance(10_000)
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    writer.write(trunks, trunk('a', '6', { ready: 1 }), { ready: 1 })
+    writer.write(trunks, trunk('a', '7', { ready: 1 }), { ready: 1 })
+    await settle()
+    expect(writes.count).toBe(0)
+    await writer.stop()
+  })
+
+  it('writes again what someone else has changed', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    ;(await writes.next()).answer('6')
+    await settle()
+    clock.advance(10_000)
+    writer.write(trunks, trunk('a', '9', { ready: 0 }), { ready: 1 })
+    expect((await writes.next()).sent.status).toEqual({ ready: 1 })
+    await writer.stop()
+  })
+
+  it('writes one object no more than twice a second, and only the newest status', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 0 })
+    const first = await writes.next()
+    for (const ready of [1, 2, 3]) writer.write(trunks, trunk('a', '5'), { ready })
+    first.answer('6')
+    await clock.timer((set) => set === 500)
+    writer.write(trunks, trunk('a', '6', { ready: 0 }), { ready: 4 })
+    clock.advance(499)
+    await settle()
+    expect(writes.count).toBe(0)
+    clock.advance(1)
+    expect((await writes.next()).sent.status).toEqual({ ready: 4 })
+    await writer.stop()
+  })
+
+  it('leaves a write out when the status was taken back in time', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    ;(await writes.next()).answer('6')
+    await settle()
+    writer.write(trunks, trunk('a', '6', { ready: 1 }), { ready: 0 })
+    writer.write(trunks, trunk('a', '6', { ready: 1 }), { ready: 1 })
+    clock.advance(500)
+    await settle()
+    expect(writes.count).toBe(0)
+    await writer.stop()
+  })
+
+  it('bounds the writes a second over all objects, after a burst', async () => {
+    const { writer, writes, clock, settle } = setUp({ perSecond: 20, burst: 4 })
+    for (let name = 0; name < 24; name++) writer.write(trunks, trunk(`t${name}`, '1'), { ready: 1 })
+    const take = async (count: number) => {
+      for (let write = 0; write < count; write++) (await writes.next()).answer('2')
+      await settle()
+      expect(writes.count).toBe(0)
+    }
+    await take(4)
+    clock.advance(500)
+    await take(10)
+    clock.advance(500)
+    await take(10)
+    await writer.stop()
+    expect(clock.pending).toBe(0)
+  })
+
+  it('tries again what failed, with what is wanted by then', async () => {
+    const { writer, writes, clock } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    ;(await writes.next()).refuse(new ConnectionError('apply', new Error('gone')))
+    await clock.timer((set) => set === 5)
+    writer.write(trunks, trunk('a', '5'), { ready: 2 })
+    clock.advance(5)
+    expect((await writes.next()).sent.status).toEqual({ ready: 2 })
+    await writer.stop()
+  })
+
+  it.each([
+    [404, 'NotFound'],
+    [409, 'Conflict'],
+  ])('drops the status of an object that is gone or another one by now (%i)', async (code, reason) => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    ;(await writes.next()).refuse(new ApiError('apply', code, { reason }))
+    await settle()
+    clock.advance(3_600_000)
+    await settle()
+    expect([writes.count, clock.pending]).toEqual([0, 0])
+    await writer.stop()
+  })
+
+  it('does not repeat a status that the API server finds invalid, but writes the next one', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 'x' })
+    ;(await writes.next()).refuse(new ApiError('apply', 422, { reason: 'Invalid' }))
+    await settle()
+    clock.advance(3_600_000)
+    await settle()
+    expect(writes.count).toBe(0)
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    expect((await writes.next()).sent.status).toEqual({ ready: 1 })
+    await writer.stop()
+  })
+
+  it('knows a new object by its uid, and forgets one that is gone', async () => {
+    const { writer, writes, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    ;(await writes.next()).answer('6')
+    await settle()
+    writer.write(trunks, { metadata: { ...trunk('a', '5').metadata, uid: 'new' } }, { ready: 1 })
+    const again = await writes.next()
+    expect(again.sent.metadata.uid).toBe('new')
+    again.answer('8')
+    await settle()
+    writer.forget(trunks, 'voice/a')
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    await writes.next()
+    await writer.stop()
+  })
+})
