@@ -53,6 +53,18 @@ export const Keepalive = withRules(
       .max(32)
       .default(4)
       .describe('Time after which a probe without answer has failed, in seconds. Must be less than both intervals.'),
+    scope: z
+      .enum(['Fleet', 'Replica'])
+      .default('Fleet')
+      .describe(
+        'Who probes. Fleet: one replica, which tells the others; what these find out by their own calls counts for themselves. Replica: every one, which costs the peer as many OPTIONS as there are replicas.',
+      ),
+    failureCodes: setOf(z.int().min(400).max(699), { max: 32 })
+      .default([503, 505])
+      .describe('Status codes that count as a failed probe, as silence does. Every other answer shows a live peer.'),
+    transport: Transport.optional().describe(
+      'Transport of the probes, at the port of the target. Absent: that of the target.',
+    ),
   }),
   [
     {

@@ -38,6 +38,13 @@ export const TargetConfig = z.strictObject({
   priority: z.int().describe('Lower values are tried first.'),
   weight: z.int().describe('Share among targets of one priority.'),
   listener: z.string().describe('Listener that requests to this target leave from.'),
+  probe: z
+    .strictObject({
+      transport: Transport.describe('Transport of the probes.'),
+      listener: z.string().describe('Listener that probes leave from.'),
+    })
+    .optional()
+    .describe('How it is probed where that is another way than calls take; absent: as calls.'),
 })
 export type TargetConfig = z.infer<typeof TargetConfig>
 
@@ -71,6 +78,8 @@ export const TrunkConfig = z.strictObject({
       downIntervalSeconds: z.int().describe('Time between two probes of a target that is down.'),
       failureThreshold: z.int().describe('Failed probes in a row after which a target is down.'),
       timeoutSeconds: z.int().describe('Time after which a probe without answer has failed.'),
+      scope: z.enum(['Fleet', 'Replica']).describe('Whether one replica probes for all, or each for itself.'),
+      failureCodes: z.array(z.int()).describe('Status codes that count as a failed probe.'),
     })
     .describe('OPTIONS keepalive of every target.'),
   sip: ResolvedSipBehaviour.describe('Trunk over VoiceService; for calls whose route changes nothing of it.'),

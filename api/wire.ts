@@ -9,7 +9,8 @@ import { z } from 'zod'
  *                           ◄─────────   delta{nonce, epoch, revision, upserts, removes}
  *     ack{nonce, errors[]}  ─────────►
  *                           ◄─────────   members{epoch, replicas}
- *     report{…}             ─────────►   on change, and on a slow beat
+ *     report{…}             ─────────►   what has changed, and on a slow beat
+ *                           ◄─────────   findings{epoch, whole, targets[]}
  *     drain{}               ─────────►   takes no new calls from here on
  */
 export const wireSchema = 1
@@ -73,15 +74,55 @@ export const Members = z.strictObject({
 })
 export type Members = z.infer<typeof Members>
 
+/** Why a target is not up: nothing came, a code that counts as failure, no connection, or no address. */
+export const TargetFailure = z.enum(['NoAnswer', 'Rejected', 'Unreachable', 'NameNotResolved'])
+export type TargetFailure = z.infer<typeof TargetFailure>
+
+const probe = z
+  .string()
+  .min(1)
+  .max(64)
+  .describe('Names a peer as it is probed; targets of several trunks that are the same peer have the same.')
+const failure = TargetFailure.optional().describe('Why it is not up.')
+const downAddresses = z
+  .array(z.string().max(64))
+  .max(16)
+  .optional()
+  .describe('Addresses of it that are down, where others are not.')
+
 export const TargetReport = z.strictObject({
   trunk,
   target: z.string().describe('Name of the target.'),
-  state: z.enum(['Up', 'Down', 'Unknown']).describe('Down only when keepalive found it so.'),
+  state: z.enum(['Up', 'Down', 'Unknown']).describe('Down only when keepalive or calls found it so.'),
   lastCode,
   since: z.int().describe('When the state last changed, in milliseconds since 1970.'),
+  failure,
   detail: z.string().max(500).optional().describe('Last failure, for people.'),
+  failures: z.int().min(0).optional().describe('Failed probes in a row; absent when there are none.'),
+  downAddresses,
+  probe: probe.optional().describe('Set by the replica that probes for the fleet: its findings count for the others.'),
 })
 export type TargetReport = z.infer<typeof TargetReport>
+
+/** What the prober of a peer has found, as all replicas are told. */
+export const Finding = z.strictObject({
+  probe,
+  state: z.enum(['Up', 'Down', 'Unknown']).describe('State of the peer.'),
+  since: z.int().describe('When the state last changed, in milliseconds since 1970.'),
+  lastCode,
+  failure,
+  detail: z.string().max(500).optional().describe('Last failure, for people.'),
+  downAddresses,
+})
+export type Finding = z.infer<typeof Finding>
+
+export const Findings = z.strictObject({
+  type: z.literal('findings').describe('Which message it is.'),
+  epoch: z.int().min(0).describe('As in delta.'),
+  whole: z.boolean().describe('Whether this is all there is; otherwise it is what has changed.'),
+  findings: z.array(Finding).describe('What probers have found.'),
+})
+export type Findings = z.infer<typeof Findings>
 
 export const RegistrationReport = z.strictObject({
   trunk,
@@ -95,11 +136,23 @@ export const RegistrationReport = z.strictObject({
 })
 export type RegistrationReport = z.infer<typeof RegistrationReport>
 
-export const Report = z.strictObject({
-  type: z.literal('report').describe('Which message it is.'),
-  targets: z.array(TargetReport).describe('Every target of every trunk.'),
+const ReportFields = {
+  targets: z.array(TargetReport).describe('Targets of which this replica knows something by itself.'),
   registrations: z.array(RegistrationReport).describe('Only those that this replica owns.'),
   calls: z.int().min(0).describe('Calls up now.'),
+}
+
+/** All that a replica has to say of itself, as the control side puts it together from its reports. */
+export const ReplicaReport = z.strictObject(ReportFields)
+export type ReplicaReport = z.infer<typeof ReplicaReport>
+
+export const Report = z.strictObject({
+  type: z.literal('report').describe('Which message it is.'),
+  whole: z.boolean().describe('Whether this is all there is, as after hello; otherwise it is what has changed.'),
+  ...ReportFields,
+  gone: z
+    .array(z.string().max(700))
+    .describe('What was reported before and is no more: `trunk/target` or `trunk/account/registrar`.'),
 })
 export type Report = z.infer<typeof Report>
 
@@ -115,5 +168,5 @@ export type Bye = z.infer<typeof Bye>
 
 export const FromReplica = z.discriminatedUnion('type', [Hello, Ack, Report, Drain])
 export type FromReplica = z.infer<typeof FromReplica>
-export const ToReplica = z.discriminatedUnion('type', [Delta, Members, Bye])
+export const ToReplica = z.discriminatedUnion('type', [Delta, Members, Findings, Bye])
 export type ToReplica = z.infer<typeof ToReplica>

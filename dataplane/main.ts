@@ -51,6 +51,8 @@ async function run(env: Env, log: Log): Promise<void> {
     applier,
     report: () => ({ targets: trunks.targets(), registrations: trunks.registrations(), calls: calls.count }),
     onMembers: (epoch, replicas) => trunks.setMembers(epoch, replicas),
+    onFindings: ({ findings, whole }) => trunks.setFindings(findings, whole),
+    onConnection: (connected) => trunks.setConnected(connected),
     clock,
     log,
     random,

@@ -5,6 +5,7 @@ import type { OpenListener, RunningConfig } from '../config/running.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { Verdict } from '../policy/decide.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
+import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './call-record.ts'
 import type { CallTable, DialogOwner } from './call-table.ts'
 import { callerStatus } from './failure-map.ts'
@@ -20,6 +21,7 @@ import { newSessionId, newToken } from './token.ts'
 /** What calls share. */
 export interface CallServices {
   readonly sip: SipPort
+  readonly health: TrunkHealth
   readonly clock: Clock
   readonly log: Log
   readonly random: () => number

@@ -2,10 +2,15 @@ import type { Clock, Timer } from '#lib/clock.ts'
 import type { Uri } from '../engine/message/uri.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { ClientTransaction, HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
+import type { TrunkHealth } from '../trunks/health.ts'
+import type { CallFailure } from '../trunks/monitor.ts'
+import { retryAfterSeconds } from '../trunks/registration.ts'
 import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
 import type { Leg } from './leg.ts'
 import { ownRequestHeaders } from './relay.ts'
+
+type AttemptHealth = Pick<TrunkHealth, 'usable' | 'observe'>
 
 /** What the set-up of a call asks of the call. */
 export interface SetUpHost {
@@ -29,6 +34,9 @@ export class SetUp {
   readonly #host: SetUpHost
   readonly #sip: SipPort
   readonly #clock: Clock
+  readonly #health: AttemptHealth
+  /** Attempts that have said how it is at their target. */
+  readonly #observed = new Set<number>()
   readonly #transactions: ClientTransaction[] = []
   readonly #ringMilliseconds: number
   #hunt: Hunt = { at: 'trying', attempt: 0 }
@@ -36,10 +44,11 @@ export class SetUp {
   #silence: Timer | undefined
   #ringing: Timer | undefined
 
-  constructor(host: SetUpHost, { sip, clock }: { sip: SipPort; clock: Clock }) {
+  constructor(host: SetUpHost, { sip, clock, health }: { sip: SipPort; clock: Clock; health: AttemptHealth }) {
     this.#host = host
     this.#sip = sip
     this.#clock = clock
+    this.#health = health
     const configured = host.attempts[0]?.sip.timers.inviteExpiresMilliseconds ?? 0
     this.#ringMilliseconds = ringMilliseconds(host.invite.message, configured)
   }
@@ -85,13 +94,20 @@ export class SetUp {
   #try(index: number): void {
     const attempt = this.#host.attempts[index]
     if (attempt === undefined) return
+    // It went down while others were tried.
+    if (index > 0 && !this.#health.usable(attempt.trunk, attempt.target.name)) {
+      return this.#feed({ type: 'failure', attempt: index, failure: notSent })
+    }
     const { invite, called } = this.#host
     const leg = this.#host.newLegB(attempt)
     const request = bridgeInvite(invite.message, called, attempt, leg, this.#ringMilliseconds)
     if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
     this.#silence?.cancel()
     this.#silence = this.#clock.after(attempt.sip.timers.noResponseMilliseconds, () =>
-      this.#host.guard(() => this.#feed({ type: 'silence', attempt: index })),
+      this.#host.guard(() => {
+        this.#observe(index, { status: undefined, retryAfterSeconds: undefined })
+        this.#feed({ type: 'silence', attempt: index })
+      }),
     )
     const close = this.#host.open()
     this.#transactions[index] = this.#sip.send(request, {
@@ -110,11 +126,19 @@ export class SetUp {
   #onResponse(attempt: number, leg: Leg, response: IncomingResponse): void {
     const { status, dialogId, local } = response
     if (status < 300 && dialogId !== undefined && leg.dialogId === undefined) this.#host.dialogOpened(leg, dialogId)
+    if (status >= 200) this.#observe(attempt, failureOf(response))
     if (status < 200) {
       // Nothing but 18x says anything to a caller.
       this.#feed({ type: status >= 180 && status < 190 ? 'provisional' : 'trying', attempt }, response)
     } else if (status < 300) this.#feed({ type: 'answer', attempt }, response)
     else this.#feed({ type: 'failure', attempt, failure: { status, local } }, response)
+  }
+
+  #observe(index: number, failure: CallFailure | undefined): void {
+    const attempt = this.#host.attempts[index]
+    if (attempt === undefined || this.#observed.has(index)) return
+    this.#observed.add(index)
+    this.#health.observe(attempt, failure)
   }
 
   #release(response: IncomingResponse): void {
@@ -125,6 +149,13 @@ export class SetUp {
       { onResponse: ({ status }) => status >= 200 && close(), onFailure: close },
     )
   }
+}
+
+/** RFC 3261 section 21.5.4: 503 speaks of the server, as silence does; every other answer speaks of the call. */
+function failureOf({ status, local, message }: IncomingResponse): CallFailure | undefined {
+  if (local) return { status: undefined, retryAfterSeconds: undefined }
+  if (status !== 503) return undefined
+  return { status, retryAfterSeconds: retryAfterSeconds(message) }
 }
 
 const notSent = { status: 503, local: true }

@@ -135,6 +135,8 @@ function start(urls: readonly string[], changes: Partial<ControlClientOptions> =
     applier,
     report: () => ({ targets: [], registrations: [], calls }),
     onMembers: (epoch, replicas) => members.push({ epoch, replicas }),
+    onFindings: () => undefined,
+    onConnection: () => undefined,
     clock,
     log,
     random: () => 0.5,

@@ -1,5 +1,6 @@
 import { lookup } from 'node:dns/promises'
-import { type Ack, type Delta, type Report, wireSchema } from '#api/wire.ts'
+import { ReportSource } from '#api/report-delta.ts'
+import { type Ack, type Delta, type Findings, type ReplicaReport, wireSchema } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Applier, Verdict } from './apply.ts'
@@ -22,9 +23,13 @@ export interface ControlClientOptions {
   /** Made anew at every start of the process. */
   readonly instance: string
   readonly applier: Applier
-  readonly report: () => Omit<Report, 'type'>
+  readonly report: () => ReplicaReport
   /** The replicas that share the work have changed. */
   readonly onMembers: (epoch: number, replicas: readonly string[]) => void
+  /** What probers of the fleet have found. */
+  readonly onFindings: (findings: Findings) => void
+  /** The first control side is there, or the last is gone. */
+  readonly onConnection: (connected: boolean) => void
   readonly clock: Clock
   readonly log: Log
   /** A number in [0, 1), for jitter. */
@@ -46,6 +51,7 @@ interface Side {
   /** Number of the change after which this side knows what runs. */
   knows: number
   lastNonce: string | undefined
+  readonly reports: ReportSource
 }
 
 /** Keeps the replica in touch with the control side: takes deltas one at a time, answers, and reports. */
@@ -60,7 +66,6 @@ export class ControlClient {
   #changes = 0
   #work: Promise<void> = Promise.resolve()
   #draining = false
-  #lastReport = ''
   #gathering: Timer | undefined
   #beat: Timer | undefined
 
@@ -140,11 +145,14 @@ export class ControlClient {
         onOpen: () => this.#open(side),
         onMessage: (message) => {
           if (message.type === 'members') this.#share(message.epoch, message.replicas)
+          else if (message.type === 'findings') this.#learn(message)
           else this.#enqueue(side, message)
         },
         onClose: () => {
+          const { connected } = this
           side.open = false
           side.connection++
+          if (connected && !this.connected) this.#options.onConnection(false)
         },
       }),
       connection: 0,
@@ -152,15 +160,18 @@ export class ControlClient {
       isNew: true,
       knows: 0,
       lastNonce: undefined,
+      reports: new ReportSource(),
     }
     return side
   }
 
   #open(side: Side): void {
+    const { connected } = this
     side.open = true
+    if (!connected) this.#options.onConnection(true)
     this.#hello(side)
     if (this.#draining) side.link.send({ type: 'drain' })
-    side.link.send(this.#report())
+    side.link.send(side.reports.whole(this.#report()))
   }
 
   #hello(side: Side): void {
@@ -186,6 +197,10 @@ export class ControlClient {
     this.#epoch = epoch
     this.#members = replicas
     this.#options.onMembers(epoch, replicas)
+  }
+
+  #learn(findings: Findings): void {
+    if (findings.epoch >= this.#epoch) this.#options.onFindings(findings)
   }
 
   #enqueue(side: Side, delta: Delta): void {
@@ -229,17 +244,18 @@ export class ControlClient {
     }
   }
 
-  #report(): Report {
+  #report(): ReplicaReport {
     const { targets, registrations, calls } = this.#options.report()
-    return { type: 'report', targets: targets.map(clip), registrations: registrations.map(clip), calls }
+    return { targets: targets.map(clip), registrations: registrations.map(clip), calls }
   }
 
   #sendReport(beat = false): void {
-    const report = this.#report()
-    const text = JSON.stringify(report)
-    if (!beat && text === this.#lastReport) return
-    this.#lastReport = text
-    for (const { link } of this.#sides.values()) link.send(report)
+    const now = this.#report()
+    for (const { open, link, reports } of this.#sides.values()) {
+      if (!open) continue
+      const report = beat ? reports.beat(now) : reports.changes(now)
+      if (report !== undefined) link.send(report)
+    }
   }
 
   #scheduleBeat(): void {

@@ -14,6 +14,8 @@ const policy: KeepalivePolicy = {
   downIntervalSeconds: 30,
   failureThreshold: 3,
   timeoutSeconds: 4,
+  scope: 'Fleet' as const,
+  failureCodes: [503, 505],
 }
 
 const answer = (status: number): ProbeResult => ({ kind: 'Answer', status, reason: 'Reason' })
@@ -33,16 +35,28 @@ describe('a target', () => {
   )
 
   it.each([
-    { name: '503', result: answer(503), lastCode: 503, detail: '503 Reason' },
-    { name: '505', result: answer(505), lastCode: 505, detail: '505 Reason' },
-    { name: 'silence', result: silence, lastCode: undefined, detail: 'no answer' },
+    { name: '503', result: answer(503), lastCode: 503, failure: 'Rejected', detail: '503 Reason' },
+    { name: '505', result: answer(505), lastCode: 505, failure: 'Rejected', detail: '505 Reason' },
+    { name: 'silence', result: silence, lastCode: undefined, failure: 'NoAnswer', detail: 'no answer' },
   ])(
     'is down after as many failures by $name as the threshold says, and not before',
-    ({ result, lastCode, detail }) => {
-      expect(after(answer(200), result, result)).toEqual({ state: 'Up', failures: 2, lastCode, detail })
-      expect(after(answer(200), result, result, result)).toEqual({ state: 'Down', failures: 3, lastCode, detail })
+    ({ result, lastCode, failure, detail }) => {
+      expect(after(answer(200), result, result)).toEqual({ state: 'Up', failures: 2, lastCode, failure, detail })
+      expect(after(answer(200), result, result, result)).toEqual({
+        state: 'Down',
+        failures: 3,
+        lastCode,
+        failure,
+        detail,
+      })
     },
   )
+
+  it('may count other codes as failures', () => {
+    const strict = { ...policy, failureThreshold: 1, failureCodes: [403] }
+    expect(step(unknownHealth, answer(403), strict).state).toBe('Down')
+    expect(step(unknownHealth, answer(503), strict).state).toBe('Up')
+  })
 
   it('counts failures of every kind together', () => {
     expect(after(answer(503), silence, answer(505)).state).toBe('Down')

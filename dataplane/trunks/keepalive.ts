@@ -1,5 +1,5 @@
 import type { TrunkConfig } from '#api/snapshot.ts'
-import type { TargetReport } from '#api/wire.ts'
+import type { TargetFailure, TargetReport } from '#api/wire.ts'
 
 /** OPTIONS keepalive as pure functions: what a result makes of a target, and when it is probed again. */
 
@@ -12,6 +12,7 @@ export interface TargetHealth {
   readonly failures: number
   /** Status of the last probe; undefined when nothing came. */
   readonly lastCode: number | undefined
+  readonly failure: TargetFailure | undefined
   /** Last failure, for people; undefined after a success. */
   readonly detail: string | undefined
 }
@@ -22,23 +23,28 @@ export interface TargetHealth {
  */
 export type ProbeResult =
   | { readonly kind: 'Answer'; readonly status: number; readonly reason: string }
-  | { readonly kind: 'NoAnswer'; readonly detail: string }
+  | { readonly kind: 'NoAnswer' | 'Unreachable'; readonly detail: string }
   | { readonly kind: 'NotSent'; readonly detail: string }
 
 /** A new target is usable until it is found down. */
-export const unknownHealth: TargetHealth = { state: 'Unknown', failures: 0, lastCode: undefined, detail: undefined }
+export const unknownHealth: TargetHealth = {
+  state: 'Unknown',
+  failures: 0,
+  lastCode: undefined,
+  failure: undefined,
+  detail: undefined,
+}
 
 /**
- * 503 and 505 say that nobody is there to take calls; every other answer, 404 and 405 included, shows a live SIP peer
- * (RFC 3261 section 11: the answer to OPTIONS is what it would be to an INVITE, so 486 means busy, not down).
+ * What a result makes of a target. As configured at first, 503 and 505 say that nobody is there to take calls; every other
+ * answer, 404 and 405 included, shows a live SIP peer (RFC 3261 section 11: the answer to OPTIONS is what it would be to
+ * an INVITE, so 486 means busy, not down).
  */
-const failureCodes: ReadonlySet<number> = new Set([503, 505])
-
 export function step(health: TargetHealth, result: ProbeResult, policy: KeepalivePolicy): TargetHealth {
   if (result.kind === 'NotSent') return { ...health, detail: result.detail }
   const lastCode = result.kind === 'Answer' ? result.status : undefined
-  if (result.kind === 'Answer' && !failureCodes.has(result.status)) {
-    return { state: 'Up', failures: 0, lastCode, detail: undefined }
+  if (result.kind === 'Answer' && !policy.failureCodes.includes(result.status)) {
+    return { state: 'Up', failures: 0, lastCode, failure: undefined, detail: undefined }
   }
   // Counted no further than the threshold: one that is lowered takes effect with the next failure.
   const failures = Math.min(health.failures + 1, policy.failureThreshold)
@@ -46,6 +52,7 @@ export function step(health: TargetHealth, result: ProbeResult, policy: Keepaliv
     state: failures >= policy.failureThreshold ? 'Down' : health.state,
     failures,
     lastCode,
+    failure: result.kind === 'Answer' ? 'Rejected' : result.kind,
     detail: result.kind === 'Answer' ? `${result.status} ${result.reason}`.trimEnd() : result.detail,
   }
 }

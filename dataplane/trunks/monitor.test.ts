@@ -9,6 +9,8 @@ const keepalive = {
   downIntervalSeconds: 30,
   failureThreshold: 5,
   timeoutSeconds: 4,
+  scope: 'Fleet' as const,
+  failureCodes: [503, 505],
 }
 const carrier = trunk({ targets: [target()] })
 
@@ -178,20 +180,30 @@ describe('a target', () => {
     expect(trunks.addresses('carrier', 'nobody')).toEqual([])
   })
 
-  it('with several addresses is probed at the next one after a failure, which calls then try first (RFC 3263 section 4.3)', async () => {
+  it('with several addresses has each of them probed, and calls try those first that answer', async () => {
     const resolve = () => Promise.resolve({ addresses: ['198.51.100.1', '198.51.100.2'], ttlSeconds: 3600 })
-    const run = runTrunks(configOf([trunk({ targets: [target({ host: 'sip.carrier.example' })] })]), { resolve })
+    const twice = { ...keepalive, failureThreshold: 2 }
+    const run = runTrunks(configOf([trunk({ targets: [target({ host: 'sip.carrier.example' })], keepalive: twice })]), {
+      resolve,
+    })
     await settle()
     run.sip.script = (request) => {
       if (request.nextHop?.includes('198.51.100.2')) request.answer(200)
       else request.answerLocally(503)
     }
-    run.clock.advance(500)
+    run.clock.advance(1000)
+    expect(run.sip.sent.map(({ nextHop }) => nextHop)).toEqual([
+      'sip:198.51.100.1:5060;transport=udp',
+      'sip:198.51.100.2:5060;transport=udp',
+    ])
     expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.2', '198.51.100.1'])
     run.clock.advance(30_000)
-    expect(stateOf(run)?.state).toBe('Up')
-    run.clock.advance(60_000)
-    expect(run.sip.last.nextHop).toBe('sip:198.51.100.2:5060;transport=udp')
+    expect(stateOf(run)).toMatchObject({ state: 'Up', failure: 'Unreachable', downAddresses: ['198.51.100.1'] })
+    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.2'])
+    run.sip.script = answering(200)
+    run.clock.advance(30_000)
+    expect(stateOf(run)).not.toHaveProperty('downAddresses')
+    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.1', '198.51.100.2'])
   })
 })
 

@@ -1,6 +1,7 @@
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { SipPort } from '../sip/port.ts'
+import type { Pace } from './pace.ts'
 import type { HostResolution } from './resolution.ts'
 
 /** What the loops touch of the world, and whom they tell. */
@@ -13,6 +14,9 @@ export interface Outside {
   /** Unpredictable hex digits, for tags, Call-IDs and cnonces. */
   readonly token: () => string
   readonly resolution: HostResolution
+  /** When first probes and first REGISTERs leave, of the many that a start or a take-over brings. */
+  readonly probePace: Pace
+  readonly registerPace: Pace
   /** Something a report would show has changed. */
   readonly onChange: () => void
   /** The addresses of some host have changed. */

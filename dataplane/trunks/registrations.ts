@@ -26,7 +26,7 @@ export class Registrations {
   readonly #outside: Outside
   readonly #replica: string
   /** Unknown until the control side has told: as long as anybody may be the owner, nobody registers. */
-  #members: { epoch: number; replicas: readonly string[] } | undefined
+  #members: readonly string[] | undefined
   readonly #owners = new Map<string, string | undefined>()
   #wanted: ReadonlyMap<string, WantedRegistration> = new Map()
   readonly #registrants = new Map<string, { identity: string; registrant: Registrant }>()
@@ -50,10 +50,8 @@ export class Registrations {
     this.#reconcile()
   }
 
-  /** A lower epoch than one before is old news. No members at all cannot be, since this replica lives. */
-  setMembers(epoch: number, replicas: readonly string[]): void {
-    if (epoch < (this.#members?.epoch ?? 0) || replicas.length === 0) return
-    this.#members = { epoch, replicas: [...replicas] }
+  setMembers(replicas: readonly string[]): void {
+    this.#members = [...replicas]
     this.#owners.clear()
     this.#reconcile()
   }
@@ -90,7 +88,7 @@ export class Registrations {
 
   #owns(key: string): boolean {
     if (this.#members === undefined) return false
-    if (!this.#owners.has(key)) this.#owners.set(key, rendezvousOwner(key, this.#members.replicas))
+    if (!this.#owners.has(key)) this.#owners.set(key, rendezvousOwner(key, this.#members))
     return this.#owners.get(key) === this.#replica
   }
 

@@ -66,6 +66,8 @@ export function trunk(options: Partial<TrunkConfig> = {}): TrunkConfig {
       downIntervalSeconds: 30,
       failureThreshold: 5,
       timeoutSeconds: 4,
+      scope: 'Fleet',
+      failureCodes: [503, 505],
     },
     sip: builtInBehaviour,
     ...options,

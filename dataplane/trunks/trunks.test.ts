@@ -101,6 +101,8 @@ describe('trunks', () => {
       downIntervalSeconds: 30,
       failureThreshold: 1,
       timeoutSeconds: 4,
+      scope: 'Fleet' as const,
+      failureCodes: [503, 505],
     }
     const run = runTrunks(
       configOf([

@@ -1,18 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import type { TargetConfig } from '#api/snapshot.ts'
-import type { RegistrationReport, TargetReport } from '#api/wire.ts'
+import type { Finding, RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
-import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
+import type { Running, RunningConfig } from '../config/running.ts'
 import type { SipPort } from '../sip/port.ts'
-import type { TrunkHealth } from './health.ts'
-import type { KeepalivePolicy } from './keepalive.ts'
+import type { CallPlace, TrunkHealth } from './health.ts'
+import type { CallFailure } from './monitor.ts'
+import { Monitors } from './monitors.ts'
 import type { Outside } from './outside.ts'
+import { Pace } from './pace.ts'
 import { Peer, peerIdentity } from './peer.ts'
 import { Registrations, type WantedRegistration } from './registrations.ts'
 import { dnsResolve, HostResolution, type Resolve } from './resolution.ts'
 import { type Source, SourceIndex } from './source-index.ts'
-import { TargetProbe } from './target-probe.ts'
 
 export interface TrunksOptions {
   readonly sip: SipPort
@@ -29,6 +29,11 @@ export interface TrunksOptions {
   readonly token?: () => string
 }
 
+/** How many targets are probed for the first time in a second. */
+const probesPerSecond = 200
+/** How many registrations start in a second: a registrar is to see no storm when a fleet starts. */
+const registersPerSecond = 50
+
 /**
  * The loops that go on beside the calls: OPTIONS to every target, REGISTER for every registration that this replica owns,
  * and the resolution of their hosts. Follows the running configuration by difference.
@@ -36,11 +41,12 @@ export interface TrunksOptions {
 export class Trunks implements TrunkHealth {
   readonly #running: Running
   readonly #outside: Outside
-  readonly #probes = new Map<string, { identity: string; probe: TargetProbe }>()
+  readonly #monitors: Monitors
   readonly #registrars = new Map<string, { trunk: string; peer: Peer }>()
   readonly #registrations: Registrations
   readonly #sources = new SourceIndex(() => this.#peers())
   readonly #listeners = new Set<() => void>()
+  #epoch = 0
   #state: 'New' | 'Started' | 'Stopped' = 'New'
 
   constructor(options: TrunksOptions) {
@@ -53,11 +59,14 @@ export class Trunks implements TrunkHealth {
       random,
       token: options.token ?? (() => randomBytes(16).toString('hex')),
       resolution: new HostResolution({ clock, resolve: options.resolve ?? dnsResolve() }),
+      probePace: new Pace(clock, probesPerSecond),
+      registerPace: new Pace(clock, registersPerSecond),
       onChange: () => {
         for (const listener of this.#listeners) listener()
       },
       onAddresses: () => this.#sources.invalidate(),
     }
+    this.#monitors = new Monitors(options.replica, this.#outside)
     this.#registrations = new Registrations(options.replica, this.#outside)
   }
 
@@ -65,27 +74,48 @@ export class Trunks implements TrunkHealth {
     if (this.#state !== 'New') return
     this.#state = 'Started'
     this.#running.onChange((next) => this.#apply(next))
+    this.#monitors.start()
     if (this.#running.current !== undefined) this.#apply(this.#running.current)
   }
 
   /** Ends all loops and removes the registrations; settles within 2 s. */
   async stop(): Promise<void> {
     this.#state = 'Stopped'
-    for (const { probe } of this.#probes.values()) probe.stop()
+    this.#monitors.stop()
     for (const { peer } of this.#registrars.values()) peer.stop()
     await this.#registrations.stop()
   }
 
+  /** A lower epoch than one before is old news. No members at all cannot be, since this replica lives. */
   setMembers(epoch: number, replicas: readonly string[]): void {
-    this.#registrations.setMembers(epoch, replicas)
+    if (epoch < this.#epoch || replicas.length === 0) return
+    this.#epoch = epoch
+    this.#monitors.setMembers(replicas)
+    this.#registrations.setMembers(replicas)
+  }
+
+  /** What the probers of the fleet have found: all there is, or what has changed. */
+  setFindings(findings: readonly Finding[], whole: boolean): void {
+    this.#monitors.tell(findings, whole)
+  }
+
+  /** Whether any control side is there, to bring what others find. */
+  setConnected(connected: boolean): void {
+    this.#monitors.setConnected(connected)
   }
 
   addresses(trunk: string, target: string): readonly string[] {
-    return this.#probes.get(`${trunk}/${target}`)?.probe.peer.addresses ?? []
+    return this.#monitors.get(trunk, target)?.addresses ?? []
   }
 
   usable(trunk: string, target: string): boolean {
-    return this.#probes.get(`${trunk}/${target}`)?.probe.usable ?? true
+    return this.#monitors.get(trunk, target)?.usable ?? true
+  }
+
+  observe({ trunk, target, address }: CallPlace, failure: CallFailure | undefined): void {
+    const monitor = this.#monitors.get(trunk, target.name)
+    if (failure === undefined) monitor?.trust(address)
+    else monitor?.distrust(address, failure)
   }
 
   /** A registered peer calls from its registrar, so registrars' addresses count as well. */
@@ -94,7 +124,7 @@ export class Trunks implements TrunkHealth {
   }
 
   targets(): TargetReport[] {
-    return [...this.#probes.values()].map(({ probe }) => probe.report())
+    return this.#monitors.reports()
   }
 
   registrations(): RegistrationReport[] {
@@ -107,28 +137,10 @@ export class Trunks implements TrunkHealth {
 
   #apply(config: RunningConfig): void {
     if (this.#state !== 'Started') return
-    this.#applyTargets(config)
+    this.#monitors.apply(config)
     this.#applyRegistrars(config)
     this.#sources.invalidate()
     this.#registrations.apply(wantedRegistrations(config))
-  }
-
-  #applyTargets(config: RunningConfig): void {
-    const gone = new Map(this.#probes)
-    for (const { key, identity, policy, ...wanted } of wantedTargets(config)) {
-      const present = this.#probes.get(key)
-      if (present?.identity === identity) {
-        gone.delete(key)
-        present.probe.follow(policy)
-      } else {
-        this.#probes.set(key, { identity, probe: new TargetProbe({ ...wanted, policy }, this.#outside) })
-      }
-    }
-    // Ended last, so that a host is not looked up again that an old one and a new one share.
-    for (const [key, ended] of gone) {
-      ended.probe.stop()
-      if (this.#probes.get(key) === ended) this.#probes.delete(key)
-    }
   }
 
   #applyRegistrars(config: RunningConfig): void {
@@ -147,28 +159,8 @@ export class Trunks implements TrunkHealth {
   }
 
   *#peers(): Iterable<{ trunk: string; peer: Peer }> {
-    for (const { probe } of this.#probes.values()) yield probe
+    yield* this.#monitors.peers()
     yield* this.#registrars.values()
-  }
-}
-
-interface WantedTarget {
-  readonly key: string
-  /** What the health of a target speaks of; everything else can change under it. */
-  readonly identity: string
-  readonly trunk: string
-  readonly target: TargetConfig
-  readonly policy: KeepalivePolicy
-  readonly listener: OpenListener | undefined
-}
-
-function* wantedTargets(config: RunningConfig): Iterable<WantedTarget> {
-  for (const { name: trunk, targets, keepalive: policy } of config.trunks.values()) {
-    for (const target of targets) {
-      const listener = config.listeners.get(target.listener)
-      const identity = peerIdentity(target, listener)
-      yield { key: `${trunk}/${target.name}`, identity, trunk, target, policy, listener }
-    }
   }
 }
 

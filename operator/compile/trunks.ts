@@ -1,5 +1,6 @@
 import type { SecretManifest, SipTrunk, Target } from '#api/sip-trunk.ts'
-import type { TrunkConfig } from '#api/snapshot.ts'
+import type { Transport } from '#api/fields.ts'
+import type { TargetConfig, TrunkConfig } from '#api/snapshot.ts'
 import type { Listener } from '#api/voice-service.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { canonicalBlock, canonicalHost } from './address.ts'
@@ -14,6 +15,11 @@ import { fullName, idOf, type World } from './world.ts'
 type ListenerPart = Part<string, { readonly fleet: string; readonly listeners: readonly Listener[] }>
 type SourcePart = Part<string, TrunkContext>
 type TargetPart = Part<Target, TrunkContext>
+interface ProbesPart {
+  readonly trunk: SipTrunk
+  readonly targets: readonly Target[]
+  readonly listeners: readonly Listener[]
+}
 
 const listenerChecks: readonly Check<ListenerPart>[] = [
   listenerExists, // a name that is not in the VoiceService binds nothing
@@ -24,6 +30,10 @@ const targetChecks: readonly Check<TargetPart>[] = [
   hasListener, // calls have to leave from somewhere
   targetIsNew, // the same peer twice is probed twice and gets twice its share
   targetIsUnclaimed, // calls from the peer could be of either trunk
+]
+
+const probeChecks: readonly Check<ProbesPart>[] = [
+  probesHaveListener, // OPTIONS of another transport than calls have to leave from somewhere, too
 ]
 
 const sourceChecks: readonly Check<SourcePart>[] = [
@@ -65,17 +75,35 @@ function compileTrunk(
 
   for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners))
   for (const { value } of sources) claims.add(metadata.name, sourceClaims(value, listeners))
+  findings.passes(
+    { trunk, targets: targets.map(({ value }) => value), listeners },
+    'spec.keepalive.transport',
+    probeChecks,
+  )
+  const { transport, ...keepalive } = spec.keepalive
   const config: TrunkConfig = {
     type: 'Trunk',
     name: metadata.name,
     listeners: listeners.map(({ name }) => name),
-    targets: targets.map(({ value }) => ({ ...value, listener: listenerTowards(value, listeners)?.name ?? '' })),
+    targets: targets.map(({ value }) => targetConfig(value, transport, listeners)),
     allowedSources: sources.map(({ value }) => canonicalBlock(value) ?? value),
     registrations,
-    keepalive: spec.keepalive,
+    keepalive,
     sip: resolveBehaviour(spec.sip, voiceService.spec.sip),
   }
   return { trunk, config, ...verdict(idOf(trunk), findings.list, true) }
+}
+
+/** A target whose probes could leave from no listener is probed as calls go. */
+function targetConfig(
+  target: Target,
+  probeTransport: Transport | undefined,
+  listeners: readonly Listener[],
+): TargetConfig {
+  const config = { ...target, listener: listenerTowards(target, listeners)?.name ?? '' }
+  if (probeTransport === undefined || probeTransport === target.transport) return config
+  const listener = listenerTowards({ ...target, transport: probeTransport }, listeners)
+  return listener === undefined ? config : { ...config, probe: { transport: probeTransport, listener: listener.name } }
 }
 
 function listenersOf(trunk: SipTrunk, fleet: string, all: readonly Listener[], findings: Findings): Listener[] {
@@ -92,6 +120,16 @@ function listenerExists({ value, context }: ListenerPart) {
   return {
     unresolved: 'ListenerNotFound' as const,
     message: `VoiceService ${context.fleet} has no listener "${value}"${didYouMean(value, names) || `; it has ${names.join(', ')}`}`,
+  }
+}
+
+function probesHaveListener({ trunk, targets, listeners }: ProbesPart) {
+  const { transport } = trunk.spec.keepalive
+  if (transport === undefined) return undefined
+  const without = targets.filter((target) => listenerTowards({ ...target, transport }, listeners) === undefined)
+  if (without.length === 0) return undefined
+  return {
+    message: `no listener of the trunk has ${transport} towards ${without.map(({ name }) => name).join(', ')}, so OPTIONS go there as calls do; add a ${transport} listener to the VoiceService, or remove keepalive.transport`,
   }
 }
 

@@ -401,7 +401,7 @@ describe('connections', () => {
     const { server, connect } = running
     const replica = await connect()
     replica.hello()
-    replica.send({ type: 'report', targets: [], registrations: [], calls: 3 })
+    replica.send({ type: 'report', whole: true, targets: [], registrations: [], gone: [], calls: 3 })
     await until(server, ([first]) => first?.report?.calls === 3)
   })
 })

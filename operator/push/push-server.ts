@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Snapshot } from '#api/snapshot.ts'
-import type { Hello, Members } from '#api/wire.ts'
+import type { Finding, Findings, Hello, Members } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Authenticate, Identity } from './authenticate.ts'
@@ -11,6 +11,7 @@ import { Publication } from './delta.ts'
 import { Membership } from './membership.ts'
 import { ReplicaLink, type LinkLimits } from './replica-link.ts'
 import type { ReplicaState } from './replica-state.ts'
+import { SharedFindings } from './shared-findings.ts'
 
 export interface PushServerOptions {
   readonly clock: Clock
@@ -18,6 +19,8 @@ export interface PushServerOptions {
   readonly authenticate: Authenticate
   /** Goes up whenever another control side takes over; replicas refuse a lower one than they have seen. */
   readonly epoch: number
+  /** A replica has seen a higher epoch than ours: it refuses us until `lead` is called with one above that. */
+  readonly onHigherEpoch?: (epoch: number) => void
   readonly limits?: Partial<PushLimits>
 }
 
@@ -50,6 +53,7 @@ export const pushPath = '/replicas'
 interface Fleet {
   readonly links: Map<string, ReplicaLink>
   readonly membership: Membership
+  readonly findings: SharedFindings
   publication: Publication | undefined
 }
 
@@ -64,9 +68,11 @@ export class PushServer {
   #server: Server | undefined
   #heartbeat: Timer | undefined
   #publications = 0
+  #epoch: number
 
   constructor(options: PushServerOptions) {
     this.#options = options
+    this.#epoch = options.epoch
     this.#limits = { ...defaults, ...options.limits }
     this.#webSockets = new WebSocketServer({
       noServer: true,
@@ -105,11 +111,24 @@ export class PushServer {
     const fleet = this.#fleet(snapshot.fleet)
     const previous = fleet.publication
     if (snapshot.revision !== previous?.snapshot.revision) {
-      fleet.publication = new Publication(snapshot, { epoch: this.#options.epoch, serial: ++this.#publications })
+      fleet.publication = new Publication(snapshot, { epoch: this.#epoch, serial: ++this.#publications })
       for (const link of fleet.links.values()) link.offer(fleet.publication)
     }
     if (previous === undefined) this.#shareOut(fleet, fleet.membership.current)
     if (options.replicas !== undefined) fleet.membership.expect(options.replicas)
+  }
+
+  /** Publishes under this epoch from now on; what was published before is sent again under it. */
+  lead(epoch: number): void {
+    if (epoch === this.#epoch) return
+    this.#epoch = epoch
+    for (const fleet of this.#fleets.values()) {
+      if (fleet.publication === undefined) continue
+      const { snapshot } = fleet.publication
+      fleet.publication = new Publication(snapshot, { epoch, serial: ++this.#publications })
+      for (const link of fleet.links.values()) link.offer(fleet.publication)
+      this.#shareOut(fleet, fleet.membership.current)
+    }
   }
 
   /** The fleet is gone: its replicas are told and cut off. */
@@ -185,6 +204,7 @@ export class PushServer {
   }
 
   #greet(link: ReplicaLink, hello: Hello): void {
+    if (hello.epoch > this.#epoch) this.#options.onHigherEpoch?.(hello.epoch)
     const fleet = this.#fleet(hello.fleet)
     const older = fleet.links.get(hello.replica)
     if (older !== undefined && older !== link) {
@@ -196,6 +216,7 @@ export class PushServer {
     this.#refresh(link)
     // Told to everybody when it changed just now; a newcomer that changes nothing must hear of it as well.
     if (known === fleet.membership.current) this.#shareOut(fleet, known, [link])
+    this.#tellFindings(fleet, fleet.findings.all, [link], true)
   }
 
   #refresh(link: ReplicaLink): void {
@@ -203,6 +224,8 @@ export class PushServer {
     if (hello === undefined) return
     const fleet = this.#fleets.get(hello.fleet)
     if (fleet?.links.get(hello.replica) !== link) return
+    const { report } = link.state()
+    if (report !== undefined) this.#tellFindings(fleet, fleet.findings.take(hello.replica, report))
     if (link.live) fleet.membership.join(hello.replica)
     else if (link.draining) fleet.membership.leave(hello.replica)
     this.#tell(hello.fleet)
@@ -232,7 +255,8 @@ export class PushServer {
       settleMilliseconds: this.#limits.settleMilliseconds,
       onChange: (members) => this.#shareOut(fleet, members),
     })
-    const fleet: Fleet = { links: new Map(), membership, publication: undefined }
+    const findings = new SharedFindings(this.#options.clock)
+    const fleet: Fleet = { links: new Map(), membership, findings, publication: undefined }
     this.#fleets.set(name, fleet)
     return fleet
   }
@@ -240,8 +264,21 @@ export class PushServer {
   /** Only who publishes shares out the work: another control side may be in charge of this fleet. */
   #shareOut(fleet: Fleet, replicas: readonly string[], links: Iterable<ReplicaLink> = fleet.links.values()): void {
     if (fleet.publication === undefined || replicas.length === 0) return
-    const members: Members = { type: 'members', epoch: this.#options.epoch, replicas: [...replicas] }
+    const members: Members = { type: 'members', epoch: this.#epoch, replicas: [...replicas] }
     const frame = JSON.stringify(members)
+    for (const link of links) link.send(frame)
+  }
+
+  /** As with the members, only who publishes speaks. */
+  #tellFindings(
+    fleet: Fleet,
+    findings: Finding[],
+    links: Iterable<ReplicaLink> = fleet.links.values(),
+    whole = false,
+  ): void {
+    if (fleet.publication === undefined || findings.length === 0) return
+    const message: Findings = { type: 'findings', epoch: this.#epoch, whole, findings }
+    const frame = JSON.stringify(message)
     for (const link of links) link.send(frame)
   }
 

@@ -1,5 +1,6 @@
 import type { RawData, WebSocket } from 'ws'
-import { FromReplica, wireSchema, type Ack, type Bye, type Hello, type Report, type ResourceError } from '#api/wire.ts'
+import { FromReplica, wireSchema, type Ack, type Bye, type Hello, type ResourceError } from '#api/wire.ts'
+import { ReportSum } from '#api/report-delta.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Identity } from './authenticate.ts'
@@ -49,7 +50,7 @@ export class ReplicaLink {
   #revision: string | null = null
   #errors: readonly ResourceError[] = []
   #refused: Ack['refused']
-  #report: Report | undefined
+  readonly #reports = new ReportSum()
   #draining = false
   #newest: Publication | undefined
   #inFlight: { nonce: string; publication: Publication; timer: Timer } | undefined
@@ -96,7 +97,7 @@ export class ReplicaLink {
       refused: this.#refused,
       pending: this.#inFlight !== undefined,
       draining: this.#draining,
-      report: this.#report,
+      report: this.#reports.current,
     }
   }
 
@@ -155,7 +156,7 @@ export class ReplicaLink {
       case 'ack':
         return this.#acknowledge(message)
       case 'report':
-        this.#report = message
+        this.#reports.take(message)
         break
       case 'drain':
         this.#draining = true

@@ -1,4 +1,4 @@
-import type { Ack, Report, ResourceError } from '#api/wire.ts'
+import type { Ack, ReplicaReport, ResourceError } from '#api/wire.ts'
 
 /** What the control side knows of one connected replica: the input of status. */
 export interface ReplicaState {
@@ -19,7 +19,7 @@ export interface ReplicaState {
   readonly pending: boolean
   /** Takes no new calls and will end. */
   readonly draining: boolean
-  readonly report: Report | undefined
+  readonly report: ReplicaReport | undefined
 }
 
 /**

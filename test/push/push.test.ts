@@ -38,6 +38,8 @@ function replica(name: string, urls: readonly string[]) {
     applier,
     report: () => ({ targets: [], registrations: [], calls: 0 }),
     onMembers: () => undefined,
+    onFindings: () => undefined,
+    onConnection: () => undefined,
     clock: systemClock,
     log,
     random: Math.random,

@@ -21,6 +21,8 @@ const keepalive = {
   downIntervalSeconds: 30,
   failureThreshold: 2,
   timeoutSeconds: 4,
+  scope: 'Fleet' as const,
+  failureCodes: [503, 505],
 }
 
 const closers: (() => unknown)[] = []

@@ -27,6 +27,8 @@ export function trunkResource(name: string, changes: Partial<TrunkConfig> = {}):
       downIntervalSeconds: 30,
       failureThreshold: 5,
       timeoutSeconds: 4,
+      scope: 'Fleet',
+      failureCodes: [503, 505],
     },
     sip: builtInBehaviour,
     ...changes,

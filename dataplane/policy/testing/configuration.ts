@@ -27,6 +27,8 @@ export function trunk(fields: Partial<TrunkConfig> & { name: string }): TrunkCon
       downIntervalSeconds: 30,
       failureThreshold: 5,
       timeoutSeconds: 4,
+      scope: 'Fleet',
+      failureCodes: [503, 505],
     },
     sip: builtInBehaviour,
     ...fields,
@@ -82,6 +84,7 @@ export function health(
       return addresses(`${trunkName}/${targetName}`, found?.host ?? '')
     },
     usable: (trunkName, targetName) => state.down?.includes(`${trunkName}/${targetName}`) !== true,
+    observe: () => {},
     trunksAt: (address) =>
       targets
         .filter((one) => addresses(`${one.trunk}/${one.target}`, one.host).includes(address))

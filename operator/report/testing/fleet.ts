@@ -87,6 +87,8 @@ function trunkResource(name: string, version: string): Resource {
         downIntervalSeconds: 30,
         failureThreshold: 5,
         timeoutSeconds: 4,
+        scope: 'Fleet',
+        failureCodes: [503, 505],
       },
       sip: builtInBehaviour,
     },
@@ -113,7 +115,7 @@ export function replica(
     draining: false,
     ...changes,
     versions: new Map(Object.entries(versions).filter(([, version]) => version !== '')),
-    report: { type: 'report', targets: [], registrations: [], calls: 0, ...changes.report },
+    report: { targets: [], registrations: [], calls: 0, ...changes.report },
   }
 }
 
