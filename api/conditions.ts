@@ -22,6 +22,7 @@ export const reasons = {
     Pending: 'Some replicas have not yet acknowledged this generation.',
     NoReplicas: 'No replica is connected.',
     RejectedByDataplane: 'A replica refused; the message names the replica, the field and the cause.',
+    ResourcesRefused: 'The API server refused an object of the fleet; the message has its words.',
     NotAccepted: 'Nothing to run, since the resource is not accepted.',
   },
   Registered: {
@@ -45,6 +46,13 @@ export const reasons = {
     NotAccepted: 'See the condition Accepted.',
     NotResolved: 'See the condition ResolvedRefs.',
     NotProgrammed: 'See the condition Programmed.',
+  },
+  Reconciling: {
+    Progressing: 'On the way to Ready; there only as long as that is so, and on Kubernetes only.',
+  },
+  Stalled: {
+    NotAccepted: 'Will not become Ready unless the resource is changed; there only as long as that is so.',
+    Refused: 'Will not become Ready unless what was refused is changed; there only as long as that is so.',
   },
 } as const satisfies Record<string, Record<string, string>>
 

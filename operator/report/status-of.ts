@@ -24,6 +24,8 @@ export interface FleetView {
   readonly snapshot: Snapshot | undefined
   /** The connected replicas. */
   readonly replicas: readonly ReplicaState[]
+  /** Which objects of the fleet the API server refused, with its words; absent when it took them all. */
+  readonly refused?: string | undefined
   /** Milliseconds since 1970. */
   readonly now: number
 }
@@ -64,7 +66,11 @@ function voiceServiceStatus(view: FleetView): VoiceServiceStatus {
     replicas,
     desired: spec.replicas,
   })
-  const conditions = [voiceService.accepted, voiceService.resolvedRefs, programmed]
+  const conditions = [
+    voiceService.accepted,
+    voiceService.resolvedRefs,
+    view.refused === undefined ? programmed : resourcesRefused(view.refused),
+  ]
   return {
     ...observed(metadata.generation),
     conditions: stampConditions([...conditions, readyOf(conditions)], {
@@ -81,6 +87,10 @@ function voiceServiceStatus(view: FleetView): VoiceServiceStatus {
     trunks: snapshot?.resources.filter(({ body }) => body.type === 'Trunk').length ?? 0,
     calls: replicas.reduce((sum, { report }) => sum + (report?.calls ?? 0), 0),
   }
+}
+
+function resourcesRefused(message: string): Condition<'Programmed'> {
+  return condition({ type: 'Programmed', status: 'False', reason: 'ResourcesRefused', message })
 }
 
 function sipTrunkStatus(
