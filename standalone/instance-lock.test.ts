@@ -23,6 +23,13 @@ describe('lockDirectory', () => {
     expect(lockDirectory(directory, process.pid)).toEqual({ heldBy: process.ppid })
   })
 
+  it('says why it cannot be written', () => {
+    writeFileSync(join(directory, 'file'), '')
+    expect(lockDirectory(join(directory, 'file', 'status'), process.pid)).toEqual({
+      failure: expect.stringContaining('ENOTDIR'),
+    })
+  })
+
   it.each([
     ['a process that has ended', () => `${spawnSync(process.execPath, ['--version']).pid}\n`],
     ['nobody', () => 'garbage'],

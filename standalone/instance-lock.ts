@@ -1,16 +1,27 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 
+export type Lock =
+  | { readonly release: () => void }
+  /** The process that has the directory. */
+  | { readonly heldBy: number }
+  /** Why nothing can be written there. */
+  | { readonly failure: string }
+
 /**
- * Takes a directory for this process, so that two do not write their status into one. Gives back what releases it, or
- * says which process has it. What a dead process left behind does not count.
+ * Takes a directory for this process, so that two do not write their status into one. What a dead process left behind
+ * does not count.
  */
-export function lockDirectory(directory: string, pid: number): { release: () => void } | { heldBy: number } {
-  mkdirSync(directory, { recursive: true })
+export function lockDirectory(directory: string, pid: number): Lock {
   const path = join(directory, 'pid')
   const holder = Number.parseInt(readIfThere(path))
   if (holder > 0 && holder !== pid && isAlive(holder)) return { heldBy: holder }
-  writeFileSync(path, `${pid}\n`)
+  try {
+    mkdirSync(directory, { recursive: true })
+    writeFileSync(path, `${pid}\n`)
+  } catch (error) {
+    return { failure: error instanceof Error ? error.message : String(error) }
+  }
   return { release: () => rmSync(path, { force: true }) }
 }
 

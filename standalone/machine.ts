@@ -55,7 +55,10 @@ const stopMarginMilliseconds = 4_000
 
 const nothingRead: Manifests = { entries: [], problems: [], unread: [] }
 
-/** One machine that runs the fleets of a directory: files in, replicas as child processes, status out. */
+/**
+ * One machine that runs the fleets of a directory: files in, replicas as child processes, status out. While a file is
+ * broken, what it said last goes on; what is taken out of a sound file is gone.
+ */
 export class Machine {
   readonly #options: MachineOptions
   readonly #token = randomBytes(32).toString('hex')
@@ -134,7 +137,15 @@ export class Machine {
     this.#rereadDue = true
     this.#reading = this.#reading.then(async () => {
       this.#rereadDue = false
-      this.#take(await readManifests(this.#options.directory))
+      const manifests = await readManifests(this.#options.directory)
+      try {
+        this.#take(manifests)
+      } catch (error) {
+        // A fault of ours must not end what runs.
+        const cause = error instanceof Error ? (error.stack ?? error.message) : String(error)
+        this.#options.log.error({ cause }, 'the manifests could not be taken')
+        this.#options.onNotice(`The manifests could not be taken: ${cause}`)
+      }
     })
   }
 

@@ -1,6 +1,6 @@
-import { join, relative, sep } from 'node:path'
+import { join, relative, resolve, sep } from 'node:path'
 import { systemClock } from '#lib/clock.ts'
-import { createLog } from '#lib/log.ts'
+import { createLog, type Log } from '#lib/log.ts'
 import type { StartCommand } from './command-line.ts'
 import { createDisplay, type Display, type Output } from './display.ts'
 import { inheritedEnvironment } from './env.ts'
@@ -20,13 +20,19 @@ const replica = join(import.meta.dirname, '..', 'dataplane', 'main.ts')
 
 /** `sbcfleet start`: runs until a signal, or until the self-test has ended. Resolves to the exit code. */
 export async function runStart(command: StartCommand, output: Output): Promise<number> {
-  const { directory, statusDirectory } = command
+  const { directory } = command
+  // Absolute, since Node makes folders below a current directory that was removed for ever and ever.
+  const statusDirectory = resolve(command.statusDirectory)
   if (isVisibleIn(directory, statusDirectory)) {
     output.write(`The status directory ${statusDirectory} lies in ${directory} and would be read as manifests; `)
     output.write('give another one with --status-dir.\n')
     return 2
   }
   const lock = lockDirectory(statusDirectory, process.pid)
+  if ('failure' in lock) {
+    output.write(`The status directory cannot be written: ${lock.failure}; give another one with --status-dir.\n`)
+    return 1
+  }
   if ('heldBy' in lock) {
     output.write(`Process ${lock.heldBy} writes its status to ${statusDirectory} already; `)
     output.write('stop it, or give another directory with --status-dir.\n')
@@ -38,7 +44,8 @@ export async function runStart(command: StartCommand, output: Output): Promise<n
     display.notice(`The log of the control side cannot be written: ${error.message}`),
   )
   try {
-    return await runMachine(command, output, display, controlLog)
+    const log = createLog({ level: 'info', name: 'control', write: (line) => controlLog.append(line) })
+    return await runMachine({ ...command, statusDirectory }, output, display, log)
   } finally {
     display.close()
     controlLog.close()
@@ -46,46 +53,53 @@ export async function runStart(command: StartCommand, output: Output): Promise<n
   }
 }
 
-async function runMachine(
-  command: StartCommand,
-  output: Output,
-  display: Display,
-  controlLog: LogFile,
-): Promise<number> {
-  let view: View | undefined
-  const viewListeners = new Set<() => void>()
+/** What is shown, and a way to hear of it. */
+class Screen {
+  readonly display: Display
+  #view: View | undefined
+  readonly #listeners = new Set<() => void>()
+
+  constructor(display: Display) {
+    this.display = display
+  }
+
+  show(view: View): void {
+    this.#view = view
+    this.display.show(view)
+    for (const listener of this.#listeners) listener()
+  }
+
+  view(): View | undefined {
+    return this.#view
+  }
+
+  onView(listener: () => void): void {
+    this.#listeners.add(listener)
+  }
+}
+
+async function runMachine(command: StartCommand, output: Output, display: Display, log: Log): Promise<number> {
+  const screen = new Screen(display)
   const machine = new Machine({
     ...command,
     clock: systemClock,
-    log: createLog({ level: 'info', name: 'control', write: (line) => controlLog.append(line) }),
+    log,
     replicaCommand: [process.execPath, replica],
     environment: inheritedEnvironment(),
     drainSeconds,
-    onView: (next) => {
-      view = next
-      display.show(next)
-      for (const listener of viewListeners) listener()
-    },
+    onView: (view) => screen.show(view),
     onNotice: (notice) => display.notice(notice),
   })
   const signal = untilSignal(() => machine.kill())
   try {
-    const fleets = { view: () => view, onView: (listener: () => void) => void viewListeners.add(listener) }
     const selftest = command.selftest ? await openSelftest(command) : undefined
     try {
       await machine.start()
       display.notice(`Status: ${command.statusDirectory}  Logs: ${join(command.statusDirectory, 'log')}`)
-      if (selftest === undefined) {
-        await signal.received
-        display.notice(`Stopping; calls have ${drainSeconds} s to end. Again to end them now.`)
-        return 0
-      }
-      return await Promise.race([
-        runSelftest(selftest, fleets, output, display),
-        signal.received.then(() => {
-          throw new SelftestFailure('It was interrupted.')
-        }),
-      ])
+      if (selftest !== undefined) return await runSelftest(selftest, screen, output, signal.received)
+      await signal.received
+      display.notice(`Stopping; calls have ${drainSeconds} s to end. Again to end them now.`)
+      return 0
     } finally {
       // The peers go last: the fleet takes its registrations back.
       await machine.stop()
@@ -114,14 +128,17 @@ async function openSelftest(command: StartCommand): Promise<Selftest> {
 
 async function runSelftest(
   selftest: Selftest,
-  fleets: { view: () => View | undefined; onView: (listener: () => void) => void },
+  screen: Screen,
   output: Output,
-  display: Display,
+  interrupted: Promise<void>,
 ): Promise<number> {
-  await selftest.waitForTrunks(fleets)
-  const { ladder, passed, failed } = await selftest.run()
-  display.close()
-  const view = fleets.view()
+  const interruption = interrupted.then(() => {
+    throw new SelftestFailure('It was interrupted.')
+  })
+  await Promise.race([selftest.waitForTrunks(screen), interruption])
+  const { ladder, passed, failed } = await Promise.race([selftest.run(), interruption])
+  screen.display.close()
+  const view = screen.view()
   const trunks = view === undefined ? [] : renderTrunks(view, systemClock.wallTime())
   const lines = ['', ...ladder, '', ...trunks, '', ...passed.map((what) => `ok    ${what}`)]
   output.write(`${[...lines, ...failed.map((what) => `FAIL  ${what}`), ''].join('\n')}\n`)

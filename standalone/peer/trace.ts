@@ -1,4 +1,4 @@
-import type { Clock } from '#lib/clock.ts'
+import type { Clock, Timer } from '#lib/clock.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 
 /** One message that a peer sent or received. */
@@ -15,6 +15,7 @@ export class Trace {
   readonly #clock: Clock
   readonly #entries: TraceEntry[] = []
   readonly #waiting = new Set<() => void>()
+  readonly #timers = new Set<Timer>()
 
   constructor(clock: Clock) {
     this.#clock = clock
@@ -34,17 +35,27 @@ export class Trace {
     return new Promise((resolve, reject) => {
       const timer = this.#clock.after(milliseconds, () => {
         this.#waiting.delete(look)
+        this.#timers.delete(timer)
         reject(new Error(`${what} did not come within ${milliseconds / 1000} s`))
       })
       const look = () => {
         const found = this.#entries.find(fits)
         if (found === undefined) return
         timer.cancel()
+        this.#timers.delete(timer)
         this.#waiting.delete(look)
         resolve(found)
       }
+      this.#timers.add(timer)
       this.#waiting.add(look)
       look()
     })
+  }
+
+  /** Waits for nothing any more; what was waited for stays open. */
+  close(): void {
+    for (const timer of this.#timers) timer.cancel()
+    this.#timers.clear()
+    this.#waiting.clear()
   }
 }

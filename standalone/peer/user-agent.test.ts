@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '#lib/clock.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
+import { parseMessage } from '../../dataplane/engine/message/parse.ts'
 import { PeerSocket } from './peer-socket.ts'
 import { Registrar } from './registrar.ts'
 import { Trace } from './trace.ts'
@@ -169,5 +170,22 @@ describe('Trace', () => {
     const waiting = new Trace(clock).until('the BYE at carrier', 5_000, () => false)
     clock.advance(5_000)
     await expect(waiting).rejects.toThrow('the BYE at carrier did not come within 5 s')
+  })
+
+  it('leaves no timer when it is closed, or when what was waited for came', async () => {
+    const clock = new ManualClock()
+    const trace = new Trace(clock)
+    const came = trace.until('anything', 5_000, () => true)
+    void trace.until('nothing', 5_000, ({ peer }) => peer === 'nobody')
+    const result = parseMessage(
+      'SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP a;branch=z9hG4bK1\r\nFrom: <sip:a@a>;tag=1\r\nTo: <sip:b@b>;tag=2\r\n' +
+        'Call-ID: 1\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n',
+    )
+    if (!result.ok) throw new Error(result.reason)
+    trace.add({ at: 0, peer: 'alice', direction: 'received', message: result.message })
+    expect((await came).peer).toBe('alice')
+    expect(clock.pending).toBe(1)
+    trace.close()
+    expect(clock.pending).toBe(0)
   })
 })

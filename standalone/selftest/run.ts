@@ -1,4 +1,4 @@
-import type { Clock } from '#lib/clock.ts'
+import type { Clock, Timer } from '#lib/clock.ts'
 import { fleetsOf } from '../../operator/compile/world.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { formatHostPort } from '../../dataplane/engine/message/uri.ts'
@@ -39,6 +39,7 @@ export class Selftest {
   readonly #call: CallPlan
   readonly #agents: ReadonlyMap<PeerPlan, UserAgent>
   readonly #played: ReadonlySet<string>
+  #patience: Timer | undefined
 
   /** Throws a `SelftestFailure` when the manifests have no call to place. */
   constructor(manifests: Manifests, addresses: readonly (readonly string[])[] | undefined, clock: Clock) {
@@ -69,19 +70,21 @@ export class Selftest {
   }
 
   close(): void {
+    this.#patience?.cancel()
+    this.#trace.close()
     for (const agent of this.#agents.values()) agent.close()
   }
 
   /** Waits until every trunk that is played is ready, reachable, and registered where it should be. */
   async waitForTrunks(fleets: FleetsUnderTest): Promise<void> {
     await new Promise<void>((resolve, reject) => {
-      const timer = this.#clock.after(readyMilliseconds, () => {
+      this.#patience = this.#clock.after(readyMilliseconds, () => {
         const missing = this.#missing(fleets.view()).join(', ')
         reject(new SelftestFailure(`Waited ${readyMilliseconds / 1000} s in vain for: ${missing}.`))
       })
       const look = () => {
         if (this.#missing(fleets.view()).length > 0) return
-        timer.cancel()
+        this.#patience?.cancel()
         resolve()
       }
       fleets.onView(look)

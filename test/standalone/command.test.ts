@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { type Quickstart, quickstartOnFreePorts } from './quickstart.ts'
 
 const program = join(import.meta.dirname, '../../bin/sbcfleet')
@@ -23,11 +23,23 @@ describe('sbcfleet', () => {
     for (const [file, text] of Object.entries(manifests)) writeFileSync(join(folder, file), text)
   }
 
-  async function run(...words: string[]): Promise<{ code: number | null; output: string }> {
+  function run(...words: string[]): Promise<{ code: number | null; output: string }> {
+    return runAndInterrupt(undefined, ...words)
+  }
+
+  /** Runs to the end; sends SIGINT when the output has come to a text. */
+  async function runAndInterrupt(at: string | undefined, ...words: string[]) {
     const child = spawn(program, words, { cwd: folder, stdio: ['ignore', 'pipe', 'pipe'] })
+    onTestFinished(() => void child.kill('SIGKILL'))
     let output = ''
+    let interrupted = false
     for (const stream of [child.stdout, child.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => (output += text))
+      stream.setEncoding('utf8').on('data', (text: string) => {
+        output += text
+        if (at === undefined || interrupted || !output.includes(at)) return
+        interrupted = true
+        child.kill('SIGINT')
+      })
     }
     const [code] = (await once(child, 'close')) as [number | null]
     return { code, output }
@@ -55,6 +67,18 @@ describe('sbcfleet', () => {
     expect(code).toBe(1)
     expect(output).toContain(`The peer of trunk carrier cannot be played at 127.0.0.1:${quickstart.ports.carrier}`)
     expect(output).toContain('EADDRINUSE')
+  })
+
+  it('ends its self-test at once when it is interrupted', async () => {
+    // The PBX is where no peer can be played, so that its trunk would be waited for in vain.
+    const pbx = (quickstart.manifests['pbx.yaml'] ?? '').replace(
+      'targets:',
+      'targets:\n    - { name: away, host: 127.0.0.1, port: 9, transport: TCP }',
+    )
+    write({ ...quickstart.manifests, 'pbx.yaml': pbx })
+    const { code, output } = await runAndInterrupt('registered=True', 'start', '.', '--selftest')
+    expect(output).toContain('Self-test failed. It was interrupted.')
+    expect(code).toBe(1)
   })
 
   it('fails its self-test when there is no call to place', async () => {
