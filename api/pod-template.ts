@@ -18,9 +18,17 @@ const labelValue = z
   .max(63)
   .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, 'must be the value of a label')
 
-const labels = z.record(z.string().min(1).max(317), labelValue).meta({ maxProperties: 32 })
+/** Entries by name, 32 at most. */
+function entries<V extends z.ZodType>(value: V) {
+  return z
+    .record(z.string().min(1).max(317), value)
+    .refine((record) => Object.keys(record).length <= 32, 'must have at most 32 entries')
+    .meta({ maxProperties: 32 })
+}
 
-export const annotations = z.record(z.string().min(1).max(317), z.string().max(4096)).meta({ maxProperties: 32 })
+const labels = entries(labelValue)
+
+export const annotations = entries(z.string().max(4096))
 
 const Toleration = z.strictObject({
   key: z.string().max(317).optional().describe('Key of the taint. Absent: any, with operator Exists.'),
@@ -76,6 +84,10 @@ export const PodTemplate = z.strictObject({
   topologySpread: z
     .array(TopologySpread)
     .max(8)
+    .refine(
+      (spread) => new Set(spread.map(({ topologyKey }) => topologyKey)).size === spread.length,
+      'the same topologyKey stands in this list twice',
+    )
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['topologyKey'] })
     .optional()
     .describe('How replicas are spread. Absent: over nodes, where that can be done.'),
