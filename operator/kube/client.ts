@@ -43,6 +43,14 @@ export interface WatchOptions extends Selection {
   readonly signal?: AbortSignal
 }
 
+export interface CreateOptions {
+  /** Checks everything and keeps nothing. */
+  readonly dryRun?: boolean
+  /** An unknown field is an error, as with kubectl, and not only dropped. */
+  readonly strict?: boolean
+  readonly signal?: AbortSignal | undefined
+}
+
 export interface ApplyOptions {
   readonly fieldManager: string
   /** Takes fields over from other managers; without it, a field that another one owns is a conflict. */
@@ -100,9 +108,15 @@ export class KubeClient {
     throw errorOf(exchange, await readAnswer(response))
   }
 
-  create<T extends KubeObject>(resource: Resource<T>, object: T, signal?: AbortSignal): Promise<T> {
-    const path = pathOf(resource, { namespace: object.metadata.namespace })
-    return this.#ask({ method: 'POST', path, body: this.#text(resource, object), signal })
+  create<T extends KubeObject>(resource: Resource<T>, object: T, options: CreateOptions = {}): Promise<T> {
+    const { dryRun, strict, signal } = options
+    return this.#ask({
+      method: 'POST',
+      path: pathOf(resource, { namespace: object.metadata.namespace }),
+      query: { dryRun: dryRun === true ? 'All' : undefined, fieldValidation: strict === true ? 'Strict' : undefined },
+      body: this.#text(resource, object),
+      signal,
+    })
   }
 
   /** Replaces an object; with a `resourceVersion` in it, only if it is still that one. */

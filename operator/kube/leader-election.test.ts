@@ -35,8 +35,8 @@ class OneLease {
           if (this.lease === undefined) throw new ApiError('get', 404, { reason: 'NotFound' })
           return this.lease as never
         }),
-      create: (_resource, lease, signal) =>
-        guarded(signal, () => {
+      create: (_resource, lease, options) =>
+        guarded(options?.signal, () => {
           if (this.lease !== undefined) throw new ApiError('create', 409, { reason: 'AlreadyExists' })
           return written(lease as Lease) as never
         }),

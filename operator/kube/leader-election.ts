@@ -138,7 +138,7 @@ export class LeaderElection {
       seen ??= this.#see(await api.get(leases, name, signal))
     } catch (error) {
       if (!isNotFound(error)) throw error
-      return this.#write(this.#highestEpoch + 1, {}, (lease) => api.create(leases, lease, signal))
+      return this.#write(this.#highestEpoch + 1, {}, (lease) => api.create(leases, lease, { signal }))
     }
     const { lease, at } = seen
     const { holderIdentity = '', leaseDurationSeconds = 0, leaseTransitions = 0, acquireTime } = lease.spec ?? {}
