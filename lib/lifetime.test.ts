@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { createLog } from '#lib/log.ts'
+import { createLog } from './log.ts'
 import { startParts, stopParts, type Part } from './lifetime.ts'
 
 const log = createLog({ level: 'error', name: 'test', write: () => undefined })

@@ -1,4 +1,4 @@
-import type { Log } from '#lib/log.ts'
+import type { Log } from './log.ts'
 
 /** Something with a beginning and an end. */
 export interface Part {
