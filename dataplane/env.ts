@@ -56,6 +56,14 @@ export class EnvError extends Error {
   }
 }
 
+/**
+ * Puts a plain copy in the place of `process.env`, which asks the C library at every look. drachtio-srf looks once for
+ * every header field it meets, and that was a twentieth of the CPU time of a call.
+ */
+export function copyEnvironment(): void {
+  process.env = { ...process.env }
+}
+
 /** Reads all variables. Throws an `EnvError` that names every wrong one. */
 export function readEnv(environment: Environment = process.env): Env {
   const problems: string[] = []

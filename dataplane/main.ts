@@ -9,7 +9,7 @@ import { ControlClient } from './config/control-client.ts'
 import { LastGood } from './config/last-good.ts'
 import { Drain } from './drain.ts'
 import { createEngine } from './engine/engine.ts'
-import { EnvError, readEnv, type Env } from './env.ts'
+import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
 import { type HttpDoor, serveHealth } from './health.ts'
 import { adminSources, metricsOf } from './inspection.ts'
 import { crashOnFaults, endOn, startParts, stopParts, type Part } from '#lib/lifetime.ts'
@@ -126,6 +126,7 @@ async function settle(applier: Applier, lastGood: LastGood | undefined): Promise
 }
 
 try {
+  copyEnvironment()
   const env = readEnv()
   const log = createLog({ level: env.logLevel, name: env.replica })
   crashOnFaults(log)
