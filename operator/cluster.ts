@@ -1,4 +1,4 @@
-import { z } from 'zod'
+import type { z } from 'zod'
 import { SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
 import { apiVersion, VoiceService } from '#api/voice-service.ts'
 import { group, version } from '#api/kinds.ts'

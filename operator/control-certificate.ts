@@ -43,6 +43,8 @@ const longestDelay = 86_400_000
 export class ControlCertificate {
   readonly #options: ControlCertificateOptions
   #secret: SecretObject | undefined
+  /** Whether there is a Secret is known. */
+  #isSeen = false
   #used: string | undefined
   #timer: Timer | undefined
   #checking: Promise<void> = Promise.resolve()
@@ -55,6 +57,7 @@ export class ControlCertificate {
   /** The Secret as it is now; undefined when there is none. */
   see(secret: SecretObject | undefined): void {
     this.#secret = secret
+    this.#isSeen = true
     this.check()
   }
 
@@ -70,7 +73,7 @@ export class ControlCertificate {
   }
 
   async #check(): Promise<void> {
-    if (this.#stopped) return
+    if (this.#stopped || !this.#isSeen) return
     const { clock, dnsNames, issues, isLeader, log } = this.#options
     const present = setIn(this.#secret)
     const next = issues && isLeader() ? renewed(present, { dnsNames, now: clock.wallTime() }) : undefined

@@ -15,7 +15,7 @@ import {
 /** One kind that is watched, where what is heard of it is kept, and which fleets a change of it wakes. */
 export interface Watch {
   readonly resource: Resource
-  readonly store: Sink<KubeObject> & Pick<Store<KubeObject>, 'onChange' | 'synced'>
+  readonly store: Sink<KubeObject> & Pick<Store<KubeObject>, 'onChange' | 'list'>
   readonly wakes: (object: KubeObject) => readonly string[]
   readonly labelSelector?: string
   readonly fieldSelector?: string

@@ -1,0 +1,176 @@
+import type { Condition, StatusCondition } from '#api/conditions.ts'
+import type { SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
+import type { VoiceService, VoiceServiceStatus } from '#api/voice-service.ts'
+import type { Clock } from '#lib/clock.ts'
+import { type FleetInCluster, type OurObject, type Read, selectorText, sipTrunks, voiceServices } from './cluster.ts'
+import type { Compiled, Verdicts } from './compile/compile.ts'
+import type { EventRecorder } from './kube/events.ts'
+import { keyOf, type Resource } from './kube/resource.ts'
+import type { StatusWriter } from './kube/status-writer.ts'
+import type { ReplicaState } from './push/replica-state.ts'
+import { occurrencesOf } from './report/occurrences.ts'
+import { unreadableStatus, withProgress } from './report/progress.ts'
+import { statusOf, strayTrunkStatus } from './report/status-of.ts'
+
+export interface FleetStatusesOptions {
+  readonly replicas: (fleet: string) => readonly ReplicaState[]
+  readonly writer: Pick<StatusWriter, 'write' | 'forget'>
+  readonly events: Pick<EventRecorder, 'record'>
+  readonly clock: Clock
+}
+
+/** What a fleet came to. */
+export interface FleetOutcome {
+  readonly compiled: Compiled | undefined
+  readonly strays: Verdicts
+  readonly refused: string | undefined
+}
+
+interface Status {
+  readonly conditions?: StatusCondition[] | undefined
+  /** For autoscalers. */
+  readonly selector?: string
+}
+
+/** How long replicas are given to find this process before one that is not connected counts, in milliseconds. */
+const settleMilliseconds = 15_000
+
+/** Makes the statuses of all resources of a fleet, has them written, and tells users what has turned. */
+export class FleetStatuses {
+  readonly #options: FleetStatusesOptions
+  readonly #began: number
+  /** What was said last: what is read may be older. */
+  readonly #said = new Map<string, { readonly uid: string | undefined; readonly status: Status }>()
+
+  constructor(options: FleetStatusesOptions) {
+    this.#options = options
+    this.#began = options.clock.now()
+  }
+
+  /**
+   * Says of every resource of the fleet how it stands. Returns after how many milliseconds it must be said again, when it
+   * is too early: a process that has just started does not know yet which replicas there are.
+   */
+  report(key: string, fleet: FleetInCluster, outcome: FleetOutcome): number | undefined {
+    const replicas = this.#options.replicas(key)
+    const desired = fleet.voiceService?.value?.spec.replicas ?? 0
+    const early = this.#began + settleMilliseconds - this.#options.clock.now()
+    const hadReplicas =
+      (readStatus<VoiceServiceStatus>(fleet.voiceService)?.replicas?.programmed ?? 0) > replicas.length
+    if (hadReplicas && replicas.length < desired && early > 0) return early
+    if (fleet.voiceService === undefined) this.#reportStrays(fleet, outcome)
+    else this.#reportFleet(fleet, fleet.voiceService, outcome, replicas)
+    return undefined
+  }
+
+  #reportFleet(
+    { trunks }: FleetInCluster,
+    voiceService: Read<VoiceService>,
+    { compiled, refused }: FleetOutcome,
+    replicas: readonly ReplicaState[],
+  ): void {
+    const { value, object } = voiceService
+    if (value === undefined || compiled === undefined)
+      return this.#say(voiceServices, object, this.#unreadable(voiceService))
+    const readable = lasting(trunks).flatMap(({ object: trunk, value: resource }) =>
+      resource === undefined ? [] : [{ trunk, resource }],
+    )
+    const conditions = conditionsBy(compiled)
+    const statuses = statusOf({
+      voiceService: { resource: value, ...conditions(value), previous: this.#previous(object) },
+      trunks: readable.map(({ trunk, resource }) => ({
+        resource,
+        ...conditions(resource),
+        previous: this.#previous<SipTrunkStatus>(trunk),
+      })),
+      snapshot: compiled.snapshot,
+      replicas,
+      refused,
+      now: this.#options.clock.wallTime(),
+    })
+    this.#say(voiceServices, object, { ...statuses.voiceService, selector: selectorText(value) })
+    for (const { trunk, resource } of readable) {
+      const status = statuses.trunks.get(resource.metadata.name)
+      if (status !== undefined) this.#say(sipTrunks, trunk, status)
+    }
+    this.#reportUnreadable(trunks)
+  }
+
+  #reportStrays({ trunks }: FleetInCluster, { strays }: FleetOutcome): void {
+    const now = this.#options.clock.wallTime()
+    const conditions = conditionsBy(strays)
+    for (const { object, value } of lasting(trunks)) {
+      if (value === undefined) continue
+      const previous = this.#previous<SipTrunkStatus>(object)
+      this.#say(sipTrunks, object, strayTrunkStatus({ resource: value, ...conditions(value), previous }, now))
+    }
+    this.#reportUnreadable(trunks)
+  }
+
+  #reportUnreadable(trunks: readonly Read<SipTrunk>[]): void {
+    for (const trunk of lasting(trunks)) {
+      if (trunk.value === undefined) this.#say(sipTrunks, trunk.object, this.#unreadable(trunk))
+    }
+  }
+
+  #unreadable({ object, problem }: Read<unknown>): Status {
+    return unreadableStatus(problem, this.#stamp(object))
+  }
+
+  /** Has a status written, with the words for tools, and tells what has turned since the last one. */
+  #say(resource: Resource<OurObject>, object: OurObject, given: Status): void {
+    const { writer, events } = this.#options
+    const status = withProgress(given, this.#stamp(object))
+    const before = this.#previous<Status>(object)?.conditions
+    for (const occurrence of occurrencesOf(before, status.conditions ?? []))
+      events.record({ ...occurrence, regarding: object })
+    this.#said.set(sayingOf(object), { uid: object.metadata.uid, status })
+    writer.write(resource, object, status)
+  }
+
+  /** To be called when an object is gone. */
+  forget(resource: Resource, object: OurObject): void {
+    this.#said.delete(sayingOf(object))
+    this.#options.writer.forget(resource, keyOf(object))
+  }
+
+  #stamp(object: OurObject) {
+    const { generation = 0 } = object.metadata
+    return { generation, previous: this.#previous<Status>(object)?.conditions, now: this.#options.clock.wallTime() }
+  }
+
+  #previous<S extends Status>(object: OurObject): S | undefined {
+    const said = this.#said.get(sayingOf(object))
+    return said !== undefined && said.uid === object.metadata.uid
+      ? (said.status as S)
+      : (object.status as S | undefined)
+  }
+}
+
+function sayingOf(object: OurObject): string {
+  return `${object.kind} ${keyOf(object)}`
+}
+
+function readStatus<S>(read: Read<unknown> | undefined): S | undefined {
+  return read?.object.status as S | undefined
+}
+
+/** Of a trunk that is being deleted nothing is said any more. */
+function lasting<T>(trunks: readonly Read<T>[]): readonly Read<T>[] {
+  return trunks.filter(({ object }) => object.metadata.deletionTimestamp === undefined)
+}
+
+interface SaidByCompiler {
+  readonly accepted: Condition<'Accepted'>
+  readonly resolvedRefs: Condition<'ResolvedRefs'>
+}
+
+/** What compiling said of a resource. */
+function conditionsBy({ conditions }: Verdicts): (resource: VoiceService | SipTrunk) => SaidByCompiler {
+  const byName = new Map(conditions.map((one) => [`${one.resource.kind} ${one.resource.name}`, one]))
+  return ({ kind, metadata }) => {
+    const found = byName.get(`${kind} ${metadata.name}`)
+    if (found === undefined) throw new Error(`compiling said nothing of ${kind} ${metadata.name}`)
+    return found
+  }
+}

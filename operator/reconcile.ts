@@ -1,0 +1,185 @@
+import type { SipTrunk } from '#api/sip-trunk.ts'
+import type { VoiceService } from '#api/voice-service.ts'
+import type { Clock } from '#lib/clock.ts'
+import type { Log } from '#lib/log.ts'
+import { type Cluster, type FleetInCluster, type OurObject, type Read, sipTrunks } from './cluster.ts'
+import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
+import { finalizerStep } from './finalizer.ts'
+import { ApiError, isConflict, isNotFound } from './kube/api-error.ts'
+import type { Applier } from './kube/apply.ts'
+import type { KubeClient } from './kube/client.ts'
+import type { Outcome } from './kube/controller.ts'
+import { keyOf } from './kube/resource.ts'
+import type { PushServer } from './push/push-server.ts'
+import type { FleetStatuses } from './fleet-statuses.ts'
+import type { ReplicaSettings } from './resources/fleet.ts'
+import { fleetObjects } from './resources/objects.ts'
+
+export interface FleetReconcilerOptions {
+  readonly cluster: Cluster
+  readonly api: Pick<KubeClient, 'patch'>
+  readonly applier: Applier
+  readonly push: Pick<PushServer, 'publish' | 'forget' | 'replicas'>
+  readonly statuses: FleetStatuses
+  readonly isLeader: () => boolean
+  /** Undefined until there is a certificate for replicas to check. */
+  readonly settings: () => ReplicaSettings | undefined
+  readonly clock: Clock
+  readonly log: Log
+}
+
+/** How soon objects that the API server refused are tried again, in milliseconds. */
+const refusedMilliseconds = 10_000
+
+/** What a fleet comes to, as far as it can be known. */
+interface Result {
+  /** Undefined when there is no VoiceService, or none that can be read: what runs goes on. */
+  readonly compiled: Compiled | undefined
+  /** What is said of trunks without a VoiceService. */
+  readonly strays: Verdicts
+}
+
+/** Brings one fleet in line with what stands in the cluster. Only the leader does anything. */
+export class FleetReconciler {
+  readonly #options: FleetReconcilerOptions
+  /** The last result of each fleet, and of what it was made: most wake-ups change nothing of that. */
+  readonly #results = new Map<string, { readonly made: string; readonly result: Result }>()
+
+  constructor(options: FleetReconcilerOptions) {
+    this.#options = options
+  }
+
+  /** Reads everything once, and from top to bottom does what is to be done; every way leads to the statuses. */
+  async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
+    const { cluster, push, statuses, isLeader } = this.#options
+    if (!isLeader()) return {}
+    const fleet = cluster.fleet(key)
+    const { compiled } = this.#result(key, fleet)
+    const voiceService = fleet.voiceService?.value
+
+    if (fleet.voiceService === undefined) this.#forget(key)
+    if (compiled !== undefined && voiceService !== undefined) {
+      push.publish(compiled.snapshot, { replicas: voiceService.spec.replicas })
+    }
+    const provided = await this.#provide(fleet, signal)
+    const wait = await this.#finalize(key, fleet.trunks, signal)
+    const settle = statuses.report(key, fleet, { ...this.#result(key, fleet), refused: provided.refused })
+
+    if (provided.failure !== undefined) throw provided.failure
+    return soonest([wait, settle, provided.refused === undefined ? undefined : refusedMilliseconds])
+  }
+
+  #result(key: string, fleet: FleetInCluster): Result {
+    const made = madeOf(fleet)
+    const known = this.#results.get(key)
+    if (known?.made === made) return known.result
+    const result = compiledOf(fleet)
+    this.#results.set(key, { made, result })
+    return result
+  }
+
+  #forget(key: string): void {
+    this.#results.delete(key)
+    this.#options.push.forget(key)
+  }
+
+  /** Applies the objects of the fleet. One that is refused does not keep the others from it. */
+  async #provide({ voiceService }: FleetInCluster, signal: AbortSignal): Promise<Provided> {
+    const { cluster, applier } = this.#options
+    const settings = this.#options.settings()
+    const { metadata } = voiceService?.object ?? {}
+    if (voiceService?.value === undefined || metadata?.uid === undefined || settings === undefined) return {}
+    // What is on its way out is collected with everything it owns.
+    if (metadata.deletionTimestamp !== undefined) return {}
+    const refusals: string[] = []
+    let failure: unknown
+    for (const { resource, manifest } of fleetObjects({
+      voiceService: voiceService.value,
+      uid: metadata.uid,
+      settings,
+    })) {
+      const live = cluster.owned.get(resource.plural)?.get(keyOf(manifest))
+      try {
+        await applier.apply(resource, manifest, live, signal)
+      } catch (error) {
+        if (isRefusal(error))
+          refusals.push(`${resource.kind} ${manifest.metadata.name}: ${error.status.message ?? error.reason}`)
+        else failure ??= error
+      }
+    }
+    return { failure, ...(refusals.length > 0 && { refused: refusals.join('; ') }) }
+  }
+
+  /** Adds and removes finalizers. Returns how long the next deadline is away, in milliseconds. */
+  async #finalize(key: string, trunks: readonly Read<SipTrunk>[], signal: AbortSignal): Promise<number | undefined> {
+    const { api, clock, push } = this.#options
+    const replicas = push.replicas(key)
+    const waits: number[] = []
+    for (const { object, value } of trunks) {
+      const registers = value?.spec.registration !== undefined
+      const step = finalizerStep(object, { registers, replicas, now: clock.wallTime() })
+      if (step.do === 'wait') waits.push(step.milliseconds)
+      if (step.do !== 'write') continue
+      const { resourceVersion } = object.metadata
+      try {
+        await api.patch(
+          sipTrunks,
+          object.metadata,
+          { metadata: { resourceVersion, finalizers: step.finalizers } },
+          { signal },
+        )
+      } catch (error) {
+        // It has changed or gone since it was read: the watch wakes us for what it is now.
+        if (!isConflict(error) && !isNotFound(error)) throw error
+      }
+    }
+    return waits.length === 0 ? undefined : Math.min(...waits)
+  }
+}
+
+interface Provided {
+  /** The API server's words on what it will not have. */
+  readonly refused?: string
+  /** What trying again may cure. */
+  readonly failure?: unknown
+}
+
+/** The parts that replicas are to run; a trunk that is being deleted is none of them. */
+function compiledOf(fleet: FleetInCluster): Result {
+  const { voiceService, secrets, neighbours } = fleet
+  const trunks = lasting(fleet.trunks)
+  if (voiceService?.value !== undefined) {
+    const compiled = compile({ voiceService: voiceService.value, trunks, secrets, neighbours })
+    return { compiled, strays: { conditions: [], problems: [] } }
+  }
+  if (voiceService !== undefined) return { compiled: undefined, strays: { conditions: [], problems: [] } }
+  const { strays } = compileFleets({ voiceServices: fleet.services, trunks, secrets })
+  return { compiled: undefined, strays }
+}
+
+function lasting(trunks: readonly Read<SipTrunk>[]): SipTrunk[] {
+  return trunks.flatMap(({ object, value }) => (object.metadata.deletionTimestamp === undefined ? (value ?? []) : []))
+}
+
+/** Equal for fleets that compile to the same. A status is no part of it, and neither is anything else but spec and age. */
+function madeOf({ voiceService, trunks, secrets, neighbours, services }: FleetInCluster): string {
+  const version = ({ metadata: { uid, generation, deletionTimestamp } }: OurObject) =>
+    `${uid} ${generation} ${deletionTimestamp}`
+  const named = ({ metadata: { name } }: SipTrunk | VoiceService) => name
+  return JSON.stringify([
+    [voiceService, ...trunks].map((read) => read && version(read.object)),
+    secrets.map(({ metadata, data }) => [metadata.name, data]),
+    neighbours.map(named),
+    services.map(named),
+  ])
+}
+
+/** The API server has understood, and will not: no use in asking again soon. */
+function isRefusal(error: unknown): error is ApiError {
+  return error instanceof ApiError && [400, 403, 409, 413, 422].includes(error.code)
+}
+
+function soonest(delays: readonly (number | undefined)[]): Outcome {
+  const known = delays.filter((delay) => delay !== undefined)
+  return known.length === 0 ? {} : { after: Math.min(...known) }
+}
