@@ -1,0 +1,108 @@
+import { z } from 'zod'
+import { withRules } from './fields.ts'
+
+/** RFC 4028 section 4: no session interval is shorter than 90 s; here none is longer than a day. */
+const sessionSeconds = z.int().min(90).max(86_400)
+
+const TimerMode = z.enum(['PassThrough', 'LegByLeg', 'Disabled'])
+const PreferredRefresher = z.enum(['Auto', 'Sbc', 'Peer'])
+const RefreshMethod = z.enum(['Auto', 'ReInvite', 'Update'])
+const TakeRefresherRole = z.enum(['WhenPeerUnsupported', 'Never', 'Always'])
+const MidcallMode = z.enum(['PassThrough', 'PreserveCodec', 'Disabled'])
+
+const SessionTimer = withRules(
+  z.strictObject({
+    mode: TimerMode.optional().describe(
+      'PassThrough: one timer from peer to peer, whose refreshes cross. LegByLeg: a timer on each leg by itself; the fleet answers and sends refreshes. Disabled: nothing is said of timers. Where the legs of a call differ, LegByLeg wins over PassThrough.',
+    ),
+    expiresSeconds: sessionSeconds
+      .optional()
+      .describe('Session interval where the fleet asks for one. It is raised to minSeSeconds where that is inherited.'),
+    minSeSeconds: sessionSeconds
+      .optional()
+      .describe('Shortest session interval that is accepted; a caller with a shorter one gets 422 with Min-SE.'),
+    alwaysRequest: z
+      .boolean()
+      .optional()
+      .describe('Whether the callee is asked for a session timer also when the caller has not asked.'),
+    preferRefresher: PreferredRefresher.optional().describe(
+      'Who refreshes where the fleet may choose. Auto: the peer that asked, and whoever the callee names where the fleet asked.',
+    ),
+    method: RefreshMethod.optional().describe(
+      'How the fleet refreshes: by re-INVITE with the session description sent last, or by UPDATE without one. Auto: UPDATE to peers whose Allow has it.',
+    ),
+    takeRefresherRole: TakeRefresherRole.optional().describe(
+      'When the fleet refreshes a leg by itself. WhenPeerUnsupported: where the other peer has no session timer and this one has. Never: not for that. Always: on every leg, whatever the peer supports; timers are then leg by leg.',
+    ),
+  }),
+  [
+    {
+      cel: '!has(self.minSeSeconds) || !has(self.expiresSeconds) || self.minSeSeconds <= self.expiresSeconds',
+      message: 'minSeSeconds must not be greater than expiresSeconds',
+      holds: ({ minSeSeconds = 0, expiresSeconds = Infinity }) => minSeSeconds <= expiresSeconds,
+      path: () => ['minSeSeconds'],
+    },
+  ],
+)
+
+/** Behaviour of a call that is up, as it is written at each level. */
+export const sessionFields = {
+  sessionTimer: SessionTimer.optional().describe('Session timer (RFC 4028).'),
+  midcall: z
+    .strictObject({
+      mode: MidcallMode.optional().describe(
+        'What becomes of an offer inside a call. PassThrough: it goes to the other leg. PreserveCodec: it does with the codec of the call alone, and without that codec it gets 488. Disabled: what changes nothing goes to the other leg, anything else gets 488. Where the legs of a call differ, the more restrictive mode holds.',
+      ),
+    })
+    .optional()
+    .describe('Re-INVITE and UPDATE inside a call.'),
+  inDialogKeepalive: z
+    .strictObject({
+      enabled: z.boolean().optional().describe('Whether the peer gets OPTIONS inside the dialog of a call.'),
+      intervalSeconds: z.int().min(60).max(1200).optional().describe('Time between two of them.'),
+      skipWhenSessionTimer: z
+        .boolean()
+        .optional()
+        .describe('Whether a leg whose session timer runs goes without them.'),
+    })
+    .optional()
+    .describe('OPTIONS inside a dialog, on each leg by itself. An answer that ends a dialog (RFC 5057) ends the call.'),
+}
+
+/** The same with every field decided. */
+export const resolvedSessionFields = {
+  sessionTimer: z.strictObject({
+    mode: TimerMode,
+    expiresSeconds: z.int(),
+    minSeSeconds: z.int(),
+    alwaysRequest: z.boolean(),
+    preferRefresher: PreferredRefresher,
+    method: RefreshMethod,
+    takeRefresherRole: TakeRefresherRole,
+  }),
+  midcall: z.strictObject({ mode: MidcallMode }),
+  inDialogKeepalive: z.strictObject({
+    enabled: z.boolean(),
+    intervalSeconds: z.int(),
+    skipWhenSessionTimer: z.boolean(),
+  }),
+}
+
+const Resolved = z.strictObject(resolvedSessionFields)
+export type ResolvedSessionTimer = z.infer<typeof Resolved>['sessionTimer']
+export type MidcallMode = z.infer<typeof MidcallMode>
+
+/** The end of the chain of inheritance. */
+export const builtInSession: z.infer<typeof Resolved> = {
+  sessionTimer: {
+    mode: 'PassThrough',
+    expiresSeconds: 1800,
+    minSeSeconds: 1800,
+    alwaysRequest: false,
+    preferRefresher: 'Auto',
+    method: 'Auto',
+    takeRefresherRole: 'WhenPeerUnsupported',
+  },
+  midcall: { mode: 'PassThrough' },
+  inDialogKeepalive: { enabled: false, intervalSeconds: 60, skipWhenSessionTimer: true },
+}
