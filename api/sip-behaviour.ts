@@ -1,4 +1,24 @@
 import { z } from 'zod'
+import { setOf, withRules } from './fields.ts'
+import { builtInSession, resolvedSessionFields, sessionFields } from './session-behaviour.ts'
+
+export const HuntingScheme = z.enum(['Priority', 'RoundRobin', 'Weighted', 'Random'])
+export type HuntingScheme = z.infer<typeof HuntingScheme>
+
+const CodeRange = withRules(
+  z.strictObject({
+    from: z.int().min(400).max(699).describe('First status code.'),
+    to: z.int().min(400).max(699).describe('Last status code.'),
+  }),
+  [
+    {
+      cel: 'self.from <= self.to',
+      message: 'from must not be greater than to',
+      path: () => ['from'],
+      holds: ({ from, to }) => from <= to,
+    },
+  ],
+)
 
 /**
  * SIP behaviour, the same schema at three levels: route > SipTrunk > VoiceService. An absent field inherits; an explicit
@@ -42,9 +62,50 @@ export const SipBehaviour = z.strictObject({
         .describe(
           'Status code sent to the caller when every target of the route is down. Evaluated where the call comes in: on the trunk it comes from, or the route.',
         ),
+      retryAfterSeconds: z
+        .int()
+        .min(1)
+        .max(3600)
+        .optional()
+        .describe(
+          'Retry-After in that answer, in seconds (RFC 3261 section 20.33). A caller that heeds it sends nothing to this fleet meanwhile. Absent: no Retry-After.',
+        ),
+      reasonQ850: z
+        .int()
+        .min(1)
+        .max(127)
+        .optional()
+        .describe('Q.850 cause in the Reason of that answer (RFC 3326), as `Q.850;cause=41`. Absent: no Reason.'),
     })
     .optional()
-    .describe('Status codes of answers that the fleet makes up by itself.'),
+    .describe('Answers that the fleet makes up by itself.'),
+  hunting: z
+    .strictObject({
+      scheme: HuntingScheme.optional().describe(
+        'In which order the targets of a trunk are tried. Priority: lower values of `priority` first, equals drawn by `weight`. RoundRobin: every call begins with the next one. Weighted: all are drawn by `weight`. Random: all are drawn alike. Only Priority looks at `priority`.',
+      ),
+      huntOn: z
+        .strictObject({
+          codes: setOf(z.int().min(400).max(699), { max: 64 })
+            .optional()
+            .describe('Status codes after which the next target is tried; every other one ends the call.'),
+          timeout: z
+            .boolean()
+            .optional()
+            .describe('Whether the next target is tried when nothing came, or nothing could be sent.'),
+        })
+        .optional()
+        .describe('What sends a call to the next target.'),
+      stopOn: z
+        .array(CodeRange)
+        .max(16)
+        .meta({ 'x-kubernetes-list-type': 'atomic' })
+        .optional()
+        .describe('Status codes that end the call, whatever huntOn says.'),
+    })
+    .optional()
+    .describe('How another target is found for a call. Evaluated where the call goes to.'),
+  ...sessionFields,
 })
 export type SipBehaviour = z.infer<typeof SipBehaviour>
 
@@ -52,7 +113,17 @@ export type SipBehaviour = z.infer<typeof SipBehaviour>
 export const ResolvedSipBehaviour = z.strictObject({
   maxForwards: z.int(),
   timers: z.strictObject({ noResponseMilliseconds: z.int(), inviteExpiresMilliseconds: z.int() }),
-  errors: z.strictObject({ keepaliveFailure: z.int() }),
+  errors: z.strictObject({
+    keepaliveFailure: z.int(),
+    retryAfterSeconds: z.int().optional(),
+    reasonQ850: z.int().optional(),
+  }),
+  hunting: z.strictObject({
+    scheme: HuntingScheme,
+    huntOn: z.strictObject({ codes: z.array(z.int()), timeout: z.boolean() }),
+    stopOn: z.array(z.strictObject({ from: z.int(), to: z.int() })),
+  }),
+  ...resolvedSessionFields,
 })
 export type ResolvedSipBehaviour = z.infer<typeof ResolvedSipBehaviour>
 
@@ -61,4 +132,8 @@ export const builtInBehaviour: ResolvedSipBehaviour = {
   maxForwards: 70,
   timers: { noResponseMilliseconds: 4_000, inviteExpiresMilliseconds: 180_000 },
   errors: { keepaliveFailure: 503 },
+  // 404, 500 and 503 say that this target cannot take the call, so another may; 480, 486 and 6xx speak of the callee, who
+  // is the same everywhere.
+  hunting: { scheme: 'Priority', huntOn: { codes: [404, 500, 503], timeout: true }, stopOn: [] },
+  ...builtInSession,
 }

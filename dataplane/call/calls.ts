@@ -1,3 +1,4 @@
+import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
@@ -33,6 +34,8 @@ export class Calls {
   readonly #services: CallServices
   readonly #table: CallTable<Call>
   readonly #countListeners = new Set<(count: number) => void>()
+  /** Calls by trunk they were sent to, for hunting in turn. */
+  readonly #turns = new Map<string, number>()
   #refusing = false
 
   constructor(options: CallsOptions) {
@@ -116,14 +119,20 @@ export class Calls {
       callRequest(invite, check.ok ? check.called : undefined, listener),
       config,
       health,
-      { random },
+      { random, turn: (trunk) => this.#turn(trunk) },
     )
     this.#options.log.debug({ callId: invite.message.callId, verdict: verdict.kind, because }, 'decided')
     if (verdict.kind === 'Ignore') return this.#ignore(invite, because.join('; '))
     if (this.#refusing) return invite.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
     if (!check.ok) return invite.respond(check.status, { headers: check.headers })
-    if (verdict.kind === 'Reject') return invite.respond(verdict.status)
+    if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
     new Call({ invite, called: check.called, verdict, because, listener, config }, this.#services).start()
+  }
+
+  #turn(trunk: string): number {
+    const turn = this.#turns.get(trunk) ?? 0
+    this.#turns.set(trunk, (turn + 1) % Number.MAX_SAFE_INTEGER)
+    return turn
   }
 
   /** RFC 3261 section 11.2; peers use it as keepalive, and a replica that drains wants none of their calls. */
@@ -142,6 +151,15 @@ export class Calls {
     this.#options.log.debug({ method, source, because }, 'ignored')
     if (method === 'INVITE') request.respond(403)
   }
+}
+
+/** RFC 3261 section 20.33, and RFC 3326 section 2 for the cause. */
+function refusalHeaders(errors: ResolvedSipBehaviour['errors'] | undefined): HeaderList {
+  const { retryAfterSeconds, reasonQ850 } = errors ?? {}
+  return [
+    ...(retryAfterSeconds === undefined ? [] : [['Retry-After', String(retryAfterSeconds)] as const]),
+    ...(reasonQ850 === undefined ? [] : [['Reason', `Q.850;cause=${reasonQ850}`] as const]),
+  ]
 }
 
 const capabilities: HeaderList = [

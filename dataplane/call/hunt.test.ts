@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import { type Hunt, type HuntEvent, step } from './hunt.ts'
 
-const place = (trunk: string, target: string) => ({ trunk, target: { name: target } })
+const place = (trunk: string, target: string) => ({ trunk, target: { name: target }, sip: builtInBehaviour })
 /** One target with two addresses, another target, and one of another trunk with the first's name. */
 const places = [place('carrier', 'a'), place('carrier', 'a'), place('carrier', 'b'), place('backup', 'a')]
 

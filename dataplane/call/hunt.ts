@@ -1,4 +1,4 @@
-import { type AttemptFailure, huntStep } from '../policy/hunting.ts'
+import { type AttemptFailure, type Hunting, huntStep } from '../policy/hunting.ts'
 
 /** How far the search for somebody to take the call is. `attempt` is the index of the target that is tried now. */
 export type Hunt =
@@ -35,7 +35,11 @@ export type HuntEffect =
   | { readonly do: 'release'; readonly attempt: number }
 
 /** Attempts are told apart by target, since hunting may skip the other addresses of one. */
-export type Place = { readonly trunk: string; readonly target: { readonly name: string } }
+export type Place = {
+  readonly trunk: string
+  readonly target: { readonly name: string }
+  readonly sip: { readonly hunting: Hunting }
+}
 
 /** The next state of the search, and what is to be done. */
 export function step(hunt: Hunt, event: HuntEvent, places: readonly Place[]): [Hunt, ...HuntEffect[]] {
@@ -65,8 +69,8 @@ export function step(hunt: Hunt, event: HuntEvent, places: readonly Place[]): [H
 }
 
 function next(attempt: number, failure: AttemptFailure, places: readonly Place[]): [Hunt, ...HuntEffect[]] {
-  const how = huntStep(failure)
   const tried = places[attempt]
+  const how = tried === undefined ? 'stop' : huntStep(failure, tried.sip.hunting)
   let index = attempt + 1
   if (how === 'target') while (isSameTarget(places[index], tried)) index++
   if (how === 'stop' || index >= places.length) return [{ at: 'over' }, { do: 'refuse', status: failure.status }]

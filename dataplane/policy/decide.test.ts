@@ -79,7 +79,7 @@ describe('where a call goes', () => {
 })
 
 describe('what is refused', () => {
-  const strict = { ...builtInBehaviour, errors: { keepaliveFailure: 480 } }
+  const strict = { ...builtInBehaviour, errors: { keepaliveFailure: 480, retryAfterSeconds: 30, reasonQ850: 41 } }
   const config = runningConfig({ trunks, routes })
   const all = ['carrier/a', 'carrier/b', 'backup/only']
 
@@ -131,6 +131,15 @@ describe('what is refused', () => {
     expect(decide(request, running, health(running, { down })).verdict).toMatchObject({ kind: 'Reject', status })
   })
 
+  it('says so with what is configured for it', () => {
+    const fleet = runningConfig({
+      trunks: [{ ...pbx, sip: strict }, carrier],
+      routes: [route({ name: 'out', targets: [{ trunk: 'carrier' }] })],
+    })
+    const { verdict } = decide(call(), fleet, health(fleet, { down: all }))
+    expect(verdict).toMatchObject({ kind: 'Reject', status: 480, errors: strict.errors })
+  })
+
   it('ignores a source that belongs to no trunk (feature item 29.4)', () => {
     const source = { address: '203.0.113.66', port: 5060, listener: 'udp' }
     expect(decide(call({ source }), config, health(config))).toEqual({
@@ -147,5 +156,30 @@ describe('what is refused', () => {
     })
     const source = { address: '192.0.2.10', port: 5060, listener: 'outside' }
     expect(decide(call({ source }), two, health(two)).verdict.kind).toBe('Ignore')
+  })
+})
+
+describe('targets that are called in turn', () => {
+  const hunting = { ...builtInBehaviour.hunting, scheme: 'RoundRobin' as const }
+  const group = trunk({
+    name: 'group',
+    targets: ['a', 'b', 'c'].map((name, index) => target({ name, host: `198.51.100.${index + 1}` })),
+  })
+  const config = runningConfig({
+    trunks: [pbx, group],
+    routes: [route({ name: 'out', targets: [{ trunk: 'group', sip: { ...builtInBehaviour, hunting } }] })],
+  })
+  const sixCalls = (down: readonly string[]) => {
+    let turns = 0
+    const taken = Array.from({ length: 6 }, () => {
+      const { verdict } = decide(call(), config, health(config, { down }), { turn: () => turns++ })
+      return verdict.kind === 'Route' ? verdict.attempts[0].target.name : verdict.kind
+    })
+    return taken.toSorted().join('')
+  }
+
+  it('get two of six calls each, and three each when one of three is down (keepalive check 5)', () => {
+    expect(sixCalls([])).toBe('aabbcc')
+    expect(sixCalls(['group/b'])).toBe('aaaccc')
   })
 })

@@ -5,7 +5,7 @@ import type { TrunkHealth } from '../trunks/health.ts'
 import { findInboundTrunk, type Source } from './inbound-trunk.ts'
 import { nextMaxForwards } from './max-forwards.ts'
 import { matches, mismatch, type RoutedCall } from './route-match.ts'
-import { type Attempt, attemptsOf, type SkipCause } from './targets.ts'
+import { type Attempt, attemptsOf, type Chance, type SkipCause } from './targets.ts'
 
 /** What a call is decided by. Numbers have their %-escapes decoded. */
 export interface CallRequest {
@@ -27,7 +27,13 @@ export type Verdict =
       /** At least one, in the order in which they are tried. */
       readonly attempts: readonly [Attempt, ...Attempt[]]
     }
-  | { readonly kind: 'Reject'; readonly trunk: TrunkConfig; readonly status: number }
+  | {
+      readonly kind: 'Reject'
+      readonly trunk: TrunkConfig
+      readonly status: number
+      /** Set when every target is down: what the answer has besides the status. */
+      readonly errors?: ResolvedSipBehaviour['errors']
+    }
   /** No trunk's source: it gets no answer. */
   | { readonly kind: 'Ignore' }
 
@@ -43,6 +49,8 @@ const mostAttempts = 32
 export interface DecideOptions {
   /** Gives a number in [0, 1), for the weights. */
   readonly random?: () => number
+  /** Counts the calls to a trunk, for hunting in turn; the first is always taken when left out. */
+  readonly turn?: (trunk: string) => number
   /** Says of every route that does not match why not. Costs a sentence a route, so calls do without. */
   readonly everyRoute?: boolean
 }
@@ -55,7 +63,7 @@ export function decide(
   call: CallRequest,
   config: RunningConfig,
   health: TrunkHealth,
-  { random = Math.random, everyRoute = false }: DecideOptions = {},
+  { random = Math.random, turn = () => 0, everyRoute = false }: DecideOptions = {},
 ): Decision {
   const { trunk, because: origin } = findInboundTrunk(call.source, config, health)
   const because = [origin]
@@ -75,12 +83,27 @@ export function decide(
   const first = routes[0]
   if (first === undefined) return reject(404, `no route for ${call.called}`)
   const inbound = first.config.inbound[trunk.name] ?? trunk.sip
-  const { attempts, skipped } = gatherAttempts(routes, config, health, random, because)
+  const { attempts, skipped } = gatherAttempts(routes, config, health, { random, turn: oncePerCall(turn) }, because)
   const [attempt, ...others] = attempts
   if (attempt !== undefined) {
     return { verdict: { kind: 'Route', trunk, inbound, attempts: [attempt, ...others] }, because }
   }
-  return reject(...refusal(skipped, inbound))
+  if (!skipped.has('down')) return reject(...refusal(skipped))
+  // Feature item 10: the answer is that of the trunk or route the call comes in by.
+  const { errors } = inbound
+  because.push(`every target is down: ${errors.keepaliveFailure}`)
+  return { verdict: { kind: 'Reject', trunk, status: errors.keepaliveFailure, errors }, because }
+}
+
+/** Several routes of a call may lead to one trunk: that is one turn. */
+function oncePerCall(turn: (trunk: string) => number): (trunk: string) => number {
+  let taken: Map<string, number> | undefined
+  return (trunk) => {
+    taken ??= new Map()
+    const known = taken.get(trunk) ?? turn(trunk)
+    taken.set(trunk, known)
+    return known
+  }
 }
 
 function explainRoutes(routes: readonly CompiledRoute[], call: RoutedCall): string[] {
@@ -94,14 +117,14 @@ function gatherAttempts(
   routes: readonly CompiledRoute[],
   config: RunningConfig,
   health: TrunkHealth,
-  random: () => number,
+  chance: Chance,
   because: string[],
 ) {
   const attempts: Attempt[] = []
   const skipped = new Set<SkipCause>()
   const seen = new Set<string>()
   for (const { config: route } of routes) {
-    const found = attemptsOf(route, config, health, random)
+    const found = attemptsOf(route, config, health, chance)
     because.push(...found.because)
     for (const cause of found.skipped) skipped.add(cause)
     for (const attempt of found.attempts) {
@@ -115,9 +138,7 @@ function gatherAttempts(
   return { attempts, skipped }
 }
 
-/** Feature item 10: the code for "all targets are down" is that of the trunk or route the call comes in by. */
-function refusal(skipped: ReadonlySet<SkipCause>, inbound: ResolvedSipBehaviour): [status: number, sentence: string] {
-  if (skipped.has('down')) return [inbound.errors.keepaliveFailure, 'every target is down']
+function refusal(skipped: ReadonlySet<SkipCause>): [status: number, sentence: string] {
   if (skipped.has('loop')) return [482, 'the call would come back to this replica']
   return [503, 'no target can be reached']
 }

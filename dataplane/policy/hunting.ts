@@ -1,3 +1,7 @@
+import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+
+export type Hunting = ResolvedSipBehaviour['hunting']
+
 /** How an attempt at a target ended without an answer to the call. */
 export interface AttemptFailure {
   /** Status of the answer; 408 or 503 made up here when nothing came or nothing could be sent. */
@@ -10,11 +14,12 @@ export interface AttemptFailure {
 export type HuntStep = 'address' | 'target' | 'stop'
 
 /**
- * 404, 500 and 503 say that this target cannot take the call, so another may; 480, 486 and 6xx speak of the callee, who
- * is the same everywhere (feature item 9). A silent or unreachable address says nothing of the target's other addresses:
- * RFC 3263 section 4.3 tries them next, as it does after 503.
+ * Feature item 9: hunting goes on after the codes of `huntOn`, and after silence, but not after those of `stopOn`. A silent
+ * or unreachable address says nothing of the target's other addresses: RFC 3263 section 4.3 tries them next, as it does
+ * after 503.
  */
-export function huntStep({ status, local }: AttemptFailure): HuntStep {
-  if (local || status === 503) return 'address'
-  return status === 404 || status === 500 ? 'target' : 'stop'
+export function huntStep({ status, local }: AttemptFailure, { huntOn, stopOn }: Hunting): HuntStep {
+  if (local) return huntOn.timeout ? 'address' : 'stop'
+  if (!huntOn.codes.includes(status) || stopOn.some(({ from, to }) => from <= status && status <= to)) return 'stop'
+  return status === 503 ? 'address' : 'target'
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { rank } from './targets.ts'
+import { arrange, rank } from './targets.ts'
 
 const item = (name: string, priority: number, weight: number) => ({ name, priority, weight })
 const names = (items: { name: string }[]) => items.map(({ name }) => name).join('')
@@ -29,5 +29,35 @@ describe('the order of targets', () => {
     for (let i = 0; i < 10_000; i++) if (rank([item('a', 0, 3), item('b', 0, 1)], random)[0]?.name === 'a') first++
     expect(first).toBeGreaterThan(7_300)
     expect(first).toBeLessThan(7_700)
+  })
+})
+
+describe('a scheme of hunting', () => {
+  const three = [item('a', 0, 1), item('b', 1, 2), item('c', 2, 1)]
+  const order = (scheme: Parameters<typeof arrange>[1], random: number, turn: number) =>
+    names(arrange(three, scheme, { random: () => random, turn: () => turn }, 'carrier'))
+
+  it.each([
+    ['Priority', 0.99, 5, 'abc'],
+    ['RoundRobin', 0.99, 0, 'abc'],
+    ['RoundRobin', 0.99, 1, 'bca'],
+    ['RoundRobin', 0.99, 5, 'cab'],
+    ['Weighted', 0.26, 5, 'bac'],
+    ['Weighted', 0.99, 5, 'cba'],
+    ['Random', 0, 5, 'abc'],
+    ['Random', 0.99, 5, 'cba'],
+  ] as const)('%s with %f and turn %i gives the order', (scheme, random, turn, expected) => {
+    expect(order(scheme, random, turn)).toBe(expected)
+  })
+
+  it('of Random spreads calls alike, whatever weights and priorities say', () => {
+    let seed = 7
+    const random = () => (seed = (seed * 48271) % 2147483647) / 2147483647
+    const firsts = { a: 0, b: 0, c: 0 } as Record<string, number>
+    for (let call = 0; call < 9000; call++) {
+      const first = arrange(three, 'Random', { random, turn: () => 0 }, 'carrier')[0]?.name ?? ''
+      firsts[first] = (firsts[first] ?? 0) + 1
+    }
+    for (const count of Object.values(firsts)) expect(Math.abs(count - 3000)).toBeLessThan(200)
   })
 })

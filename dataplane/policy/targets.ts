@@ -1,4 +1,4 @@
-import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { HuntingScheme, ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { RouteConfig, TargetConfig } from '#api/snapshot.ts'
 import { isIP } from 'node:net'
 import type { OpenListener, RunningConfig } from '../config/running.ts'
@@ -50,12 +50,44 @@ function draw<T extends Ranked>(items: readonly T[], random: () => number): T[] 
   return [...order, ...items.filter(({ weight }) => weight === 0)]
 }
 
+/** What the order of targets depends on besides the configuration. */
+export interface Chance {
+  /** Gives a number in [0, 1). */
+  readonly random: () => number
+  /** Counts the calls to a trunk: how many there were before this one. */
+  readonly turn: (trunk: string) => number
+}
+
+/** The targets of a trunk in the order in which its scheme of hunting tries them (feature item 9). */
+export function arrange<T extends Ranked>(
+  targets: readonly T[],
+  scheme: HuntingScheme,
+  chance: Chance,
+  trunk: string,
+): T[] {
+  if (targets.length < 2) return [...targets]
+  switch (scheme) {
+    case 'Priority':
+      return rank(targets, chance.random)
+    case 'Weighted':
+      return draw(targets, chance.random)
+    case 'Random': {
+      const left = [...targets]
+      return targets.flatMap(() => left.splice(Math.floor(chance.random() * left.length), 1))
+    }
+    case 'RoundRobin': {
+      const first = chance.turn(trunk) % targets.length
+      return [...targets.slice(first), ...targets.slice(0, first)]
+    }
+  }
+}
+
 /** The attempts of one route in order, and what was passed over, with a sentence for each in `because`. */
 export function attemptsOf(
   route: RouteConfig,
   config: RunningConfig,
   health: TrunkHealth,
-  random: () => number,
+  chance: Chance,
 ): { attempts: Attempt[]; skipped: Set<SkipCause>; because: string[] } {
   const attempts: Attempt[] = []
   const skipped = new Set<SkipCause>()
@@ -64,25 +96,39 @@ export function attemptsOf(
     skipped.add(cause)
     because.push(sentence)
   }
-  for (const { trunk, sip } of rank(route.targets, random)) {
+  for (const { trunk, sip } of rank(route.targets, chance.random)) {
     const targets = config.trunks.get(trunk)?.targets
     if (targets === undefined) skip('gone', `trunk ${trunk} is not in the configuration`)
-    for (const target of rank(targets ?? [], random)) {
-      const name = `target ${trunk}/${target.name}`
+    const ready = (targets ?? []).filter((target) => isReady(trunk, target, config, health, skip))
+    // Arranged without those that are passed over: the next in turn would get their share as well as its own.
+    for (const target of arrange(ready, sip.hunting.scheme, chance, trunk)) {
       const listener = config.listeners.get(target.listener)
-      const addresses = addressesOf(trunk, target, health)
-      if (listener === undefined) skip('noListener', `${name} skipped: listener ${target.listener} is not open`)
-      else if (!health.usable(trunk, target.name)) skip('down', `${name} skipped: keepalive found it down`)
-      else if (addresses.length === 0) skip('unresolved', `${name} skipped: ${target.host} has not resolved`)
-      else {
-        for (const address of addresses) {
-          if (isOwnListener(address, target, config)) skip('loop', `${name} skipped: ${address} is this replica itself`)
-          else attempts.push({ route: route.name, trunk, target, address, listener, sip })
-        }
+      if (listener === undefined) continue
+      for (const address of addressesOf(trunk, target, health)) {
+        if (isOwnListener(address, target, config)) {
+          skip('loop', `target ${trunk}/${target.name} skipped: ${address} is this replica itself`)
+        } else attempts.push({ route: route.name, trunk, target, address, listener, sip })
       }
     }
   }
   return { attempts, skipped, because }
+}
+
+function isReady(
+  trunk: string,
+  target: TargetConfig,
+  config: RunningConfig,
+  health: TrunkHealth,
+  skip: (cause: SkipCause, sentence: string) => void,
+): boolean {
+  const name = `target ${trunk}/${target.name}`
+  if (!config.listeners.has(target.listener))
+    skip('noListener', `${name} skipped: listener ${target.listener} is not open`)
+  else if (!health.usable(trunk, target.name)) skip('down', `${name} skipped: keepalive found it down`)
+  else if (addressesOf(trunk, target, health).length === 0)
+    skip('unresolved', `${name} skipped: ${target.host} has not resolved`)
+  else return true
+  return false
 }
 
 function addressesOf(trunk: string, target: TargetConfig, health: TrunkHealth): readonly string[] {

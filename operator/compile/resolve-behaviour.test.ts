@@ -17,9 +17,20 @@ describe('resolveBehaviour', () => {
       errors: { keepaliveFailure: 480 },
     }
     expect(resolveBehaviour(route, trunk, service)).toEqual({
+      ...builtInBehaviour,
       maxForwards: 20,
       timers: { noResponseMilliseconds: 1000, inviteExpiresMilliseconds: 90_000 },
       errors: { keepaliveFailure: 480 },
+    })
+  })
+
+  it('takes a list whole, and what is beside it from where it is', () => {
+    const trunk = { hunting: { huntOn: { codes: [480] } } }
+    const service = { hunting: { scheme: 'Random' as const, huntOn: { codes: [404], timeout: false } } }
+    expect(resolveBehaviour(trunk, service).hunting).toEqual({
+      scheme: 'Random',
+      huntOn: { codes: [480], timeout: false },
+      stopOn: [],
     })
   })
 

@@ -111,6 +111,11 @@ const named = (name: string) => ({
   metadata: { name },
   spec: { listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
 })
+const stopOn = (from: number, to: number) => ({ sip: { hunting: { stopOn: [{ from, to }] } } })
+const routed = (route: object) => ({
+  ...listeners({}),
+  routes: [{ name: 'out', match: {}, targets: [{ trunkRef: { name: 'carrier' } }], ...route }],
+})
 const twins = [
   {
     path: 'VoiceService',
@@ -132,6 +137,24 @@ const twins = [
       keepalive({ timeoutSeconds: 5, upIntervalSeconds: 5 }),
       keepalive({ timeoutSeconds: 20, downIntervalSeconds: 10 }),
     ],
+  },
+  {
+    path: 'SipTrunk.spec.sip.hunting.stopOn[]',
+    schema: SipTrunkSpec,
+    keeps: [{ ...keepalive({}), ...stopOn(404, 404) }],
+    breaks: [{ ...keepalive({}), ...stopOn(405, 404) }],
+  },
+  {
+    path: 'VoiceService.spec.sip.hunting.stopOn[]',
+    schema: VoiceServiceSpec,
+    keeps: [{ ...listeners({}), ...stopOn(400, 699) }],
+    breaks: [{ ...listeners({}), ...stopOn(699, 400) }],
+  },
+  {
+    path: 'VoiceService.spec.routes[].sip.hunting.stopOn[]',
+    schema: VoiceServiceSpec,
+    keeps: [routed(stopOn(500, 599))],
+    breaks: [routed(stopOn(599, 500))],
   },
 ]
 
@@ -256,13 +279,18 @@ function integers(value: unknown): unknown {
 /** The value as the API server sees it: with the defaults of the object that has the rule. */
 function withDefaults(value: object, path: string): object {
   const node = all.find((one) => one.path === path)?.node
-  const field = path.split('.')[2]
-  if (field === undefined || node === undefined) return value
+  const [, , field, ...deeper] = path.split('.')
+  if (field === undefined || deeper.length > 0 || node === undefined) return value
   const inner = (value as Record<string, object>)[field] ?? {}
   return { ...value, [field]: { ...(node['default'] as object), ...inner } }
 }
 
+/** What is below `VoiceService.spec` at the rest of the path; of a list, its first item. */
 function inside(value: object, path: string): unknown {
-  const field = path.split('.')[2]
-  return field === undefined ? value : (value as Record<string, unknown>)[field]
+  let found: unknown = value
+  for (const part of path.split('.').slice(2)) {
+    const field = (found as Record<string, unknown>)[part.replace('[]', '')]
+    found = part.endsWith('[]') ? (field as unknown[])[0] : field
+  }
+  return found
 }
