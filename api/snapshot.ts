@@ -115,19 +115,28 @@ export const RouteConfig = z.strictObject({
 })
 export type RouteConfig = z.infer<typeof RouteConfig>
 
-export const ResourceBody = z.discriminatedUnion('type', [ListenerConfig, TrunkConfig, RouteConfig])
+export const MediaEngineConfig = z.strictObject({
+  type: z.literal('MediaEngine').describe('Which resource it is.'),
+  name: z.string().describe('Name of the engine.'),
+  host: z.string().describe('Address or DNS name of its control port.'),
+  port: z.int().describe('Its control port: UDP, the ng protocol of rtpengine.'),
+  weight: z.int().describe('Share of the calls; 0: only when no other engine is up.'),
+})
+export type MediaEngineConfig = z.infer<typeof MediaEngineConfig>
+
+export const ResourceBody = z.discriminatedUnion('type', [ListenerConfig, TrunkConfig, RouteConfig, MediaEngineConfig])
 export type ResourceBody = z.infer<typeof ResourceBody>
 
-/** `Trunk/carrier`, `Route/outbound`, `Listener/udp`: unique in a fleet. */
+/** `Trunk/carrier`, `Route/outbound`, `Listener/udp`, `MediaEngine/a`: unique in a fleet. */
 export type ResourceKey = `${ResourceBody['type']}/${string}`
 
 export const Resource = z.strictObject({
   key: z
-    .templateLiteral([z.enum(['Listener', 'Trunk', 'Route']), '/', z.string()])
-    .describe('`Listener/udp`, `Trunk/carrier`, `Route/outbound`: unique in a fleet.'),
+    .templateLiteral([z.enum(['Listener', 'Trunk', 'Route', 'MediaEngine']), '/', z.string()])
+    .describe('`Listener/udp`, `Trunk/carrier`, `Route/outbound`, `MediaEngine/a`: unique in a fleet.'),
   version: z.string().describe('Hash of the body.'),
   origin: Origin.describe('The manifest it comes from, so that a refusal can be told to the right one.'),
-  body: ResourceBody.describe('A ListenerConfig, TrunkConfig or RouteConfig, told apart by `type`.'),
+  body: ResourceBody.describe('A ListenerConfig, TrunkConfig, RouteConfig or MediaEngineConfig, told apart by `type`.'),
 })
 export type Resource = z.infer<typeof Resource>
 

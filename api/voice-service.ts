@@ -1,6 +1,17 @@
 import { z } from 'zod'
 import { StatusCondition } from './conditions.ts'
-import { Name, namedList, ObjectMeta, ObjectName, Port, type Rule, setOf, Transport, withRules } from './fields.ts'
+import {
+  Host,
+  Name,
+  namedList,
+  ObjectMeta,
+  ObjectName,
+  Port,
+  type Rule,
+  setOf,
+  Transport,
+  withRules,
+} from './fields.ts'
 import { annotations, PodTemplate } from './pod-template.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 
@@ -32,6 +43,19 @@ export const RouteTarget = z.strictObject({
     .describe('Share of the calls among trunks of one priority. 0: only when all others of that priority failed.'),
 })
 export type RouteTarget = z.infer<typeof RouteTarget>
+
+export const MediaEngine = z.strictObject({
+  name: Name.describe('Name of the engine, shown in logs and metrics.'),
+  host: Host.describe('Address or DNS name of the machine rtpengine runs on.'),
+  port: Port.default(22222).describe('Its control port, as `listen-ng` of rtpengine says: UDP, the ng protocol.'),
+  weight: z
+    .int()
+    .min(0)
+    .max(65535)
+    .default(1)
+    .describe('Share of the calls among the engines that are up. 0: only when no other one is.'),
+})
+export type MediaEngine = z.infer<typeof MediaEngine>
 
 const Pattern = z.string().min(1).max(256).meta({ form: 'RE2' })
 
@@ -79,6 +103,16 @@ export const VoiceServiceSpec = withRules(
       .describe('How many replicas of the B2BUA run. Also set by the scale subresource.'),
     listeners: namedList(Listener, { min: 1, max: 16 }).describe('Where every replica listens.'),
     sip: SipBehaviour.optional().describe('SIP behaviour of the fleet; trunks and routes override it.'),
+    media: z
+      .strictObject({
+        engines: namedList(MediaEngine, { max: 64 })
+          .default([])
+          .describe(
+            'The rtpengine servers that carry media where `sip.media.mode` is Anchor. Every replica asks all of them whether they live; a call takes one by its Call-ID, and only one that lives.',
+          ),
+      })
+      .prefault({})
+      .describe('What carries media that does not go around the fleet.'),
     routes: namedList(Route, { max: 1024 }).default([]).describe('The dial plan.'),
     service: z
       .strictObject({

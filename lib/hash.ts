@@ -45,3 +45,22 @@ function scramble(hash: number): number {
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35)
   return (mixed ^ (mixed >>> 16)) >>> 0
 }
+
+/**
+ * The members in the order in which the key prefers them, by weighted rendezvous hashing: each comes first for its share
+ * of the keys, and one that goes away gives only its own keys to others. Weight 0 comes after all others.
+ */
+export function rendezvousOrder<M extends { readonly name: string; readonly weight: number }>(
+  key: string,
+  members: readonly M[],
+): M[] {
+  if (members.length < 2) return [...members]
+  const start = fnv1a(0x811c9dc5, key)
+  const scored = members.map((member) => {
+    const uniform = (scramble(fnv1a(start, member.name)) + 1) / (2 ** 32 + 1)
+    // Weights 1 and 3 want a quarter and three quarters of the keys: the lowest of draws with those rates has them.
+    return { member, draw: -Math.log(uniform) / member.weight, uniform }
+  })
+  scored.sort((a, b) => a.draw - b.draw || b.uniform - a.uniform || (a.member.name < b.member.name ? -1 : 1))
+  return scored.map(({ member }) => member)
+}

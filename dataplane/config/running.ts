@@ -1,4 +1,4 @@
-import type { ListenerConfig, Resource, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { ListenerConfig, MediaEngineConfig, Resource, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
 import type { SourceTable } from '../policy/source-blocks.ts'
 
 /** A listener with the socket it got. */
@@ -19,6 +19,8 @@ export interface RunningConfig {
   readonly trunks: ReadonlyMap<string, TrunkConfig>
   /** Who may call from where; made by `compileSources(trunks.values())`. */
   readonly sources: SourceTable
+  /** Engines that carry media, by name. */
+  readonly mediaEngines: ReadonlyMap<string, MediaEngineConfig>
   /** In the order in which they are tried; made by `compileRoutes(routes)`. */
   readonly routes: readonly CompiledRoute[]
 }

@@ -86,6 +86,7 @@ export function configOf(
     trunks: new Map(trunks.map((one) => [one.name, one])),
     sources: compileSources(trunks),
     routes: [],
+    mediaEngines: new Map(),
   }
 }
 

@@ -6,6 +6,7 @@ import { didYouMean } from '#lib/nearest.ts'
 import { stringifyWithSecrets } from '#lib/secret.ts'
 import { Findings } from './check.ts'
 import { compileListeners } from './listeners.ts'
+import { compileMediaEngines } from './media-engines.ts'
 import { compileRoutes } from './routes.ts'
 import { compileTrunks, type CompiledTrunk } from './trunks.ts'
 import { sentence, verdict, type Verdict } from './verdict.ts'
@@ -36,6 +37,7 @@ export function compile(world: World): Compiled {
     ...compileListeners(voiceService).map((body, index) => resource(body, service, `spec.listeners[${index}]`)),
     ...trunks.flatMap(({ trunk, config }) => (config === undefined ? [] : [resource(config, idOf(trunk), 'spec')])),
     ...routes.map(({ config, field }) => resource(config, service, field)),
+    ...compileMediaEngines(voiceService, findings).map(({ value, field }) => resource(value, service, field)),
   ].toSorted((a, b) => (a.key < b.key ? -1 : 1))
   return {
     snapshot: { fleet: fullName(voiceService), revision: revisionOf(resources), resources },

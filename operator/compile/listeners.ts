@@ -50,7 +50,7 @@ export function hasListener<P extends Peer>({ value: peer, context }: Part<P, Tr
 }
 
 /** `999.1.1.1` and `fe80::x` have the letters of an address, and no resolver would ever find them. */
-export function hostIsWellFormed<P extends Peer>({ value: { host } }: Part<P, TrunkContext>) {
+export function hostIsWellFormed<P extends Pick<Peer, 'host'>, C>({ value: { host } }: Part<P, C>) {
   if (canonicalBlock(host) !== undefined || !/^[0-9.]+$|:/.test(host)) return undefined
   return { field: 'host', message: `"${host}" is not an IP address; correct it, or give a DNS name` }
 }

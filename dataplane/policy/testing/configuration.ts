@@ -1,5 +1,5 @@
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
-import type { RouteConfig, TargetConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { MediaEngineConfig, RouteConfig, TargetConfig, TrunkConfig } from '#api/snapshot.ts'
 import type { OpenListener, RunningConfig } from '../../config/running.ts'
 import type { TrunkHealth } from '../../trunks/health.ts'
 import { compileSources } from '../inbound-trunk.ts'
@@ -55,6 +55,7 @@ export function runningConfig(parts: {
   listeners?: readonly OpenListener[]
   trunks: readonly TrunkConfig[]
   routes: readonly RouteConfig[]
+  mediaEngines?: readonly MediaEngineConfig[]
   revision?: string
 }): RunningConfig {
   const listeners = parts.listeners ?? [listener({ name: 'udp' })]
@@ -66,6 +67,7 @@ export function runningConfig(parts: {
     trunks: new Map(parts.trunks.map((one) => [one.name, one])),
     sources: compileSources(parts.trunks),
     routes: compileRoutes(parts.routes),
+    mediaEngines: new Map(parts.mediaEngines?.map((one) => [one.name, one])),
   }
 }
 
