@@ -171,6 +171,6 @@ function conditionsBy({ conditions }: Verdicts): (resource: VoiceService | SipTr
   return ({ kind, metadata }) => {
     const found = byName.get(`${kind} ${metadata.name}`)
     if (found === undefined) throw new Error(`compiling said nothing of ${kind} ${metadata.name}`)
-    return found
+    return { accepted: found.accepted, resolvedRefs: found.resolvedRefs }
   }
 }
