@@ -11,12 +11,24 @@ import { Listeners } from './transport/listeners.ts'
 import { NextHops } from './transport/next-hop.ts'
 import { Resolver } from './transport/resolver.ts'
 import { openTcp } from './transport/tcp.ts'
-import type { Listener } from './transport/transport.ts'
+import type { Listener, Receiver } from './transport/transport.ts'
 import { openUdp } from './transport/udp.ts'
 import { ApplicationServer } from './wire/application-server.ts'
 
 /** Builds an engine from its layers: message, transport, transaction, dialog, wire. Nothing is open yet. */
 export function createEngine(options: EngineOptions): Engine {
+  return assembleEngine(options).engine
+}
+
+/** An engine with its way in and its listeners, for transports of another making. */
+export interface AssembledEngine {
+  readonly engine: Engine
+  readonly intake: Receiver
+  readonly listeners: Listeners
+}
+
+/** The same engine, open to transports that are not its own: what they bring goes to `intake`. */
+export function assembleEngine(options: EngineOptions): AssembledEngine {
   const { clock, log, secret, admit } = options
   const counters = new Counters()
   const oncePerSecond = new OncePerSecond(clock)
@@ -63,7 +75,7 @@ export function createEngine(options: EngineOptions): Engine {
   })
   const intake = new Intake({ transactions, server, counters, log, oncePerSecond })
 
-  return {
+  const engine: Engine = {
     async open(wanted) {
       if (listeners.get(wanted.name) !== undefined) throw new Error(`listener ${wanted.name} is open already`)
       const listener = await (wanted.transport === 'UDP' ? openUdp(wanted, intake) : openTcp(wanted, intake, wheel))
@@ -95,6 +107,7 @@ export function createEngine(options: EngineOptions): Engine {
       await Promise.all([...listeners.all()].map((listener) => listener.close()))
     },
   }
+  return { engine, intake, listeners }
 }
 
 function addressOf({ name, transport, address, port }: Listener): ListenerAddress {
