@@ -114,6 +114,14 @@ describe('the controller', () => {
     expect(metrics.controller.seconds.count({ controller: 'fleet' })).toBe(2)
   })
 
+  it('does not begin with a key that it was given as it is stopped', async () => {
+    const { controller, runs } = setUp()
+    await new Promise(setImmediate)
+    controller.enqueue('a')
+    await controller.stop()
+    expect(runs.count).toBe(0)
+  })
+
   it('aborts what runs when it is stopped, and does not count that as a failure', async () => {
     const { controller, runs, clock, counted } = setUp()
     controller.enqueue('a')

@@ -72,7 +72,7 @@ export class Controller {
   async #work(): Promise<void> {
     for (;;) {
       const key = await this.queue.next()
-      if (key === undefined) return
+      if (key === undefined || this.#stop.signal.aborted) return
       this.#active++
       await this.#reconcile(key)
       this.#active--

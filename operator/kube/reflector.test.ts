@@ -116,17 +116,18 @@ describe('the reflector', () => {
   })
 
   it('goes on at once after a long silence, bookmarks and all, and hears the next change', async () => {
+    const guard = () => clock.timer((set) => set === 150_000)
     let watch = await watching()
     for (let minute = 1; minute <= 60; minute++) {
-      const guard = clock.timer((set) => set === 150_000)
       watch.send(bookmark(String(10 + minute)))
-      await guard
+      await guard()
       clock.advance(60_000)
       if (minute % 5 !== 0) continue
       watch.end()
       watch = await api.next()
       expect(watch.query['resourceVersion']).toBe(String(10 + minute))
       watch.open()
+      await guard()
     }
     watch.send(added('late', '500'))
     expect(await heard.next()).toBe('+ late 500')
@@ -171,6 +172,16 @@ describe('the reflector', () => {
     await watch.closed
     await clock.expire(800)
     expect((await api.next()).query['resourceVersion']).toBe('15')
+  })
+
+  it('knows from the first bookmark on how long a silence may be, also on later connections', async () => {
+    const watch = await watching()
+    watch.send(bookmark('15'))
+    await clock.timer((set) => set === 150_000)
+    watch.end()
+    const next = (await api.next()).open()
+    await clock.expire(150_000)
+    await next.closed
   })
 
   it('without bookmarks, gives up a connection that the server should have ended', async () => {
@@ -283,6 +294,20 @@ describe('the reflector', () => {
     watch.send(added('a', '15'), added('b', '12')).end()
     expect([await heard.next(), await heard.next()]).toEqual(['+ a 15', '+ b 12'])
     expect((await api.next()).query['resourceVersion']).toBe('15')
+  })
+
+  it('ends right after a list, before it watches', async () => {
+    let stopped: Promise<void> | undefined
+    reflector = reflect({
+      sink: { replace: () => void (stopped = reflector.stop()), upsert: () => {}, remove: () => {} },
+    })
+    reflector.start()
+    const list = await api.next()
+    list.list('10', [])
+    await list.closed
+    while (stopped === undefined) await new Promise(setImmediate)
+    await stopped
+    expect(api.waiting).toBe(0)
   })
 
   it('ends within a list, within a watch, and while it waits', async () => {

@@ -31,11 +31,13 @@ export interface ReflectorOptions<T extends KubeObject> {
   readonly watchSeconds?: readonly [number, number]
   /** Longest silence on a watch of a server that sends bookmarks, in milliseconds. */
   readonly longestSilence?: number
+  /** How much longer than asked for a server may take to end a watch, in milliseconds. */
+  readonly grace?: number
 }
 
 const defaults: Pick<
   Required<ReflectorOptions<KubeObject>>,
-  'selection' | 'random' | 'pageSize' | 'watchSeconds' | 'longestSilence'
+  'selection' | 'random' | 'pageSize' | 'watchSeconds' | 'longestSilence' | 'grace'
 > = {
   selection: {},
   random: Math.random,
@@ -43,10 +45,9 @@ const defaults: Pick<
   watchSeconds: [290, 590],
   // kube-apiserver sends a bookmark a minute on a watch on which nothing happens.
   longestSilence: 150_000,
+  grace: 15_000,
 }
 
-/** After the server should have ended a watch we wait so much longer before we do, in milliseconds. */
-const grace = 15_000
 /** A watch that ends sooner, in milliseconds, and brought nothing, is a failure. */
 const shortestWatch = 1_000
 /** After so many refusals in a row the list is fetched anew, in case it is our resource version that offends. */
@@ -69,6 +70,7 @@ export class Reflector<T extends KubeObject> {
   #position: string | undefined
   /** Nothing was heard since the list. */
   #isFresh = true
+  #sendsBookmarks = false
   #refusals = 0
 
   constructor(options: ReflectorOptions<T>) {
@@ -130,12 +132,14 @@ export class Reflector<T extends KubeObject> {
 
   /** Watches until the server ends it, which is as it should be. Throws when anything else happens. */
   async #watch(from: string): Promise<void> {
-    const { client, resource, selection, clock, metrics, watchSeconds, random } = this.#options
+    const { client, resource, selection, clock, metrics, random } = this.#options
+    const { watchSeconds, longestSilence, grace } = this.#options
     metrics.reflector.watches.add(this.#labels)
     const [shortest, longest] = watchSeconds
     const timeoutSeconds = Math.round(shortest + random() * (longest - shortest))
     const abort = new AbortController()
     const stop = () => abort.abort(this.#stop.signal.reason)
+    if (this.#stop.signal.aborted) return
     this.#stop.signal.addEventListener('abort', stop, { once: true })
     const silence = new SilenceGuard(clock, (after) =>
       abort.abort(new Error(`nothing was heard for ${after / 1000} s; the connection seems dead`)),
@@ -145,10 +149,13 @@ export class Reflector<T extends KubeObject> {
     try {
       const options = { ...selection, resourceVersion: from, timeoutSeconds, signal: abort.signal }
       const stream = await client.watch(resource, options)
-      silence.wait(timeoutSeconds * 1000 + grace)
+      silence.wait(this.#sendsBookmarks ? longestSilence : timeoutSeconds * 1000 + grace)
       for await (const event of readEvents<T>(stream)) {
         events++
-        if (event.type === 'BOOKMARK') silence.longest = this.#options.longestSilence
+        if (event.type === 'BOOKMARK') {
+          this.#sendsBookmarks = true
+          silence.longest = longestSilence
+        }
         silence.heard()
         this.#take(event)
       }

@@ -28,9 +28,16 @@ interface Write {
 
 function setUp(options: Partial<StatusWriterOptions> = {}) {
   const clock = new ObservedClock()
+  /** What the API server has, where it is asked. */
+  const live = new Map<string, WithStatus>()
   const writes = new Arrivals<Write>()
   const writer = new StatusWriter({
     api: {
+      get: async (_resource, { name }) => {
+        const object = live.get(name)
+        if (object === undefined) throw new ApiError('get', 404, { reason: 'NotFound' })
+        return object as never
+      },
       apply: (_resource, object, { signal }) =>
         new Promise((resolve, reject) => {
           signal?.addEventListener('abort', () => reject(signal.reason as Error))
@@ -50,7 +57,7 @@ function setUp(options: Partial<StatusWriterOptions> = {}) {
   })
   /** Lets everything that needs no time happen. */
   const settle = () => new Promise(setImmediate)
-  return { clock, writes, writer, settle }
+  return { clock, writes, writer, settle, live }
 }
 
 describe('the status writer', () => {
@@ -59,7 +66,7 @@ describe('the status writer', () => {
     writer.write(trunks, trunk('a', '5'), { ready: 1 })
     const write = await writes.next()
     expect(write.sent).toEqual({
-      metadata: { namespace: 'voice', name: 'a', uid: 'uid-a' },
+      metadata: { namespace: 'voice', name: 'a', resourceVersion: '5' },
       status: { ready: 1 },
     })
     write.answer('6')
@@ -156,13 +163,44 @@ describe('the status writer', () => {
     await writer.stop()
   })
 
-  it.each([
-    [404, 'NotFound'],
-    [409, 'Conflict'],
-  ])('drops the status of an object that is gone or another one by now (%i)', async (code, reason) => {
+  it('builds on the version that it wrote itself, until a newer one is seen', async () => {
     const { writer, writes, clock, settle } = setUp()
+    const versions: (string | undefined)[] = []
+    for (const [seen, answer] of [
+      ['5', '6'],
+      ['5', '8'],
+      ['9', '10'],
+    ] as const) {
+      writer.write(trunks, trunk('a', seen), { for: answer })
+      const write = await writes.next()
+      versions.push(write.sent.metadata.resourceVersion)
+      write.answer(answer)
+      await settle()
+      clock.advance(1000)
+    }
+    expect(versions).toEqual(['5', '6', '9'])
+    await writer.stop()
+  })
+
+  it('looks again when the object has changed meanwhile, and writes then', async () => {
+    const { writer, writes, clock, live } = setUp()
     writer.write(trunks, trunk('a', '5'), { ready: 1 })
-    ;(await writes.next()).refuse(new ApiError('apply', code, { reason }))
+    live.set('a', trunk('a', '7'))
+    ;(await writes.next()).refuse(new ApiError('apply', 409, { reason: 'Conflict' }))
+    await clock.expire(5)
+    expect((await writes.next()).sent.metadata.resourceVersion).toBe('7')
+    await writer.stop()
+  })
+
+  it.each<[string, number, string | undefined]>([
+    ['gone', 404, undefined],
+    ['gone before it looked again', 409, undefined],
+    ['another one by now', 409, 'new'],
+  ])('drops the status of an object that is %s', async (_, code, uid) => {
+    const { writer, writes, clock, settle, live } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    if (uid !== undefined) live.set('a', { metadata: { ...trunk('a', '9').metadata, uid } })
+    ;(await writes.next()).refuse(new ApiError('apply', code, { reason: 'Conflict' }))
     await settle()
     clock.advance(3_600_000)
     await settle()
@@ -190,7 +228,7 @@ describe('the status writer', () => {
     await settle()
     writer.write(trunks, { metadata: { ...trunk('a', '5').metadata, uid: 'new' } }, { ready: 1 })
     const again = await writes.next()
-    expect(again.sent.metadata.uid).toBe('new')
+    expect(again.sent.status).toEqual({ ready: 1 })
     again.answer('8')
     await settle()
     writer.forget(trunks, 'voice/a')

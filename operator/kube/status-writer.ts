@@ -4,7 +4,7 @@ import type { Log } from '#lib/log.ts'
 import { ApiError, isConflict, isNotFound } from './api-error.ts'
 import { fieldManager } from './apply.ts'
 import type { KubeClient } from './client.ts'
-import { Controller, TerminalError } from './controller.ts'
+import { Controller, TerminalError, type Outcome } from './controller.ts'
 import type { KubeMetrics } from './metrics.ts'
 import { compareVersions, keyOf, type KubeObject, type Resource } from './resource.ts'
 import { Bucket } from './retry-rate.ts'
@@ -15,7 +15,7 @@ export interface WithStatus extends KubeObject {
 }
 
 export interface StatusWriterOptions {
-  readonly api: Pick<KubeClient, 'apply'>
+  readonly api: Pick<KubeClient, 'apply' | 'get'>
   readonly clock: Clock
   readonly log: Log
   readonly metrics: KubeMetrics
@@ -87,21 +87,23 @@ export class StatusWriter {
     await this.#controller.stop()
   }
 
-  async #send(key: string, signal: AbortSignal): Promise<void> {
+  async #send(key: string, signal: AbortSignal): Promise<Outcome> {
     const entry = this.#entries.get(key)
-    if (entry === undefined) return
+    if (entry === undefined) return {}
     const { resource, wanted } = entry
     if (isThere(entry)) {
       entry.isScheduled = false
-      return
+      return {}
     }
-    const { namespace, name, uid } = entry.object.metadata
+    const { namespace, name } = entry.object.metadata
+    const resourceVersion = newestVersion(entry)
     const object = {
       metadata: {
         name,
         ...(namespace === undefined ? {} : { namespace }),
-        // So that the status of a deleted object is not written to another one of its name.
-        ...(uid === undefined ? {} : { uid }),
+        // So that the status of a deleted object is not written to another one of its name. A uid would not do: the API
+        // server passes over it in the status of a custom resource.
+        ...(resourceVersion === undefined ? {} : { resourceVersion }),
       },
       status: wanted,
     }
@@ -114,7 +116,7 @@ export class StatusWriter {
         signal,
       })
     } catch (error) {
-      return this.#refused(key, entry, error)
+      return this.#refused(key, entry, error, signal)
     }
     entry.at = this.#options.clock.now()
     entry.isScheduled = false
@@ -125,12 +127,21 @@ export class StatusWriter {
     }
     // Something newer was wanted meanwhile.
     if (entry.wanted !== wanted) this.write(resource, entry.object, entry.wanted)
+    return {}
   }
 
-  #refused(key: string, entry: Entry, error: unknown): void {
-    if (isNotFound(error) || isConflict(error)) {
+  async #refused(key: string, entry: Entry, error: unknown, signal: AbortSignal): Promise<Outcome> {
+    if (isConflict(error)) {
+      const { resource, object } = entry
+      const now = await this.#options.api.get<WithStatus>(resource, object.metadata, signal).catch(absent)
+      if (now?.metadata.uid === object.metadata.uid) {
+        entry.object = now ?? object
+        return { after: 5 }
+      }
+    }
+    if (isConflict(error) || isNotFound(error)) {
       if (this.#entries.get(key) === entry) this.#entries.delete(key)
-      return
+      return {}
     }
     if (error instanceof ApiError && error.code === 422) {
       entry.isScheduled = false
@@ -149,6 +160,16 @@ function isThere({ object, wanted, written }: Entry): boolean {
   // What was seen may be older than what we wrote.
   if (order !== undefined && order <= 0) return true
   return canonicalJson(object.status ?? {}) === written.became
+}
+
+/** Of the version that was seen and the one that we wrote. */
+function newestVersion({ object, written }: Entry): string | undefined {
+  const seen = object.metadata.resourceVersion
+  return (compareVersions(written?.resourceVersion, seen) ?? 0) > 0 ? written?.resourceVersion : seen
+}
+
+function absent(error: unknown): undefined {
+  if (!isNotFound(error)) throw error
 }
 
 function entryKey({ plural, group }: Resource, key: string): string {

@@ -47,9 +47,11 @@ export function definitionOf(plural: string): CustomResourceDefinition {
   return parse(readFileSync(path, 'utf8')) as CustomResourceDefinition
 }
 
-/** An administrator's client. */
-export function clientOf(plane: ControlPlane, server = plane.server): KubeClient {
-  return new KubeClient({ config: configFromText(plane.kubeconfigFor(server)), clock: systemClock })
+/** An administrator's client, or that of somebody else, for another way to the server if there is one. */
+export function clientOf(plane: ControlPlane, who: { as?: string; server?: string } = {}): KubeClient {
+  const config = parse(plane.kubeconfigFor(who.server ?? plane.server)) as { users: { user: { as?: string } }[] }
+  for (const { user } of config.users) if (who.as !== undefined) user.as = who.as
+  return new KubeClient({ config: configFromText(JSON.stringify(config)), clock: systemClock })
 }
 
 /** Installs the CRDs, and resolves when the API server serves them. */

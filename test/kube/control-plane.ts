@@ -9,7 +9,7 @@ import { stringify } from 'yaml'
 import { provide } from '../tools/programs.ts'
 import { Process } from './process.ts'
 
-/** A Kubernetes API of its own for a test: etcd, kube-apiserver and kube-controller-manager on loopback; no nodes. */
+/** A Kubernetes API of its own for a test: etcd and kube-apiserver on loopback, controllers if wanted, and no nodes. */
 export interface ControlPlane {
   /** `https://127.0.0.1:…` */
   readonly server: string
@@ -25,6 +25,11 @@ export interface ControlPlane {
   compact(): Promise<void>
   stopApiServer(): Promise<void>
   startApiServer(): Promise<void>
+  /**
+   * Starts kube-controller-manager: garbage collection, StatefulSets, ServiceAccounts. It looks for new kinds only twice a
+   * minute, so CRDs whose objects own others are better installed before.
+   */
+  startControllers(): Promise<void>
   /** Kills everything and removes all of it from the disk. */
   stop(): Promise<void>
 }
@@ -39,13 +44,13 @@ interface Ports {
 }
 
 /** Starts a control plane, after the programs were built if this is the first time. Several run side by side. */
-export async function startControlPlane(options: { controllers?: boolean } = {}): Promise<ControlPlane> {
+export async function startControlPlane(): Promise<ControlPlane> {
   const programs = await provide('etcd', 'kube-apiserver', 'kube-controller-manager')
   for (let attempt = 1; ; attempt++) {
     const folder = mkdtempSync(join(tmpdir(), 'sbcfleet-control-plane-'))
     const plane = new RunningControlPlane(folder, programs, await freePorts())
     try {
-      await plane.start(options.controllers ?? true)
+      await plane.start()
       return plane
     } catch (error) {
       const log = plane.lastLines()
@@ -77,7 +82,7 @@ class RunningControlPlane implements ControlPlane {
     this.kubeconfig = join(folder, 'kubeconfig')
   }
 
-  async start(controllers: boolean): Promise<void> {
+  async start(): Promise<void> {
     const { privateKey, publicKey } = generateKeyPairSync('rsa', {
       modulusLength: 2048,
       publicKeyEncoding: { type: 'spki', format: 'pem' },
@@ -92,7 +97,6 @@ class RunningControlPlane implements ControlPlane {
     this.#startEtcd()
     await this.startApiServer()
     this.#write('kubeconfig', this.#kubeconfigText(this.server, this.token))
-    if (controllers) await this.#startControllers()
   }
 
   kubeconfigFor(server: string): string {
@@ -139,7 +143,7 @@ class RunningControlPlane implements ControlPlane {
     await this.#processes.get('kube-apiserver')?.kill()
   }
 
-  async #startControllers(): Promise<void> {
+  async startControllers(): Promise<void> {
     this.#write('controllers.kubeconfig', this.#kubeconfigText(this.server, this.#controllerToken))
     const kubeconfig = join(this.#folder, 'controllers.kubeconfig')
     const manager = this.#run('kube-controller-manager', [

@@ -95,7 +95,7 @@ describe.skipIf(!inject('kubernetes'))('the CRDs on a real API server', () => {
   let client: KubeClient
 
   beforeAll(async () => {
-    plane = await startControlPlane({ controllers: false })
+    plane = await startControlPlane()
     client = clientOf(plane)
     await installDefinitions(client)
     await makeNamespace(client, namespace)

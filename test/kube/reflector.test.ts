@@ -1,0 +1,150 @@
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, it } from 'vitest'
+import { systemClock } from '#lib/clock.ts'
+import type { KubeClient } from '../../operator/kube/client.ts'
+import { kubeMetrics, type KubeMetrics } from '../../operator/kube/metrics.ts'
+import { Reflector, type ReflectorOptions } from '../../operator/kube/reflector.ts'
+import type { KubeObject } from '../../operator/kube/resource.ts'
+import { Store } from '../../operator/kube/store.ts'
+import { kubernetesVersion } from '../tools/programs.ts'
+import { clientOf, configMaps, makeNamespace, silentLog } from './cluster.ts'
+import { longestStart, startControlPlane, type ControlPlane } from './control-plane.ts'
+import { Relay } from './relay.ts'
+
+type ConfigMap = KubeObject & { data?: Record<string, string> }
+const label = { resource: 'configmaps' }
+
+describe.skipIf(!inject('kubernetes'))('list and watch on a real API server', () => {
+  let plane: ControlPlane
+  let client: KubeClient
+  let relay: Relay
+  let relayed: KubeClient
+  let metrics: KubeMetrics
+  let namespace: string
+  let store: Store<ConfigMap>
+  let reflector: Reflector<ConfigMap> | undefined
+  let tests = 0
+
+  beforeAll(async () => {
+    plane = await startControlPlane()
+    client = clientOf(plane)
+  }, longestStart)
+  afterAll(async () => {
+    client?.close()
+    await plane?.stop()
+  })
+  beforeEach(async () => {
+    relay = await Relay.start(plane.server)
+    relayed = clientOf(plane, { server: relay.address })
+    metrics = kubeMetrics()
+    namespace = await makeNamespace(client, `test-${++tests}`)
+  })
+  afterEach(async () => {
+    await reflector?.stop()
+    relayed.close()
+    await relay.stop()
+  })
+
+  /** Follows the ConfigMaps of the namespace. */
+  async function follow(options: Partial<ReflectorOptions<ConfigMap>> = {}): Promise<void> {
+    store = new Store({ onError: (error) => expect.fail(String(error)) })
+    reflector = new Reflector({
+      client: relayed,
+      resource: configMaps,
+      selection: { namespace },
+      sink: store,
+      clock: systemClock,
+      log: silentLog,
+      metrics,
+      ...options,
+    })
+    reflector.start()
+    await store.synced
+  }
+
+  const create = (name: string, data: Record<string, string> = {}) =>
+    client.create(configMaps, { metadata: { name, namespace }, data })
+  const names = () => store.list().map(({ metadata }) => metadata.name)
+
+  /** Resolves when the store is so. */
+  function until(holds: () => boolean): Promise<void> {
+    return new Promise((resolve) => {
+      const look = () => (holds() ? resolve() : undefined)
+      store.onChange(look)
+      look()
+    })
+  }
+
+  it('speaks to the version that it should', async () => {
+    expect(await client.read('/version')).toMatchObject({ gitVersion: kubernetesVersion })
+  })
+
+  it('fetches every page', async () => {
+    const all = Array.from({ length: 12 }, (_, index) => `item-${String(index).padStart(2, '0')}`)
+    for (const name of all) await create(name)
+    await follow({ pageSize: 5 })
+    expect(names()).toEqual(all)
+    expect(store.get(`${namespace}/item-00`)).toMatchObject({ apiVersion: 'v1', kind: 'ConfigMap' })
+    expect(store.get(`${namespace}/item-00`)?.metadata.managedFields).toBeUndefined()
+  })
+
+  it('misses nothing while the server ends one watch after the other, and lists only once', async () => {
+    await follow({ watchSeconds: [1, 1] })
+    let made = 0
+    while (metrics.reflector.watches.value(label) < 4) await create(`item-${made++}`)
+    await until(() => store.size === made)
+    expect(metrics.reflector.lists.value(label)).toBe(1)
+    expect(metrics.reflector.failures.value(label)).toBe(0)
+  })
+
+  it('sees changes and deletions', async () => {
+    await create('kept')
+    await create('changed', { state: 'old' })
+    await create('deleted')
+    await follow()
+    await client.patch(configMaps, { namespace, name: 'changed' }, { data: { state: 'new' } })
+    await client.delete(configMaps, { namespace, name: 'deleted' })
+    await until(() => store.size === 2)
+    expect(store.get(`${namespace}/changed`)?.data).toEqual({ state: 'new' })
+  })
+
+  it('resumes where it was after the connection broke, without a new list', async () => {
+    await create('before')
+    await follow({ random: () => 0 })
+    relay.cut()
+    await create('meanwhile')
+    await client.delete(configMaps, { namespace, name: 'before' })
+    relay.restore()
+    await until(() => names().join() === 'meanwhile')
+    expect(metrics.reflector.lists.value(label)).toBe(1)
+  })
+
+  it('leaves a connection on which nothing passes any more', async () => {
+    await follow({ random: () => 0, watchSeconds: [2, 2], grace: 500 })
+    await create('before')
+    await until(() => store.size === 1)
+    relay.freeze()
+    await create('afterwards')
+    await until(() => names().includes('afterwards'))
+    expect(metrics.reflector.failures.value(label)).toBe(1)
+    expect(metrics.reflector.lists.value(label)).toBe(1)
+  })
+
+  it('is right again after the API server was away, restarted, and has forgotten what happened meanwhile', async () => {
+    await create('deleted')
+    await create('changed', { state: 'old' })
+    await follow({ random: () => 0 })
+    relay.cut()
+    await client.delete(configMaps, { namespace, name: 'deleted' })
+    await client.patch(configMaps, { namespace, name: 'changed' }, { data: { state: 'new' } })
+    await create('created')
+    await plane.stopApiServer()
+    relay.restore()
+    await plane.compact()
+    await plane.startApiServer()
+    await until(() => names().toSorted().join() === 'changed,created')
+    expect(store.get(`${namespace}/changed`)?.data).toEqual({ state: 'new' })
+    expect(metrics.reflector.lists.value(label)).toBe(2)
+    await create('afterwards')
+    await until(() => store.size === 3)
+  }, 120_000)
+})
