@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import { setOf, withRules } from './fields.ts'
+import { builtInMedia, mediaFields, resolvedMediaFields } from './media-behaviour.ts'
 import { builtInSession, resolvedSessionFields, sessionFields } from './session-behaviour.ts'
 
 export const HuntingScheme = z.enum(['Priority', 'RoundRobin', 'Weighted', 'Random'])
@@ -106,6 +107,7 @@ export const SipBehaviour = z.strictObject({
     .optional()
     .describe('How another target is found for a call. Evaluated where the call goes to.'),
   ...sessionFields,
+  ...mediaFields,
 })
 export type SipBehaviour = z.infer<typeof SipBehaviour>
 
@@ -124,6 +126,7 @@ export const ResolvedSipBehaviour = z.strictObject({
     stopOn: z.array(z.strictObject({ from: z.int(), to: z.int() })),
   }),
   ...resolvedSessionFields,
+  ...resolvedMediaFields,
 })
 export type ResolvedSipBehaviour = z.infer<typeof ResolvedSipBehaviour>
 
@@ -136,4 +139,5 @@ export const builtInBehaviour: ResolvedSipBehaviour = {
   // is the same everywhere.
   hunting: { scheme: 'Priority', huntOn: { codes: [404, 500, 503], timeout: true }, stopOn: [] },
   ...builtInSession,
+  ...builtInMedia,
 }

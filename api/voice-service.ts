@@ -135,8 +135,20 @@ export const VoiceServiceSpec = withRules(
       holds: ({ listeners }) => secondOnSocket(listeners) === -1,
       path: ({ listeners }) => ['listeners', secondOnSocket(listeners), 'port'],
     },
+    {
+      cel: `(has(self.media) && has(self.media.engines) && size(self.media.engines) > 0) || !(${anchors('self.sip')} || (has(self.routes) && self.routes.exists(r, ${anchors('r.sip')})))`,
+      message: 'sip.media.mode Anchor needs at least one engine in media.engines',
+      holds: ({ media, sip, routes }) =>
+        media.engines.length > 0 || ![{ sip }, ...routes].some((level) => level.sip?.media?.mode === 'Anchor'),
+      path: () => ['media', 'engines'],
+    },
   ],
 )
+
+/** CEL for a level of SIP behaviour that anchors media by itself. */
+function anchors(sip: string): string {
+  return `(has(${sip}) && has(${sip}.media) && has(${sip}.media.mode) && ${sip}.media.mode == 'Anchor')`
+}
 
 /** Index of the first listener whose socket an earlier one has; -1 when there is none. */
 function secondOnSocket(listeners: readonly Listener[]): number {

@@ -1,7 +1,7 @@
 import type { SecretManifest, SipTrunk, Target } from '#api/sip-trunk.ts'
 import type { Transport } from '#api/fields.ts'
 import type { TargetConfig, TrunkConfig } from '#api/snapshot.ts'
-import type { Listener } from '#api/voice-service.ts'
+import type { Listener, VoiceService } from '#api/voice-service.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { canonicalBlock, canonicalHost } from './address.ts'
 import { Findings, placed, type Check, type Part } from './check.ts'
@@ -15,6 +15,10 @@ import { fullName, idOf, type World } from './world.ts'
 type ListenerPart = Part<string, { readonly fleet: string; readonly listeners: readonly Listener[] }>
 type SourcePart = Part<string, TrunkContext>
 type TargetPart = Part<Target, TrunkContext>
+interface MediaPart {
+  readonly trunk: SipTrunk
+  readonly voiceService: VoiceService
+}
 interface ProbesPart {
   readonly trunk: SipTrunk
   readonly targets: readonly Target[]
@@ -34,6 +38,10 @@ const targetChecks: readonly Check<TargetPart>[] = [
 
 const probeChecks: readonly Check<ProbesPart>[] = [
   probesHaveListener, // OPTIONS of another transport than calls have to leave from somewhere, too
+]
+
+const mediaChecks: readonly Check<MediaPart>[] = [
+  mediaHasEngine, // calls whose media nobody carries are refused
 ]
 
 const sourceChecks: readonly Check<SourcePart>[] = [
@@ -80,6 +88,7 @@ function compileTrunk(
     'spec.keepalive.transport',
     probeChecks,
   )
+  findings.passes({ trunk, voiceService }, 'spec.sip.media.mode', mediaChecks)
   const { transport, ...keepalive } = spec.keepalive
   const config: TrunkConfig = {
     type: 'Trunk',
@@ -88,6 +97,7 @@ function compileTrunk(
     targets: targets.map(({ value }) => targetConfig(value, transport, listeners)),
     allowedSources: sources.map(({ value }) => canonicalBlock(value) ?? value),
     registrations,
+    registrationPolicy: spec.registration?.policy ?? 'All',
     keepalive,
     sip: resolveBehaviour(spec.sip, voiceService.spec.sip),
   }
@@ -130,6 +140,13 @@ function probesHaveListener({ trunk, targets, listeners }: ProbesPart) {
   if (without.length === 0) return undefined
   return {
     message: `no listener of the trunk has ${transport} towards ${without.map(({ name }) => name).join(', ')}, so OPTIONS go there as calls do; add a ${transport} listener to the VoiceService, or remove keepalive.transport`,
+  }
+}
+
+function mediaHasEngine({ trunk, voiceService }: MediaPart) {
+  if (trunk.spec.sip?.media?.mode !== 'Anchor' || voiceService.spec.media.engines.length > 0) return undefined
+  return {
+    message: `VoiceService ${fullName(voiceService)} has no media engines, so calls of this trunk get 503; add one to its spec.media.engines, or use Bypass`,
   }
 }
 

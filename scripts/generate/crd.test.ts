@@ -116,6 +116,7 @@ const routed = (route: object) => ({
   ...listeners({}),
   routes: [{ name: 'out', match: {}, targets: [{ trunkRef: { name: 'carrier' } }], ...route }],
 })
+const anchored = { sip: { media: { mode: 'Anchor' } } }
 const twins = [
   {
     path: 'VoiceService',
@@ -126,8 +127,20 @@ const twins = [
   {
     path: 'VoiceService.spec',
     schema: VoiceServiceSpec,
-    keeps: [listeners({}, { port: 5061 }), listeners({}, { transport: 'TCP' }), listeners({}, { ipFamily: 'IPv6' })],
-    breaks: [listeners({}, {}), listeners({}, { port: 1 }, {})],
+    keeps: [
+      listeners({}, { port: 5061 }),
+      listeners({}, { transport: 'TCP' }),
+      listeners({}, { ipFamily: 'IPv6' }),
+      { ...listeners({}), ...anchored, media: { engines: [{ name: 'a', host: '192.0.2.9' }] } },
+      { ...routed({ sip: { media: { mode: 'Bypass' } } }), media: { engines: [] } },
+    ],
+    breaks: [
+      listeners({}, {}),
+      listeners({}, { port: 1 }, {}),
+      { ...listeners({}), ...anchored },
+      { ...listeners({}), ...anchored, media: { engines: [] } },
+      routed(anchored),
+    ],
   },
   {
     path: 'SipTrunk.spec.keepalive',
