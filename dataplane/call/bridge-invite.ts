@@ -1,6 +1,7 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { Uri } from '../engine/message/uri.ts'
 import { nextMaxForwards } from '../policy/max-forwards.ts'
+import type { TimerFields } from '../policy/session-timer.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { OutgoingRequest } from '../sip/port.ts'
 import { carriedHeaders } from './header-relay.ts'
@@ -18,6 +19,7 @@ export function bridgeInvite(
   attempt: Attempt,
   leg: Leg,
   ringMilliseconds: number,
+  timer: TimerFields,
 ): OutgoingRequest | undefined {
   const maxForwards = nextMaxForwards(invite.get('Max-Forwards'), attempt.sip.maxForwards)
   if (maxForwards === undefined) return undefined
@@ -31,7 +33,7 @@ export function bridgeInvite(
       ['Max-Forwards', String(maxForwards)],
       ['Expires', String(Math.ceil(ringMilliseconds / 1000))],
       ['User-Agent', product],
-      ...carriedHeaders(invite, attempt.listener.address),
+      ...carriedHeaders(invite, attempt.listener.address, timer),
     ],
     body: carriedBody(invite, leg),
   }

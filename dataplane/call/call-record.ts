@@ -1,3 +1,5 @@
+import type { SessionRecord } from './session-timers.ts'
+
 /** How far a call is, for people. */
 export type CallState = 'Trying' | 'Ringing' | 'Up' | 'Ending'
 
@@ -7,6 +9,8 @@ export interface LegRecord {
   readonly peer: string
   readonly listener: string
   readonly dialogId: string | undefined
+  /** Who refreshes this leg, when, and why. */
+  readonly session: SessionRecord
 }
 
 /** A call as plain data: what the admin door shows, and what another replica would need to know of it. */
@@ -36,6 +40,8 @@ export type EndCause =
   | { readonly kind: 'Refused'; readonly status: number }
   /** A leg's dialog was lost: no ACK, or the peer does not know it any more. */
   | { readonly kind: 'Lost'; readonly leg: 'A' | 'B' }
+  /** Nobody refreshed the session of that leg in time. */
+  | { readonly kind: 'Expired'; readonly leg: 'A' | 'B' }
   /** Ended from here: drain, or an error of our own. */
   | { readonly kind: 'Ended'; readonly why: string }
 

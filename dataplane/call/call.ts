@@ -10,13 +10,14 @@ import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './c
 import type { CallTable, DialogOwner } from './call-table.ts'
 import { callerStatus } from './failure-map.ts'
 import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
-import { type Leg, type LegEvent, step } from './leg.ts'
+import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
+import type { TimerFields } from '../policy/session-timer.ts'
 import { carriedReasons, sipReason } from './reason-header.ts'
-import { carriedBody, carriedResponse, ownRequestHeaders } from './relay.ts'
-import { newOrigin } from './sdp-origin.ts'
+import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
 import { SetUp, type SetUpHost } from './set-up.ts'
-import { newSessionId, newToken } from './token.ts'
+import { type Refresh, SessionTimers, type SessionTimersHost } from './session-timers.ts'
+import { newToken } from './token.ts'
 
 /** What calls share. */
 export interface CallServices {
@@ -45,7 +46,7 @@ export interface NewCall {
  * One call: leg A to the caller, leg B to whoever takes it. Each leg is a state and a step; here their effects are run,
  * and requests are given to what they concern: the set-up, the mid-call requests, or the end.
  */
-export class Call implements DialogOwner, SetUpHost, MidCallHost {
+export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost {
   readonly id = newToken()
   readonly invite: IncomingRequest
   readonly called: Uri
@@ -58,6 +59,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
   readonly #a: Leg
   readonly #setUp: SetUp
   readonly #midCall: MidCall
+  readonly #timers: SessionTimers
   readonly #dialogs = new Set<string>()
   #b: Leg | undefined
   #attempt: Attempt | undefined
@@ -81,20 +83,19 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     this.called = called
     this.attempts = verdict.attempts
     this.#startedAt = services.clock.wallTime()
-    this.#a = {
+    this.#a = newLeg({
       side: 'A',
-      state: { at: 'setUp' },
-      dialogId: undefined,
       trunk: verdict.trunk.name,
       target: undefined,
       peer: `${invite.source.address}:${invite.source.port}`,
       listener,
       contact: contactAt(listener, called.user),
-      maxForwards: verdict.inbound.maxForwards,
-      origin: newOrigin(newSessionId()),
-    }
+      sip: verdict.inbound,
+    })
+    learnAllow(this.#a, invite.message)
+    this.#timers = new SessionTimers(this, services)
     this.#setUp = new SetUp(this, services)
-    this.#midCall = new MidCall(this, services)
+    this.#midCall = new MidCall(this, { ...services, timers: this.#timers })
   }
 
   start(): void {
@@ -114,11 +115,11 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
       called: decodeUser(this.called),
       startedAt: this.#startedAt,
       answeredAt: this.#answeredAt,
-      legA: { ...legRecord(this.#a), trunk: verdict.trunk.name },
+      legA: { ...this.#legRecord(this.#a), trunk: verdict.trunk.name },
       legB:
         this.#b === undefined || this.#attempt === undefined
           ? undefined
-          : { ...legRecord(this.#b), target: this.#attempt.target.name, route: this.#attempt.route },
+          : { ...this.#legRecord(this.#b), target: this.#attempt.target.name, route: this.#attempt.route },
       because,
     }
   }
@@ -163,18 +164,15 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
   newLegB(attempt: Attempt): Leg {
     const { target, address, listener, sip, trunk } = attempt
     this.#attempt = attempt
-    this.#b = {
+    this.#b = newLeg({
       side: 'B',
-      state: { at: 'setUp' },
-      dialogId: undefined,
       trunk,
       target: target.name,
       peer: `${address}:${target.port}`,
       listener,
       contact: contactAt(listener, callingUser(this.invite.message)),
-      maxForwards: sip.maxForwards,
-      origin: newOrigin(newSessionId()),
-    }
+      sip,
+    })
     return this.#b
   }
 
@@ -185,8 +183,18 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     this.#services.table.bind(dialogId, this)
   }
 
+  askTimer(leg: Leg): TimerFields {
+    leg.timerAsked = this.#timers.ask(this.#a, leg, this.invite.message)
+    return leg.timerAsked
+  }
+
+  raiseTimer(leg: Leg, { message }: IncomingResponse): boolean {
+    return this.#timers.raise(leg, message, leg.timerAsked)
+  }
+
   progressed({ status, message }: IncomingResponse): void {
     this.#ringing = true
+    if (this.#b !== undefined) learnAllow(this.#b, message)
     this.invite.respond(status, {
       ...carriedResponse(message, this.#a, status),
       toTag: this.#toTag,
@@ -206,8 +214,14 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     this.#apply(this.#a, 'answered')
     this.#releaseQueue = this.#midCall.hold()
     this.#answeredAt = this.#services.clock.wallTime()
+    learnAllow(b, response.message)
+    const timer = this.#timers.answered(this.#a, b, {
+      request: this.invite.message,
+      response: response.message,
+      asked: b.timerAsked,
+    })
     this.invite.respond(200, {
-      ...carriedResponse(response.message, this.#a, 200),
+      ...carriedResponse(response.message, this.#a, 200, timer),
       toTag: this.#toTag,
       onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
       // The CANCEL was there first: the caller has got 487.
@@ -223,7 +237,21 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     this.#end({ kind: 'Refused', status: told }, [])
   }
 
-  // What the mid-call requests ask for, too.
+  // What the mid-call requests and the session timers ask for.
+
+  otherLeg(leg: Leg): Leg | undefined {
+    return leg === this.#a ? this.#b : this.#a
+  }
+
+  refresh(leg: Leg, refresh: Refresh): void {
+    this.#midCall.refresh(leg, refresh)
+  }
+
+  /** RFC 4028 section 10: whoever does not refresh ends a session that was not refreshed. */
+  expired(leg: Leg): void {
+    this.#services.log.info({ call: this.id, leg: leg.side, timer: leg.timer }, 'a session expired without refresh')
+    this.#end({ kind: 'Expired', leg: leg.side }, sipReason(408, 'Session timer expired'))
+  }
 
   lost(leg: Leg, status: number): void {
     this.#apply(leg, 'gone')
@@ -287,6 +315,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     this.#endReasons = reasons
     // Passed over when the caller has its answer.
     if (this.#a.state.at === 'setUp') this.invite.respond(480, { toTag: this.#toTag })
+    this.#timers.stop()
     this.#midCall.stop()
     this.#setUp.stop(reasons)
     this.#apply(this.#a, 'hangUp')
@@ -348,8 +377,9 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost {
     if (this.#answeredAt !== undefined) return 'Up'
     return this.#ringing ? 'Ringing' : 'Trying'
   }
-}
 
-function legRecord({ trunk, peer, listener, dialogId }: Leg): LegRecord {
-  return { trunk, peer, listener: listener.name, dialogId }
+  #legRecord(leg: Leg): LegRecord {
+    const { trunk, peer, listener, dialogId } = leg
+    return { trunk, peer, listener: listener.name, dialogId, session: this.#timers.record(leg) }
+  }
 }

@@ -12,7 +12,7 @@ import type { CallEvents, CallRecord } from './call-record.ts'
 import { CallTable } from './call-table.ts'
 import { carriedExtensions, carriedMethods } from './header-relay.ts'
 import { callingNumber } from './identity-headers.ts'
-import { checkInvite } from './invite-checks.ts'
+import { checkInvite, checkTimer } from './invite-checks.ts'
 
 export interface CallsOptions {
   readonly sip: SipPort
@@ -126,6 +126,8 @@ export class Calls {
     if (this.#refusing) return invite.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
     if (!check.ok) return invite.respond(check.status, { headers: check.headers })
     if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
+    const refusal = checkTimer(invite.message, verdict.inbound.sessionTimer)
+    if (refusal !== undefined) return invite.respond(refusal.status, { headers: refusal.headers })
     new Call({ invite, called: check.called, verdict, because, listener, config }, this.#services).start()
   }
 

@@ -10,6 +10,8 @@ const translated: Readonly<Record<number, number>> = {
   413: 500,
   414: 500,
   416: 500,
+  // What Min-SE could be met has been tried.
+  422: 500,
   423: 500,
   482: 500,
   483: 500,

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { readMessage } from '../engine/message/parse.ts'
+import { noTimer } from '../policy/session-timer.ts'
 import { carriedHeaders, unsupportedOptions } from './header-relay.ts'
 import { carriedReasons } from './reason-header.ts'
 
@@ -52,28 +53,8 @@ describe('the headers that cross', () => {
     ],
     ['a 2xx of INVITE, too', response(200, []), [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS']]],
     ['an 18x not', response(180, []), []],
-    [
-      'Require: timer of a 2xx (RFC 4028 section 9)',
-      response(200, ['Require: timer', 'Session-Expires: 90;refresher=uac'], 'UPDATE'),
-      [
-        ['Session-Expires', '90;refresher=uac'],
-        ['Require', 'timer'],
-      ],
-    ],
-    ['Min-SE of a 422', response(422, ['Min-SE: 1800'], 'UPDATE'), [['Min-SE', '1800']]],
+    ['nothing of the session timer by itself (RFC 4028)', response(422, ['Min-SE: 1800'], 'UPDATE'), []],
     ['no Session-Expires of an 18x', response(183, ['Session-Expires: 90']), []],
-    ['no Session-Expires of an INFO', request('INFO', ['Session-Expires: 90']), []],
-    ['Unsupported of a 420', response(420, ['Unsupported: foo']), [['Unsupported', 'foo']]],
-    [
-      'Alert-Info without its host',
-      response(180, ['Alert-Info: <http://10.0.0.1:80/ring>;info=x']),
-      [['Alert-Info', '<http://203.0.113.1/ring>;info=x']],
-    ],
-    [
-      'Alert-Info with a name',
-      response(180, ['Alert-Info: <urn:alert:source:internal>']),
-      [['Alert-Info', '<urn:alert:source:internal>']],
-    ],
   ])('%s', (_case, from, expected) => {
     expect(carriedHeaders(from, '203.0.113.1')).toEqual(expected)
   })
@@ -98,5 +79,17 @@ describe('Reason (RFC 3326)', () => {
 
   it('crosses with each of its values', () => {
     expect(carriedReasons(request('BYE', ['Reason: SIP;cause=200, Q.850;cause=16']))).toHaveLength(2)
+  })
+
+  it('say of the session timer what they are told, in one Supported with the rest', () => {
+    const from = response(200, ['Supported: timer, resource-priority', 'Session-Expires: 90;refresher=uas'], 'UPDATE')
+    const timer = { supported: true, required: true, expires: { seconds: 600, refresher: 'uac' }, minimum: 90 } as const
+    expect(carriedHeaders(from, '203.0.113.1', timer)).toEqual([
+      ['Session-Expires', '600;refresher=uac'],
+      ['Min-SE', '90'],
+      ['Require', 'timer'],
+      ['Supported', 'resource-priority, timer'],
+    ])
+    expect(carriedHeaders(from, '203.0.113.1', noTimer)).toEqual([['Supported', 'resource-priority']])
   })
 })

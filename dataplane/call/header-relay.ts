@@ -1,7 +1,7 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
+import { type TimerFields, writeTimer } from '../policy/session-timer.ts'
 import type { HeaderList } from '../sip/port.ts'
 import { keepsRetryAfter } from './failure-map.ts'
-import { sessionTimerHeaders } from './session-timer-headers.ts'
 
 /** Methods that are carried from leg to leg, as Allow has them. */
 export const carriedMethods = ['INVITE', 'ACK', 'CANCEL', 'BYE', 'OPTIONS', 'INFO', 'UPDATE'] as const
@@ -52,21 +52,27 @@ const carried: Readonly<Record<string, Carry>> = {
   Unsupported: onlyIn(420),
 }
 
-/** The header fields of a message that go to the other leg. `host` is our own address there. */
-export function carriedHeaders(message: SipMessage, host: string): HeaderList {
+/**
+ * The header fields of a message that go to the other leg. `host` is our own address there, `timer` what is said there of
+ * the session timer, in messages that may speak of it.
+ */
+export function carriedHeaders(message: SipMessage, host: string, timer?: TimerFields): HeaderList {
   const fields: (readonly [string, string])[] = []
   for (const [name, value] of message.headers()) {
     const kept = carried[name]?.(value, message, host)
     if (kept !== undefined) fields.push([name, kept])
   }
-  fields.push(...sessionTimerHeaders(message), ...capabilities(message))
+  if (timer !== undefined) fields.push(...writeTimer(timer))
+  fields.push(...capabilities(message, timer))
   return fields
 }
 
 /** RFC 3261 section 13.2.1 and 13.3.1.4 want Allow and Supported in INVITE and in its 2xx. */
-function capabilities(message: SipMessage): HeaderList {
+function capabilities(message: SipMessage, timer: TimerFields | undefined): HeaderList {
   const fields: [string, string][] = []
-  const extensions = message.values('Supported').filter((tag) => carriedExtensions.includes(tag.toLowerCase()))
+  const carriedTags = message.values('Supported').filter((tag) => carriedExtensions.includes(tag.toLowerCase()))
+  const extensions = timer === undefined ? carriedTags : carriedTags.filter((tag) => tag.toLowerCase() !== 'timer')
+  if (timer?.supported === true) extensions.push('timer')
   if (extensions.length > 0) fields.push(['Supported', extensions.join(', ')])
   const allowed = message.values('Allow')
   if (allowed.length > 0) fields.push(['Allow', allowed.filter(isCarriedMethod).join(', ')])

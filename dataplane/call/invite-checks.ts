@@ -1,5 +1,7 @@
+import type { ResolvedSessionTimer } from '#api/session-behaviour.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { parseUri, type Uri } from '../engine/message/uri.ts'
+import { readTimer, tooShort } from '../policy/session-timer.ts'
 import type { HeaderList } from '../sip/port.ts'
 import { unsupportedOptions } from './header-relay.ts'
 import { hasCarriedBody } from './relay.ts'
@@ -20,4 +22,14 @@ export function checkInvite(invite: SipMessage): InviteCheck {
   // RFC 3261 section 8.2.3: 415, with Accept listing what would do.
   if (!hasCarriedBody(invite)) return { ok: false, status: 415, headers: [['Accept', 'application/sdp']] }
   return { ok: true, called }
+}
+
+/** Why the trunk it comes from cannot have this INVITE for its session timer; undefined when it can (RFC 4028 section 9). */
+export function checkTimer(invite: SipMessage, policy: ResolvedSessionTimer) {
+  const asked = readTimer(invite)
+  if (policy.mode === 'Disabled') {
+    return asked.required ? { status: 420, headers: [['Unsupported', 'timer']] as HeaderList } : undefined
+  }
+  const minimum = tooShort({ side: 'A', policy, timer: undefined, floor: 0 }, asked)
+  return minimum === undefined ? undefined : { status: 422, headers: [['Min-SE', String(minimum)]] as HeaderList }
 }

@@ -1,5 +1,8 @@
+import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { OpenListener } from '../config/running.ts'
-import type { SdpOrigin } from './sdp-origin.ts'
+import { type LegTimer, noTimer, type TimerFields } from '../policy/session-timer.ts'
+import { newOrigin, type SdpOrigin } from './sdp-origin.ts'
+import { newSessionId } from './token.ts'
 
 /** How far a leg is. Leg A is answered by us, leg B by the peer; `unacknowledged` is between a 2xx and its ACK. */
 export type LegState =
@@ -28,9 +31,31 @@ export interface Leg {
   readonly listener: OpenListener
   /** Value of our Contact in this dialog. */
   readonly contact: string
-  readonly maxForwards: number
   /** Of the session descriptions we send on this leg. */
   origin: SdpOrigin
+  readonly sip: ResolvedSipBehaviour
+  /** The session timer that runs on this leg; undefined without. */
+  timer: LegTimer | undefined
+  /** Least session interval the peer takes, in seconds, by its 422; 0 before. */
+  timerFloor: number
+  /** What our INVITE asked of the session timer; on leg B. */
+  timerAsked: TimerFields
+  /** Whether the peer's Allow has UPDATE; undefined before it has said. */
+  allowsUpdate: boolean | undefined
+}
+
+/** A leg before its first message. */
+export function newLeg(fields: Pick<Leg, 'side' | 'trunk' | 'target' | 'peer' | 'listener' | 'contact' | 'sip'>): Leg {
+  return {
+    ...fields,
+    state: { at: 'setUp' },
+    dialogId: undefined,
+    origin: newOrigin(newSessionId()),
+    timer: undefined,
+    timerFloor: 0,
+    timerAsked: noTimer,
+    allowsUpdate: undefined,
+  }
 }
 
 /** The next state of a leg, and what is to be done on it. */

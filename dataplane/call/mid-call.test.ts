@@ -209,7 +209,7 @@ describe('a re-INVITE', () => {
 })
 
 describe('other requests inside a call', () => {
-  it.each(['INFO', 'UPDATE', 'OPTIONS'])('%s goes to the other side, and its answer back, both ways', (method) => {
+  it.each(['INFO', 'UPDATE'])('%s goes to the other side, and its answer back, both ways', (method) => {
     const { sip, connect, fromA, fromB } = createScenario()
     const { invite, b } = connect()
     const ofA = fromA(invite, method)
@@ -339,15 +339,15 @@ describe('UPDATE (RFC 3311)', () => {
   it('without an offer refreshes the session, Contact and timer carried (feature item 15, checks 5 and 6)', () => {
     const { sip, connect, fromA } = createScenario()
     const { invite } = connect()
-    const update = fromA(invite, 'UPDATE', { headers: [['Session-Expires', '600;refresher=uac']] })
+    const update = fromA(invite, 'UPDATE', { headers: [['Session-Expires', '1800;refresher=uac']] })
     expect(Object.fromEntries(sip.last('UPDATE').request.headers)).toMatchObject({
       Contact: '<sip:1000@203.0.113.1:5060>',
-      'Session-Expires': '600;refresher=uac',
+      'Session-Expires': '1800;refresher=uac',
     })
-    sip.last('UPDATE').respond(200, { headers: [['Session-Expires', '600;refresher=uac']] })
+    sip.last('UPDATE').respond(200, { headers: [['Session-Expires', '1800;refresher=uac']] })
     expect(update.lastAnswer.headers).toEqual(
       expect.arrayContaining([
-        ['Session-Expires', '600;refresher=uac'],
+        ['Session-Expires', '1800;refresher=uac'],
         ['Contact', '<sip:2000@203.0.113.1:5060>'],
       ]),
     )

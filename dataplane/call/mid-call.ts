@@ -1,10 +1,17 @@
+import type { Clock, Timer } from '#lib/clock.ts'
 import { SerialQueue } from '#lib/queue.ts'
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import { noTimer, type TimerFields } from '../policy/session-timer.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
 import { callerStatus } from './failure-map.ts'
-import { carriedMethods, unsupportedOptions } from './header-relay.ts'
 import type { Leg } from './leg.ts'
+import { answerHere, answerOptions, refusalOf } from './mid-call-answers.ts'
+import { treatOffer } from './offer-treatment.ts'
+import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
-import { carriedRequest, carriedResponse, hasCarriedBody } from './relay.ts'
+import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
+import { hideOrigin, isSameDescription } from './sdp-origin.ts'
+import type { Refresh, SessionTimers } from './session-timers.ts'
 
 /** What the mid-call requests ask of the call. */
 export interface MidCallHost {
@@ -14,30 +21,53 @@ export interface MidCallHost {
   open(): () => void
   /** RFC 3261 section 12.2.1.2: after 481 or 408 "the UAC SHOULD terminate the dialog". */
   lost(leg: Leg, status: number): void
+  otherLeg(leg: Leg): Leg | undefined
+}
+
+export interface MidCallServices {
+  readonly sip: SipPort
+  readonly clock: Clock
+  readonly random: () => number
+  readonly timers: SessionTimers
+}
+
+/** A 2xx to a re-INVITE that waits for its ACK. */
+interface Unacknowledged {
+  readonly request: IncomingRequest
+  acknowledged(ack: SipMessage): void
+  /** The call ends without it. */
+  abandon(): void
 }
 
 /** Requests that may wait for one another in a call; at one second each, more would time out. */
 const mostWaiting = 16
 
 /**
- * Carries the requests inside a call from leg to leg, and the answers back. They go one after the other, in the order
- * they came; the wait for the answer to a re-INVITE, which may take a person's decision, does not hold up the others.
+ * How long the other side may take over an UPDATE, in milliseconds: RFC 3311 section 5.2 wants the answer promptly, and
+ * whoever asked gives up after 32 s.
+ */
+const updateMilliseconds = 10_000
+
+/**
+ * Carries the requests inside a call from leg to leg, and the answers back; sends the refreshes of our own. They go one
+ * after the other, in the order they came; the wait for the answer to a re-INVITE of a peer, which may take a person's
+ * decision, does not hold up the others.
  */
 export class MidCall {
   readonly #host: MidCallHost
-  readonly #sip: SipPort
-  readonly #random: () => number
+  readonly #services: MidCallServices
   readonly #queue = new SerialQueue(mostWaiting)
   /** Requests without final answer, and the leg they came on. */
   readonly #unanswered = new Map<IncomingRequest, Leg>()
   #reInvite: ReInvite | undefined
-  /** A re-INVITE we have answered, whose ACK is outstanding. */
-  #unacknowledged: ReInvite | undefined
+  #unacknowledged: Unacknowledged | undefined
+  /** The leg that a re-INVITE of our own is on. */
+  #own: Leg | undefined
+  #stopped = false
 
-  constructor(host: MidCallHost, { sip, random }: { sip: SipPort; random: () => number }) {
+  constructor(host: MidCallHost, services: MidCallServices) {
     this.#host = host
-    this.#sip = sip
-    this.#random = random
+    this.#services = services
   }
 
   /** Nothing is carried until what comes back was called: the ACK of a 2xx is outstanding. */
@@ -47,13 +77,21 @@ export class MidCall {
 
   /** Takes any request inside the call but ACK, BYE and CANCEL. */
   receive(from: Leg, to: Leg, request: IncomingRequest): void {
-    const refusal = this.#refusal(from, to, request)
+    const { method, message } = request
+    learnAllow(from, message)
+    if (method === 'OPTIONS') return answerOptions(request)
+    const refusal = refusalOf(from, to, request, this.#services) ?? this.#glare(from, request)
     if (refusal !== undefined) return request.respond(refusal.status, { headers: refusal.headers })
-    this.#unanswered.set(request, from)
-    if (request.method === 'INVITE') return this.#receiveReInvite(from, to, request)
-    if (this.#queue.push((done) => this.#carry(from, to, request, done))) return
-    this.#unanswered.delete(request)
-    request.respond(500, { headers: this.#retryAfter() })
+    if (!exchangesOffers(method)) return this.#push(from, request, (done) => this.#carry(from, to, request, done))
+    const early = from.state.at === 'setUp'
+    const treatment = early ? ({ do: 'carry' } as const) : treatOffer(message, from, to)
+    if (treatment.do === 'refuse') return request.respond(treatment.status)
+    const convert = method === 'UPDATE' && to.allowsUpdate === false
+    // Feature item 15 (b): before the answer, an UPDATE that the other side does not know is rejected.
+    if (early && convert && message.body !== '') return request.respond(488)
+    if (treatment.do === 'answer' || (early && convert)) return this.#answerHere(from, to, request)
+    if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment.body)
+    this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment.body))
   }
 
   /** An ACK that is not that of the call's first INVITE. */
@@ -64,11 +102,30 @@ export class MidCall {
     acknowledged.acknowledged(request.message)
   }
 
+  /** Sends a refresh of our own when its turn comes. */
+  refresh(leg: Leg, { method, wanted, done }: Refresh): void {
+    const other = this.#host.otherLeg(leg)
+    if (other === undefined || leg.state.at !== 'up') return done({ kind: 'Busy' })
+    const taken = this.#queue.push((next) => {
+      if (this.#stopped || !wanted()) return next()
+      if (method === 'INVITE' && this.#inviteIsPending) {
+        next()
+        return done({ kind: 'Busy' })
+      }
+      this.#sendOwn(leg, other, method, (outcome) => {
+        next()
+        done(outcome)
+      })
+    })
+    if (!taken) done({ kind: 'Busy' })
+  }
+
   /**
    * RFC 3261 section 15.1.2: on BYE, pending requests of the dialog are answered, "It is RECOMMENDED that a 487 (Request
    * Terminated) response be generated".
    */
   stop(): void {
+    this.#stopped = true
     this.#queue.clear()
     this.#reInvite?.stop()
     for (const request of this.#unanswered.keys()) request.respond(487)
@@ -77,21 +134,20 @@ export class MidCall {
     this.#unacknowledged = undefined
   }
 
-  #refusal(from: Leg, to: Leg, { method, message }: IncomingRequest) {
-    if (!carried.includes(method)) return { status: 405, headers: [['Allow', carriedMethods.join(', ')]] as HeaderList }
-    const options = unsupportedOptions(message)
-    if (options.length > 0) return { status: 420, headers: [['Unsupported', options.join(', ')]] as HeaderList }
-    const exchangesOffers = method === 'INVITE' || method === 'UPDATE'
-    if (exchangesOffers && !hasCarriedBody(message)) {
-      return { status: 415, headers: [['Accept', 'application/sdp']] as HeaderList }
-    }
-    if (to.dialogId === undefined) return { status: 500, headers: this.#retryAfter() }
-    const mayCross = method === 'INVITE' || (method === 'UPDATE' && message.body !== '')
-    const inviter = mayCross ? this.#inviter(from, method) : undefined
+  get #inviteIsPending(): boolean {
+    return this.#reInvite !== undefined || this.#unacknowledged !== undefined || this.#own !== undefined
+  }
+
+  /**
+   * RFC 3261 section 14.2: a second INVITE of the same side gets "a 500 (Server Internal Error) response … and MUST include
+   * a Retry-After header field with a randomly chosen value of between 0 and 10 seconds"; one that crosses with ours gets
+   * 491. RFC 3311 section 5.2 says the same of an UPDATE with an offer.
+   */
+  #glare(from: Leg, { method, message }: IncomingRequest) {
+    if (method !== 'INVITE' && (method !== 'UPDATE' || message.body === '')) return undefined
+    if (this.#own === from) return { status: 491, headers: [] }
+    const inviter = this.#inviter(from, method)
     if (inviter === undefined) return undefined
-    // RFC 3261 section 14.2: a second INVITE of the same side gets "a 500 (Server Internal Error) response … and MUST
-    // include a Retry-After header field with a randomly chosen value of between 0 and 10 seconds"; one that crosses with
-    // ours gets 491. RFC 3311 section 5.2 says the same of an UPDATE with an offer.
     return inviter === from.side ? { status: 500, headers: this.#retryAfter() } : { status: 491, headers: [] }
   }
 
@@ -101,47 +157,104 @@ export class MidCall {
     return method === 'INVITE' && from.state.at === 'setUp' ? 'A' : undefined
   }
 
-  #carry(from: Leg, to: Leg, request: IncomingRequest, done: () => void): void {
-    const outgoing = carriedRequest(request.message, to)
+  #push(from: Leg, request: IncomingRequest, task: (done: () => void) => void): void {
+    this.#unanswered.set(request, from)
+    if (!this.#queue.push(task)) this.#answer(request, 500, this.#retryAfter())
+  }
+
+  #carry(from: Leg, to: Leg, request: IncomingRequest, done: () => void, body?: string): void {
+    const timed = request.method === 'UPDATE' && from.state.at !== 'setUp'
+    const asked = timed ? this.#services.timers.ask(from, to, request.message) : noTimer
+    const before = to.origin.rest
+    const outgoing = carriedRequest(request.message, to, { timer: timed ? asked : undefined, body })
     if (outgoing === undefined) {
       this.#answer(request, 483)
       return done()
     }
     const close = this.#host.open()
+    let late = false
+    const patience = this.#patience(request, () => {
+      late = true
+      done()
+    })
     const over = () => {
+      patience?.cancel()
       close()
       done()
     }
-    this.#sip.send(outgoing, {
+    this.#services.sip.send(outgoing, {
       onResponse: (response) => {
         if (response.status < 200) return
-        this.#host.guard(() => this.#answered(request, from, to, response))
+        this.#host.guard(() => {
+          if (late) this.#tooLate(to, before, response)
+          else if (timed) this.#answeredUpdate(request, from, to, asked, response)
+          else this.#answered(request, from, to, response)
+        })
         over()
       },
       onFailure: (error) => {
-        this.#host.guard(() => this.#failed(request, to, error))
+        this.#host.guard(() => late || this.#failed(request, to, error))
         over()
       },
     })
   }
 
-  #receiveReInvite(from: Leg, to: Leg, request: IncomingRequest): void {
-    const reInvite = new ReInvite(from, to, request, this.#sip, {
-      guard: (run) => this.#host.guard(run),
-      open: () => this.#host.open(),
-      connected: () => this.#reInviteConnected(reInvite),
-      refused: (response) => {
-        this.#over(reInvite)
-        this.#answered(request, from, to, response)
+  /** RFC 3311 section 5.2: an UPDATE that cannot be answered promptly gets 504. */
+  #patience(request: IncomingRequest, giveUp: () => void): Timer | undefined {
+    if (request.method !== 'UPDATE') return undefined
+    return this.#services.clock.after(updateMilliseconds, () =>
+      this.#host.guard(() => {
+        this.#answer(request, 504)
+        giveUp()
+      }),
+    )
+  }
+
+  /** One side has taken the change and the other was told that it came to nothing: the first is put back. */
+  #tooLate(to: Leg, before: string, { status, message }: IncomingResponse): void {
+    if (status === 481 || status === 408) return this.#host.lost(to, status)
+    if (status < 300 && message.body !== '') this.#putBack(to, before)
+  }
+
+  #answeredUpdate(request: IncomingRequest, from: Leg, to: Leg, asked: TimerFields, response: IncomingResponse): void {
+    const { timers } = this.#services
+    const { status, message } = response
+    if (status === 422 && timers.raise(to, message, asked)) {
+      this.#unanswered.delete(request)
+      return this.#push(from, request, (done) => this.#carry(from, to, request, done))
+    }
+    if (status >= 300) return this.#answered(request, from, to, response)
+    this.#unanswered.delete(request)
+    learnAllow(to, message)
+    const timer = timers.answered(from, to, { request: request.message, response: message, asked })
+    request.respond(200, carriedResponse(message, from, 200, timer))
+  }
+
+  #startReInvite(from: Leg, to: Leg, request: IncomingRequest, body: string | undefined): void {
+    const { sip, timers } = this.#services
+    const reInvite = new ReInvite(
+      { from, to, request, body, sip, timers },
+      {
+        guard: (run) => this.#host.guard(run),
+        open: () => this.#host.open(),
+        connected: () => this.#reInviteConnected(reInvite),
+        refused: (response) => {
+          this.#over(reInvite)
+          this.#answered(request, from, to, response)
+        },
+        failed: (error) => {
+          this.#over(reInvite)
+          this.#failed(request, to, error)
+        },
+        over: () => this.#over(reInvite),
+        lost: (status) => this.#host.lost(to, status),
+        putBack: (before) => this.#putBack(to, before),
       },
-      failed: (error) => {
-        this.#over(reInvite)
-        this.#failed(request, to, error)
-      },
-      over: () => this.#over(reInvite),
-      lost: (status) => this.#host.lost(to, status),
-    })
+    )
     this.#reInvite = reInvite
+    const patience = this.#patience(request, () => reInvite.giveUp())
+    reInvite.onOver(() => patience?.cancel())
+    this.#unanswered.set(request, from)
     const waits = this.#queue.push((done) => {
       if (!reInvite.start()) {
         this.#over(reInvite)
@@ -157,14 +270,65 @@ export class MidCall {
   /** The 2xx is on its way. RFC 3261 section 14.1: no further INVITE before its ACK has come. */
   #reInviteConnected(reInvite: ReInvite): void {
     this.#unanswered.delete(reInvite.request)
-    reInvite.onAcknowledged(this.#queue.hold())
-    this.#unacknowledged = reInvite
+    if (reInvite.request.method === 'INVITE') {
+      reInvite.onAcknowledged(this.#queue.hold())
+      this.#unacknowledged = reInvite
+    }
     this.#over(reInvite)
   }
 
   #over(reInvite: ReInvite): void {
+    reInvite.over()
     this.#unanswered.delete(reInvite.request)
     if (this.#reInvite === reInvite) this.#reInvite = undefined
+  }
+
+  /** A refresh that goes no further: the other side hears nothing. */
+  #answerHere(from: Leg, to: Leg, request: IncomingRequest): void {
+    const { timers } = this.#services
+    const timer = from.state.at === 'setUp' ? noTimer : timers.answeredHere(from, to, request.message)
+    if (request.method === 'INVITE') {
+      const release = this.#queue.hold()
+      this.#unacknowledged = { request, acknowledged: release, abandon: release }
+    }
+    answerHere(request, from, timer)
+  }
+
+  #sendOwn(leg: Leg, other: Leg, method: 'INVITE' | 'UPDATE', done: (outcome: OwnOutcome) => void): void {
+    const { sip, timers } = this.#services
+    const asked = timers.own(leg, other)
+    if (method === 'INVITE') this.#own = leg
+    const events = {
+      guard: (run: () => void) => this.#host.guard(run),
+      open: () => this.#host.open(),
+      raise: ({ message }: IncomingResponse) => timers.raise(leg, message, asked),
+    }
+    sendOwnRequest(sip, ownRequest(leg, method, asked), events, (outcome) => {
+      if (method === 'INVITE') this.#own = undefined
+      if (outcome.kind === 'Answered') {
+        learnAllow(leg, outcome.response.message)
+        timers.ownAnswered(leg, other, outcome.response.message, asked)
+      }
+      done(outcome)
+      if (outcome.kind === 'Lost') this.#host.lost(leg, outcome.status)
+      else if (outcome.kind === 'Answered') this.#passOn(outcome.response.message, leg, other)
+    })
+  }
+
+  /** The answer to a refresh should repeat the last description; a peer that moves its media by it must not be lost. */
+  #passOn({ method, body }: SipMessage, leg: Leg, other: Leg): void {
+    if (method !== 'INVITE' || body === '' || this.#stopped || isSameDescription(body, other.origin)) return
+    if (other.state.at !== 'up' || this.#inviteIsPending) return
+    other.origin = hideOrigin(body, other.origin, other.listener.address).origin
+    this.#sendOwn(other, leg, 'INVITE', () => {})
+  }
+
+  /** Offers what was agreed before to a side that has taken a change which came to nothing. */
+  #putBack(leg: Leg, before: string): void {
+    const other = this.#host.otherLeg(leg)
+    if (before === '' || leg.origin.rest === before || other === undefined || this.#stopped) return
+    leg.origin = hideOrigin(before, leg.origin, leg.listener.address).origin
+    this.#sendOwn(leg, other, 'INVITE', () => {})
   }
 
   #answered(request: IncomingRequest, from: Leg, to: Leg, response: IncomingResponse): void {
@@ -185,7 +349,7 @@ export class MidCall {
   }
 
   #retryAfter(): HeaderList {
-    return [['Retry-After', String(Math.floor(this.#random() * 11))]]
+    return [['Retry-After', String(Math.floor(this.#services.random() * 11))]]
   }
 }
 
@@ -196,4 +360,6 @@ const failureStatus: Readonly<Record<SipPortError['code'], number>> = {
   Rejected: 500,
 }
 
-const carried = ['INVITE', 'UPDATE', 'INFO', 'OPTIONS']
+function exchangesOffers(method: string): boolean {
+  return method === 'INVITE' || method === 'UPDATE'
+}

@@ -1,76 +1,109 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
-import type { Body, ClientTransaction, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
+import { noTimer, type TimerFields } from '../policy/session-timer.ts'
+import type { ClientTransaction, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
 import { carriedReasons } from './reason-header.ts'
-import { hideOrigin } from './sdp-origin.ts'
 import type { Leg } from './leg.ts'
-import { carriedBody, carriedRequest, carriedResponse, ownRequestHeaders } from './relay.ts'
+import { agreedBefore, carriedBody, carriedRequest, carriedResponse, lastDescription, learnAllow } from './relay.ts'
+import type { SessionTimers } from './session-timers.ts'
 
 /** What becomes of a re-INVITE. Exactly one of `connected`, `refused`, `failed` and `over` is called, and once. */
 export interface ReInviteEvents {
   guard(run: () => void): void
   open(): () => void
-  /** A 2xx was passed on; its ACK is awaited. */
+  /** A 2xx was passed on; the ACK of an INVITE is awaited. */
   connected(): void
   refused(response: IncomingResponse): void
   failed(error: SipPortError): void
-  /** It was cancelled, and what had to be put right is. */
+  /** It was cancelled. */
   over(): void
   /** The peer it was sent to has no such dialog. */
   lost(status: number): void
+  /** The peer has taken a change that came to nothing; this is what was agreed before. */
+  putBack(before: string): void
+}
+
+export interface ReInviteParts {
+  readonly from: Leg
+  readonly to: Leg
+  readonly request: IncomingRequest
+  /** The description that goes on instead of that in the request. */
+  readonly body: string | undefined
+  readonly sip: SipPort
+  readonly timers: SessionTimers
 }
 
 /**
- * A re-INVITE on its way through the call. An offer it brings is answered in the 2xx, so that the other side's 2xx is
- * acknowledged at once; without an offer the 2xx brings it, and the ACK waits for the answer in the ACK.
+ * A re-INVITE on its way through the call, or an UPDATE to a peer that knows only re-INVITE (feature item 15). An offer it
+ * brings is answered in the 2xx, so that the other side's 2xx is acknowledged at once; without an offer the 2xx brings
+ * it, and the ACK waits for the answer in the ACK.
  */
 export class ReInvite {
   readonly from: Leg
   readonly request: IncomingRequest
+  readonly #parts: ReInviteParts
   readonly #to: Leg
-  readonly #sip: SipPort
   readonly #events: ReInviteEvents
   /** Our last description on the other leg, to go back to. */
   readonly #before: string
+  #asked: TimerFields = noTimer
   #transaction: ClientTransaction | undefined
-  #cancel: SipMessage | undefined
+  #cancelled = false
   #over = false
   #dueAck: IncomingResponse | undefined
   #onAcknowledged: () => void = () => {}
+  #onOver: () => void = () => {}
 
-  constructor(from: Leg, to: Leg, request: IncomingRequest, sip: SipPort, events: ReInviteEvents) {
-    this.from = from
-    this.#to = to
-    this.request = request
-    this.#sip = sip
+  constructor(parts: ReInviteParts, events: ReInviteEvents) {
+    this.#parts = parts
+    this.from = parts.from
+    this.#to = parts.to
+    this.request = parts.request
     this.#events = events
-    this.#before = to.origin.rest
-    request.onCancel((cancel) => events.guard(() => this.#cancelled(cancel)))
+    this.#before = parts.to.origin.rest
+    parts.request.onCancel((cancel) => events.guard(() => this.#cancel(cancel)))
   }
 
   /** False when Max-Forwards allows no further hop. */
   start(): boolean {
     if (this.#over) return true
-    const outgoing = carriedRequest(this.request.message, this.#to)
+    const { sip, timers, body } = this.#parts
+    const { message, method } = this.request
+    this.#asked = timers.ask(this.from, this.#to, message)
+    const outgoing = carriedRequest(message, this.#to, { timer: this.#asked, body })
     if (outgoing === undefined) {
       this.#end()
       return false
     }
+    // An UPDATE without description refreshes; a re-INVITE without one would ask for an offer.
+    const repeated = method === 'UPDATE' && message.body === '' ? { body: lastDescription(this.#to) } : {}
     const close = this.#events.open()
-    this.#transaction = this.#sip.send(outgoing, {
-      onResponse: (response) => {
-        this.#events.guard(() => this.#onResponse(response))
-        if (response.status >= 200) close()
+    this.#transaction = sip.send(
+      { ...outgoing, ...repeated, method: 'INVITE' },
+      {
+        onResponse: (response) => {
+          this.#events.guard(() => this.#onResponse(response))
+          if (response.status >= 200) close()
+        },
+        onFailure: (error) => {
+          this.#events.guard(() => !this.#end() && this.#events.failed(error))
+          close()
+        },
       },
-      onFailure: (error) => {
-        this.#events.guard(() => !this.#end() && this.#events.failed(error))
-        close()
-      },
-    })
+    )
     return true
   }
 
   onAcknowledged(run: () => void): void {
     this.#onAcknowledged = run
+  }
+
+  onOver(run: () => void): void {
+    this.#onOver = run
+  }
+
+  /** It is answered, one way or another. */
+  over(): void {
+    this.#onOver()
   }
 
   acknowledged(ack: SipMessage): void {
@@ -86,37 +119,61 @@ export class ReInvite {
     this.#onAcknowledged()
   }
 
+  /** Whoever asked has been answered and waits no longer. */
+  giveUp(): void {
+    this.#cancel(undefined)
+  }
+
   /** The call ends; whoever asked has been answered. */
   stop(): void {
     this.#over = true
+    this.#onOver()
   }
 
   #onResponse(response: IncomingResponse): void {
     const { status, message } = response
-    if (status < 200) {
-      if (status >= 180 && !this.#over) this.request.respond(status, carriedResponse(message, this.from, status))
-    } else if (this.#cancel !== undefined) {
+    if (status < 200) this.#progress(response)
+    else if (this.#cancelled) {
       if (status < 300) this.#restore(response)
       if (status === 481 || status === 408) this.#events.lost(status)
     } else if (status < 300) this.#connect(response)
+    // RFC 4028 section 7.3: once more, with the interval that the 422 wants.
+    else if (status === 422 && !this.#over && this.#parts.timers.raise(this.#to, message, this.#asked)) this.start()
     else if (!this.#end()) this.#events.refused(response)
+  }
+
+  #progress({ status, message }: IncomingResponse): void {
+    if (status < 180 || this.#over || this.request.method !== 'INVITE') return
+    this.request.respond(status, carriedResponse(message, this.from, status))
   }
 
   #connect(response: IncomingResponse): void {
     if (this.#end()) return response.ack()
-    if (this.request.message.body === '' && response.message.body !== '') this.#dueAck = response
+    const { request } = this
+    const { message } = response
+    const offered = request.message.body !== '' || request.method === 'UPDATE'
+    if (!offered && message.body !== '') this.#dueAck = response
     else response.ack()
     this.#events.connected()
-    this.request.respond(200, {
-      ...carriedResponse(response.message, this.from, 200),
+    learnAllow(this.#to, message)
+    const timer = this.#parts.timers.answered(this.from, this.#to, {
+      request: request.message,
+      response: message,
+      asked: this.#asked,
+    })
+    const carried = carriedResponse(message, this.from, 200, timer)
+    const answersUpdate = request.method === 'UPDATE' && request.message.body === ''
+    request.respond(200, {
+      ...carried,
+      ...(answersUpdate && { body: undefined }),
       onRefused: () => this.#events.guard(() => this.#restore(response)),
     })
   }
 
-  #cancelled(cancel: SipMessage): void {
+  #cancel(cancel: SipMessage | undefined): void {
     if (this.#end()) return
-    this.#cancel = cancel
-    this.#transaction?.cancel(carriedReasons(cancel))
+    this.#cancelled = true
+    this.#transaction?.cancel(cancel === undefined ? [] : carriedReasons(cancel))
     this.#events.over()
   }
 
@@ -126,35 +183,10 @@ export class ReInvite {
    */
   #restore(response: IncomingResponse): void {
     const offered = this.request.message.body !== ''
-    response.ack(offered ? {} : { body: this.#agreedBefore() })
+    response.ack(offered ? {} : { body: agreedBefore(this.#before, this.#to) })
     this.#dueAck = undefined
     this.#onAcknowledged()
-    if (!offered || this.#before === '' || this.#to.origin.rest === this.#before) return
-    const close = this.#events.open()
-    this.#sip.send(
-      {
-        method: 'INVITE',
-        dialogId: this.#to.dialogId,
-        headers: [['Contact', this.#to.contact], ...ownRequestHeaders()],
-        body: this.#agreedBefore(),
-      },
-      {
-        onResponse: (answer) => {
-          if (answer.status < 200) return
-          answer.ack()
-          close()
-          if (answer.status === 481 || answer.status === 408) this.#events.guard(() => this.#events.lost(answer.status))
-        },
-        onFailure: close,
-      },
-    )
-  }
-
-  #agreedBefore(): Body | undefined {
-    if (this.#before === '') return undefined
-    const { sdp, origin } = hideOrigin(this.#before, this.#to.origin, this.#to.listener.address)
-    this.#to.origin = origin
-    return { content: sdp, type: 'application/sdp' }
+    if (offered) this.#events.putBack(this.#before)
   }
 
   /** True when it had ended already. */

@@ -1,5 +1,6 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { nextMaxForwards } from '../policy/max-forwards.ts'
+import type { TimerFields } from '../policy/session-timer.ts'
 import type { Body, HeaderList, OutgoingRequest, ResponseOptions } from '../sip/port.ts'
 import { carriedHeaders } from './header-relay.ts'
 import type { Leg } from './leg.ts'
@@ -19,18 +20,43 @@ export function hasCarriedBody(message: SipMessage): boolean {
  * The body as it goes out on the leg: a session description with its origin hidden, anything else byte for byte.
  * Undefined when there is none, even if the message names a type.
  */
-export function carriedBody(message: SipMessage, leg: Leg): Body | undefined {
+export function carriedBody(message: SipMessage, leg: Leg, instead = message.body): Body | undefined {
   const type = message.get('Content-Type')
   if (message.body === '' || type === undefined) return undefined
   if (!sdpType.test(type)) return { content: message.body, type }
-  const { sdp, origin } = hideOrigin(message.body, leg.origin, leg.listener.address)
+  const { sdp, origin } = hideOrigin(instead, leg.origin, leg.listener.address)
   leg.origin = origin
   return { content: sdp, type }
 }
 
-/** A request inside a dialog, for the other leg; undefined when Max-Forwards allows no further hop. */
-export function carriedRequest(message: SipMessage, leg: Leg): OutgoingRequest | undefined {
-  const maxForwards = nextMaxForwards(message.get('Max-Forwards'), leg.maxForwards)
+/** The description that was sent last on the leg, byte for byte; undefined before the first. */
+export function lastDescription({ origin, listener }: Leg): Body | undefined {
+  if (origin.rest === '') return undefined
+  return { content: hideOrigin(origin.rest, origin, listener.address).sdp, type: 'application/sdp' }
+}
+
+/** What was agreed before, to be said again; undefined when nothing was. */
+export function agreedBefore(before: string, leg: Leg): Body | undefined {
+  if (before === '') return undefined
+  leg.origin = hideOrigin(before, leg.origin, leg.listener.address).origin
+  return lastDescription(leg)
+}
+
+/** Takes note of what the peer of the leg can do. */
+export function learnAllow(leg: Leg, message: SipMessage): void {
+  if (message.has('Allow')) leg.allowsUpdate = message.values('Allow').includes('UPDATE')
+}
+
+/**
+ * A request inside a dialog, for the other leg, with another description where one is given; undefined when Max-Forwards
+ * allows no further hop.
+ */
+export function carriedRequest(
+  message: SipMessage,
+  leg: Leg,
+  { timer, body }: { timer?: TimerFields | undefined; body?: string | undefined } = {},
+): OutgoingRequest | undefined {
+  const maxForwards = nextMaxForwards(message.get('Max-Forwards'), leg.sip.maxForwards)
   if (maxForwards === undefined) return undefined
   return {
     method: message.method,
@@ -39,20 +65,20 @@ export function carriedRequest(message: SipMessage, leg: Leg): OutgoingRequest |
       ...(isTargetRefresh(message.method) ? [['Contact', leg.contact] as const] : []),
       ['Max-Forwards', String(maxForwards)],
       ['User-Agent', product],
-      ...carriedHeaders(message, leg.listener.address),
+      ...carriedHeaders(message, leg.listener.address, timer),
     ],
-    body: carriedBody(message, leg),
+    body: carriedBody(message, leg, body),
   }
 }
 
 /** An answer of one peer, for the other leg. `status` is what it becomes there. */
-export function carriedResponse(message: SipMessage, leg: Leg, status: number): ResponseOptions {
+export function carriedResponse(message: SipMessage, leg: Leg, status: number, timer?: TimerFields): ResponseOptions {
   const formsDialog = status < 300 && isTargetRefresh(message.method)
   return {
     headers: [
       ...(formsDialog ? [['Contact', leg.contact] as const] : []),
       ['Server', product],
-      ...carriedHeaders(message, leg.listener.address),
+      ...carriedHeaders(message, leg.listener.address, timer),
     ],
     // An answer to OPTIONS describes the peer's own media addresses, of which this call has none.
     body: status < 300 && message.method !== 'OPTIONS' ? carriedBody(message, leg) : undefined,

@@ -25,12 +25,21 @@ const sessionLines = /^[osuep]=[^\r\n]*(\r\n|\n|\r|$)/gm
  * stays when it did not, so that a session refresh is known for one.
  */
 export function hideOrigin(sdp: string, origin: SdpOrigin, address: string): { sdp: string; origin: SdpOrigin } {
-  const named = /^s=/m.test(sdp)
-  const rest = sdp.replace(sessionLines, (line, end: string) => {
-    if (line.startsWith('o=')) return named ? `o=${end}` : `o=${end}s=-${end}`
-    return line.startsWith('s=') ? `s=-${end}` : ''
-  })
+  const rest = withoutOrigin(sdp)
   const version = rest === origin.rest ? origin.version : origin.version + 1
   const line = `o=- ${origin.sessionId} ${version} IN ${isIPv6(address) ? 'IP6' : 'IP4'} ${address}`
   return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, rest } }
+}
+
+/** Whether it says what was said last, whatever its own `o=` line counts. */
+export function isSameDescription(sdp: string, { rest }: SdpOrigin): boolean {
+  return withoutOrigin(sdp) === rest
+}
+
+function withoutOrigin(sdp: string): string {
+  const named = /^s=/m.test(sdp)
+  return sdp.replace(sessionLines, (line, end: string) => {
+    if (line.startsWith('o=')) return named ? `o=${end}` : `o=${end}s=-${end}`
+    return line.startsWith('s=') ? `s=-${end}` : ''
+  })
 }

@@ -205,13 +205,6 @@ describe('what the caller is told of a failure (feature appendix B.1)', () => {
     const found = a.lastAnswer.headers?.find(([name]) => name === 'Retry-After')
     expect(found).toEqual(kept ? ['Retry-After', '30'] : undefined)
   })
-
-  it('passes 422 on with its Min-SE (RFC 4028 section 6)', () => {
-    const { sip, invite } = createScenario()
-    const a = invite({ headers: [['Session-Expires', '90']] })
-    sip.last('INVITE').respond(422, { headers: [['Min-SE', '1800']] })
-    expect(a.lastAnswer).toMatchObject({ status: 422, headers: expect.arrayContaining([['Min-SE', '1800']]) })
-  })
 })
 
 describe('CANCEL', () => {

@@ -1,7 +1,16 @@
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Uri } from '../engine/message/uri.ts'
+import type { TimerFields } from '../policy/session-timer.ts'
 import type { Attempt } from '../policy/targets.ts'
-import type { ClientTransaction, HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import type {
+  ClientTransaction,
+  HeaderList,
+  IncomingRequest,
+  IncomingResponse,
+  OutgoingRequest,
+  SipPort,
+} from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallFailure } from '../trunks/monitor.ts'
 import { retryAfterSeconds } from '../trunks/registration.ts'
@@ -21,6 +30,10 @@ export interface SetUpHost {
   guard(run: () => void): void
   /** Makes leg B of an attempt, which takes the place of the one before. */
   newLegB(attempt: Attempt): Leg
+  /** What the INVITE to that leg says of the session timer. */
+  askTimer(leg: Leg): TimerFields
+  /** Whether a longer session interval can meet the 422. */
+  raiseTimer(leg: Leg, response: IncomingResponse): boolean
   dialogOpened(leg: Leg, dialogId: string): void
   progressed(response: IncomingResponse): void
   connected(response: IncomingResponse): void
@@ -98,9 +111,13 @@ export class SetUp {
     if (index > 0 && !this.#health.usable(attempt.trunk, attempt.target.name)) {
       return this.#feed({ type: 'failure', attempt: index, failure: notSent })
     }
+    this.#send(index, attempt, this.#host.newLegB(attempt))
+  }
+
+  #send(index: number, attempt: Attempt, leg: Leg, refused?: SipMessage): void {
     const { invite, called } = this.#host
-    const leg = this.#host.newLegB(attempt)
-    const request = bridgeInvite(invite.message, called, attempt, leg, this.#ringMilliseconds)
+    const timer = this.#host.askTimer(leg)
+    const request = bridgeInvite(invite.message, called, attempt, leg, this.#ringMilliseconds, timer)
     if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
     this.#silence?.cancel()
     this.#silence = this.#clock.after(attempt.sip.timers.noResponseMilliseconds, () =>
@@ -110,10 +127,13 @@ export class SetUp {
       }),
     )
     const close = this.#host.open()
-    this.#transactions[index] = this.#sip.send(request, {
+    this.#transactions[index] = this.#sip.send(refused === undefined ? request : sameCall(request, refused), {
       onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
       onResponse: (response) => {
-        this.#host.guard(() => this.#onResponse(index, leg, response))
+        this.#host.guard(() => {
+          if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, response.message)
+          else this.#onResponse(index, leg, response)
+        })
         if (response.status >= 200) close()
       },
       onFailure: () => {
@@ -121,6 +141,13 @@ export class SetUp {
         close()
       },
     })
+  }
+
+  /** RFC 4028 section 7.3: the session interval was too short, and the hunt still waits for this target. */
+  #mayRetry(index: number, leg: Leg, response: IncomingResponse): boolean {
+    const hunt = this.#hunt
+    if (response.status !== 422 || hunt.at === 'over' || hunt.attempt !== index) return false
+    return this.#host.raiseTimer(leg, response)
   }
 
   #onResponse(attempt: number, leg: Leg, response: IncomingResponse): void {
@@ -156,6 +183,21 @@ function failureOf({ status, local, message }: IncomingResponse): CallFailure | 
   if (local) return { status: undefined, retryAfterSeconds: undefined }
   if (status !== 503) return undefined
   return { status, retryAfterSeconds: retryAfterSeconds(message) }
+}
+
+/** A retry after 422 goes "with the same Call-ID, From and To" (RFC 4028 section 7.3) and a CSeq one higher. */
+function sameCall(request: OutgoingRequest, refused: SipMessage): OutgoingRequest {
+  const from = refused.get('From')
+  const headers = request.headers.filter(([name]) => name !== 'From')
+  return {
+    ...request,
+    headers: [
+      ...(from === undefined ? [] : [['From', from] as const]),
+      ...headers,
+      ['Call-ID', refused.callId],
+      ['CSeq', `${refused.cseq + 1} INVITE`],
+    ],
+  }
 }
 
 const notSent = { status: 503, local: true }

@@ -57,7 +57,7 @@ const courses: Readonly<Record<string, (scenario: Scenario) => void>> = {
   },
   'requests of the caller inside the call': ({ sip, connect, fromA, ack }) => {
     const { invite } = connect()
-    for (const method of ['UPDATE', 'OPTIONS', 'INVITE']) {
+    for (const method of ['UPDATE', 'INFO', 'INVITE']) {
       const request = fromA(invite, method, { headers: chatty(near.host), body: sdp('4002', 2) })
       sip.last(method).respond(200, { headers: [...far.headers, ...chatty(far.host)], body: farSdp('5002', 2) })
       if (method === 'INVITE') ack(request)
@@ -65,7 +65,7 @@ const courses: Readonly<Record<string, (scenario: Scenario) => void>> = {
   },
   'requests of the callee inside the call': ({ sip, connect, fromB }) => {
     const { b } = connect()
-    for (const method of ['UPDATE', 'OPTIONS', 'INVITE']) {
+    for (const method of ['UPDATE', 'INFO', 'INVITE']) {
       fromB(b, method, { headers: [...far.headers, ...chatty(far.host)], body: farSdp('5002', 2) })
       sip.last(method).respond(200, { headers: [...nearAnswer, ...chatty(near.host)], body: sdp('4002', 2) })
     }

@@ -6,7 +6,11 @@ import { builtInBehaviour, ResolvedSipBehaviour, type SipBehaviour } from '#api/
  */
 export function resolveBehaviour(...levels: readonly (SipBehaviour | undefined)[]): ResolvedSipBehaviour {
   const chain = levels.filter((level) => level !== undefined).reverse()
-  return ResolvedSipBehaviour.parse(chain.reduce<object>(override, builtInBehaviour))
+  const resolved = ResolvedSipBehaviour.parse(chain.reduce<object>(override, builtInBehaviour))
+  const { sessionTimer } = resolved
+  // Each level keeps to it by a rule; from two levels they may meet the wrong way round.
+  const expiresSeconds = Math.max(sessionTimer.expiresSeconds, sessionTimer.minSeSeconds)
+  return { ...resolved, sessionTimer: { ...sessionTimer, expiresSeconds } }
 }
 
 function override(base: object, over: object): object {

@@ -1,0 +1,61 @@
+import { type TimerFields, writeTimer } from '../policy/session-timer.ts'
+import type { HeaderList, IncomingRequest } from '../sip/port.ts'
+import { carriedExtensions, carriedMethods, unsupportedOptions } from './header-relay.ts'
+import type { Leg } from './leg.ts'
+import { hasCarriedBody, lastDescription, product } from './relay.ts'
+import type { SessionTimers } from './session-timers.ts'
+
+export interface Refusal {
+  readonly status: number
+  readonly headers: HeaderList
+}
+
+/** Requests inside a call that go to the other leg. */
+const carried = ['INVITE', 'UPDATE', 'INFO']
+
+/** Why a request inside a call gets no further, whatever else is under way; undefined when it does. */
+export function refusalOf(
+  from: Leg,
+  to: Leg,
+  { method, message }: IncomingRequest,
+  { timers, random }: { timers: SessionTimers; random: () => number },
+): Refusal | undefined {
+  if (!carried.includes(method)) return { status: 405, headers: [['Allow', carriedMethods.join(', ')]] }
+  const options = unsupportedOptions(message)
+  if (options.length > 0) return { status: 420, headers: [['Unsupported', options.join(', ')]] }
+  const exchangesOffers = method === 'INVITE' || method === 'UPDATE'
+  if (exchangesOffers && !hasCarriedBody(message)) return { status: 415, headers: [['Accept', 'application/sdp']] }
+  // RFC 4028 section 9.
+  const minimum = exchangesOffers ? timers.tooShort(from, message) : undefined
+  if (minimum !== undefined) return { status: 422, headers: [['Min-SE', String(minimum)]] }
+  if (to.dialogId === undefined) {
+    return { status: 500, headers: [['Retry-After', String(Math.floor(random() * 11))]] }
+  }
+  return undefined
+}
+
+/** RFC 3261 section 11.2. Feature item 25: it asks whether this dialog is alive, hop by hop, so it goes no further. */
+export function answerOptions(request: IncomingRequest): void {
+  request.respond(200, {
+    headers: [
+      ['Allow', carriedMethods.join(', ')],
+      ['Accept', 'application/sdp'],
+      ['Supported', carriedExtensions.join(', ')],
+    ],
+  })
+}
+
+/** The 2xx to a refresh: the description is the one that this leg was told last, byte for byte. */
+export function answerHere(request: IncomingRequest, leg: Leg, timer: TimerFields): void {
+  const { method, message } = request
+  request.respond(200, {
+    headers: [
+      ['Contact', leg.contact],
+      ['Server', product],
+      ['Allow', carriedMethods.join(', ')],
+      ...(timer.supported ? [['Supported', 'timer'] as const] : []),
+      ...writeTimer(timer),
+    ],
+    body: method === 'INVITE' || message.body !== '' ? lastDescription(leg) : undefined,
+  })
+}
