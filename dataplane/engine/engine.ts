@@ -3,14 +3,14 @@ import { Counters } from './counters.ts'
 import { ClientCore } from './dialog/client-core.ts'
 import { DialogTable } from './dialog/dialog-table.ts'
 import { ServerCore } from './dialog/server-core.ts'
-import type { Engine, EngineOptions, ListenerAddress } from './engine.types.ts'
+import type { ClientTls, Engine, EngineOptions, ListenerAddress, TlsTarget } from './engine.types.ts'
 import { Intake } from './intake.ts'
 import { TimerWheel } from './transaction/timer-wheel.ts'
 import { Transactions } from './transaction/transactions.ts'
 import { Listeners } from './transport/listeners.ts'
 import { NextHops } from './transport/next-hop.ts'
 import { Resolver } from './transport/resolver.ts'
-import { openTcp } from './transport/tcp.ts'
+import { openStream, type StreamParts } from './transport/stream-listener.ts'
 import type { Listener, Receiver } from './transport/transport.ts'
 import { openUdp } from './transport/udp.ts'
 import { ApplicationServer } from './wire/application-server.ts'
@@ -62,9 +62,9 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     clients,
     counters,
     admit(source) {
-      const { address, port } = source
+      const { address, port, connection } = source
       const listener = source.listener.name
-      if (admit({ address, port, listener })) return true
+      if (admit({ address, port, listener, names: connection?.names ?? none })) return true
       counters.count('ignored_unknown_source')
       oncePerSecond.run(address, (heldBack) =>
         log.info({ listener, address, port, heldBack }, 'A request of an unknown source got no answer.'),
@@ -74,13 +74,19 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     random: Math.random,
   })
   const intake = new Intake({ transactions, server, counters, log, oncePerSecond })
+  const streams: StreamParts = { receiver: intake, wheel, random: Math.random, tlsTo: options.tlsTo ?? strictTls }
 
   const engine: Engine = {
     async open(wanted) {
       if (listeners.get(wanted.name) !== undefined) throw new Error(`listener ${wanted.name} is open already`)
-      const listener = await (wanted.transport === 'UDP' ? openUdp(wanted, intake) : openTcp(wanted, intake, wheel))
+      const listener = await (wanted.transport === 'UDP' ? openUdp(wanted, intake) : openStream(wanted, streams))
       listeners.add(listener)
       return addressOf(listener)
+    },
+    reload(wanted) {
+      const listener = listeners.get(wanted.name)
+      if (listener === undefined) throw new Error(`listener ${wanted.name} is not open`)
+      listener.reload(wanted)
     },
     async close(name) {
       const listener = listeners.get(name)
@@ -112,4 +118,19 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
 
 function addressOf({ name, transport, address, port }: Listener): ListenerAddress {
   return { name, transport, address, port }
+}
+
+const none: readonly string[] = []
+
+/** What is asked of a peer that nothing is known of: a certificate of a public authority, for the host of the URI. */
+function strictTls({ host }: TlsTarget): ClientTls {
+  return {
+    identity: host,
+    serverName: host,
+    verify: true,
+    authorities: undefined,
+    names: [host],
+    credentials: undefined,
+    minVersion: 'TLSv1.2',
+  }
 }

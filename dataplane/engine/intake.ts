@@ -6,6 +6,7 @@ import type { ParsedMessage } from './message/parsed-message.ts'
 import { completeVia, formatVia, parseVia, type Via } from './message/via.ts'
 import { param } from './message/params.ts'
 import type { Transactions } from './transaction/transactions.ts'
+import { defaultPort } from './transport/address.ts'
 import type { Flow, Receiver } from './transport/transport.ts'
 
 interface Parts {
@@ -40,6 +41,11 @@ export class Intake implements Receiver {
     this.#report(source, (fields) =>
       this.#parts.log.info({ ...fields, reason }, 'A connection was closed: no SIP on it.'),
     )
+  }
+
+  notConnected(target: Flow, reason: string): void {
+    this.#parts.counters.count('failed_connections')
+    this.#report(target, (fields) => this.#parts.log.warn({ ...fields, reason }, 'No connection could be opened.'))
   }
 
   #take(text: string, source: Flow): void {
@@ -84,6 +90,9 @@ function completed(request: ParsedMessage, source: Flow): { message: ParsedMessa
   if (via === undefined) return { message: request, reply: source }
   const full = completeVia(via, source.address, source.port)
   const message = full === via ? request : request.withTopVia(formatVia(full))
+  // RFC 5923 §5: "alias" in the Via.
+  if (source.connection !== undefined && source.connection.names.length > 0 && param(via.params, 'alias') !== undefined)
+    source.listener.alias?.(source, via.port ?? defaultPort(source.listener.transport))
   return { message, reply: replyTo(full, source) }
 }
 
@@ -95,6 +104,6 @@ function completed(request: ParsedMessage, source: Flow): { message: ParsedMessa
  */
 function replyTo(via: Via, source: Flow): Flow {
   if (!source.listener.reliable && param(via.params, 'rport') !== undefined) return source
-  const port = via.port ?? 5060
+  const port = via.port ?? defaultPort(source.listener.transport)
   return port === source.port ? source : { ...source, port }
 }

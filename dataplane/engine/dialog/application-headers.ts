@@ -13,8 +13,10 @@ export function withoutLocalhost(name: string, value: string, listener: Listener
 
 /** Where a listener is reached. */
 export function contactOf(listener: Listener): string {
-  const transport = listener.transport === 'UDP' ? '' : `;transport=${listener.transport.toLowerCase()}`
-  return `<sip:${listener.hostPort}${transport}>`
+  const { transport, hostPort } = listener
+  if (transport === 'UDP') return `<sip:${hostPort}>`
+  // RFC 7118 §5.4 has one value for WebSocket with and without TLS.
+  return `<sip:${hostPort};transport=${transport === 'WSS' ? 'ws' : transport.toLowerCase()}>`
 }
 
 /** What a body without Content-Type is: session descriptions tell by themselves. */

@@ -5,7 +5,7 @@ import { formatRequest, type OutgoingRequest } from '../transaction/outgoing-req
 import type { TimerWheel } from '../transaction/timer-wheel.ts'
 import type { Transactions } from '../transaction/transactions.ts'
 import type { Listeners } from '../transport/listeners.ts'
-import type { NextHops } from '../transport/next-hop.ts'
+import type { Hop, NextHops } from '../transport/next-hop.ts'
 import type { Flow, Listener } from '../transport/transport.ts'
 import { type Application, type Outcome, refuse, type RequestOrder } from './application.ts'
 import {
@@ -86,7 +86,7 @@ export class ClientCore implements ExchangeOwner {
   bye(dialog: LiveDialog, headers: readonly (readonly [string, string])[], done: Done): void {
     this.dialogs.remove(dialog)
     const bye = composePlain('BYE', dialog.state, ++dialog.state.localSequence, headers)
-    this.#dispatch(bye.nextHop, this.#listeners.get(dialog.state.listener), done, (flow) =>
+    this.#dispatch(bye.nextHop, this.#listeners.get(dialog.state.listener), done, dialog, (flow) =>
       this.#open(undefined, bye, flow, undefined),
     )
   }
@@ -94,7 +94,7 @@ export class ClientCore implements ExchangeOwner {
   /** Sends the ACK of a 2xx that the application does not know of. */
   acknowledgePlain(dialog: LiveDialog, sequence: number): void {
     const ack = composePlain('ACK', dialog.state, sequence, [])
-    this.nextHops.find(ack.nextHop, this.#listeners.get(dialog.state.listener), (hop) => {
+    this.#find(ack.nextHop, this.#listeners.get(dialog.state.listener), dialog, (hop) => {
       if (hop.ok) this.#sendAck(dialog, ack, hop.flow)
     })
   }
@@ -149,7 +149,7 @@ export class ClientCore implements ExchangeOwner {
     const preferred = this.#listeners.get(dialog.state.listener)
     if (preferred === undefined) return done(refuse(`listener ${dialog.state.listener} is closed`))
     const ack = composeInside(request, dialog.state, sequence, preferred)
-    this.nextHops.find(ack.nextHop, preferred, (hop) => {
+    this.#find(ack.nextHop, preferred, dialog, (hop) => {
       if (!hop.ok) return done(refuse(hop.reason))
       const text = this.#sendAck(dialog, ack, hop.flow)
       done({ ok: true, text, flow: hop.flow, transactionId: '', dialogId })
@@ -179,14 +179,14 @@ export class ClientCore implements ExchangeOwner {
     const preferred = this.#listeners.get(dialog.state.listener)
     if (preferred === undefined) return done(refuse(`listener ${dialog.state.listener} is closed`))
     const outgoing = composeInside(request, dialog.state, ++dialog.state.localSequence, preferred)
-    this.#dispatch(outgoing.nextHop, preferred, done, (flow) => this.#open(application, outgoing, flow, dialog))
+    this.#dispatch(outgoing.nextHop, preferred, done, dialog, (flow) => this.#open(application, outgoing, flow, dialog))
   }
 
   #requestOutside(application: Application, { request, nextHop }: RequestOrder, done: Done): void {
     if (request.uri.includes('placeholder')) return done(refuse(`invalid request-uri: ${request.uri}`))
     const named = listenerNamedBy(request, this.#listeners)
     const routing = routeOutside(request)
-    this.#dispatch(nextHop === '' ? routing.nextHop : nextHop, named, done, (flow) =>
+    this.#dispatch(nextHop === '' ? routing.nextHop : nextHop, named, done, undefined, (flow) =>
       this.#open(application, composeOutside(request, routing, named ?? flow.listener), flow, undefined),
     )
   }
@@ -195,8 +195,14 @@ export class ClientCore implements ExchangeOwner {
    * Finds the way, makes the transaction, tells `done`, and then sends. A host without an address is no error of the order:
    * the request fails as if it had been sent.
    */
-  #dispatch(nextHop: string, preferred: Listener | undefined, done: Done, open: (flow: Flow) => Opened): void {
-    this.nextHops.find(nextHop, preferred, (hop) => {
+  #dispatch(
+    nextHop: string,
+    preferred: Listener | undefined,
+    done: Done,
+    dialog: LiveDialog | undefined,
+    open: (flow: Flow) => Opened,
+  ): void {
+    this.#find(nextHop, preferred, dialog, (hop) => {
       if (!hop.ok && hop.listener === undefined) return done(refuse(hop.reason))
       const flow = hop.ok ? hop.flow : nowhere(hop.listener)
       if (flow === undefined) return
@@ -205,6 +211,18 @@ export class ClientCore implements ExchangeOwner {
       if (hop.ok) exchange.transaction.start(text)
       else exchange.transaction.fail()
     })
+  }
+
+  /** RFC 7118 §5.2: a WebSocket client cannot be connected to, and its Contact names no host; its connection is the way. */
+  #find(
+    nextHop: string,
+    preferred: Listener | undefined,
+    dialog: LiveDialog | undefined,
+    done: (hop: Hop) => void,
+  ): void {
+    const way = dialog?.way
+    if (way?.connection?.open === true) done({ ok: true, flow: way })
+    else this.nextHops.find(nextHop, preferred, done)
   }
 
   /** Makes the transaction of a request. */

@@ -11,6 +11,8 @@ export interface LiveDialog {
   readonly state: Dialog
   /** The application that its requests go to; none for a fork that the engine ends by itself. */
   application: Application | undefined
+  /** The way its last request came, which requests take back where the peer cannot be connected to: over WebSocket. */
+  way: Flow | undefined
   /** The peer's last INVITE, and its last UPDATE. */
   invite: ServerTransaction | undefined
   update: ServerTransaction | undefined
@@ -39,6 +41,7 @@ export class DialogTable {
     const dialog: LiveDialog = {
       state,
       application,
+      way: undefined,
       invite: undefined,
       update: undefined,
       ownInvite: undefined,

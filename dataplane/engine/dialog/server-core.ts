@@ -150,6 +150,7 @@ export class ServerCore {
     dialog.state.remoteSequence = Math.max(dialog.state.remoteSequence, request.cseq)
     const transaction = transactions.createServer({ key, method }, reply)
     if (rejection !== undefined) return this.#reject(transaction, request, rejection)
+    dialog.way = wayBack(source)
     const application = this.#applicationOf(dialog, method)
     // §15.1.2: "A UAS first processes the BYE request according to the general UAS processing … If the BYE matches an
     // existing dialog", the session ends. Answering it is all that is left, and without an application the engine can.
@@ -234,6 +235,7 @@ export class ServerCore {
         exchange.application,
       )
       dialog.invite = exchange.transaction
+      dialog.way = wayBack(exchange.transaction.flow)
       early.push(dialog)
     }
     if (status < 200) return
@@ -324,4 +326,10 @@ export class ServerCore {
     const chosen = address === undefined ? '' : tagOf(address)
     return chosen !== '' ? chosen : (early[0]?.state.localTag ?? toTag)
   }
+}
+
+/** The way a request came, where there is no other to who sent it. */
+function wayBack(source: Flow): Flow | undefined {
+  const { transport } = source.listener
+  return transport === 'WS' || transport === 'WSS' ? source : undefined
 }

@@ -7,6 +7,8 @@ export interface Framed {
   readonly messages: Buffer[]
   /** Double CRLFs between messages, each of which wants a single CRLF back (RFC 5626 §3.5.1). */
   pings: number
+  /** Answers to pings of our own: a single CRLF each. */
+  pongs: number
   /** Why the stream is out of step: nothing after this can be understood, and it has to be closed. */
   error: string | undefined
 }
@@ -28,10 +30,12 @@ export class StreamFramer {
   /** CRLFs since the last message. */
   #emptyLines = 0
   #error: string | undefined
+  /** A ping of our own is out: the next CRLF between messages answers it, and sets this back. */
+  pongDue = false
 
   /** Takes the next bytes in. After an error there is nothing but that error. */
   push(chunk: Buffer): Framed {
-    const framed: Framed = { messages: [], pings: 0, error: this.#error }
+    const framed: Framed = { messages: [], pings: 0, pongs: 0, error: this.#error }
     let rest = chunk
     while (rest.length > 0 && this.#error === undefined) rest = this.#take(rest, framed)
     framed.error = this.#error
@@ -107,6 +111,11 @@ export class StreamFramer {
   }
 
   #countEmptyLine(framed: Framed): void {
+    if (this.pongDue) {
+      this.pongDue = false
+      framed.pongs++
+      return
+    }
     this.#emptyLines++
     if (this.#emptyLines % 2 === 0) framed.pings++
   }
@@ -125,6 +134,23 @@ export class StreamFramer {
     this.#pending = Buffer.alloc(0)
     this.#length = 0
     return this.#pending
+  }
+}
+
+/** WebSocket keeps messages apart by itself (RFC 7118 §5.1), so that each piece is one, or a keepalive. */
+export class WholeMessages {
+  /** A ping of our own is out: the next CRLF answers it, and sets this back. */
+  pongDue = false
+
+  push(piece: Buffer): Framed {
+    const framed: Framed = { messages: [], pings: 0, pongs: 0, error: undefined }
+    const text = piece.length <= 4 ? piece.toString('latin1') : ''
+    if (text === '\r\n\r\n') framed.pings++
+    else if (text === '\r\n') {
+      if (this.pongDue) framed.pongs++
+      this.pongDue = false
+    } else if (piece.length > 0) framed.messages.push(piece)
+    return framed
   }
 }
 

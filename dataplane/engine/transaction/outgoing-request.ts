@@ -33,11 +33,12 @@ export function formatRequest(request: OutgoingRequest, branch: string, listener
 
 /**
  * RFC 3581 §3: "The client MUST … insert an "rport" parameter into the top Via header field value", so that the answer
- * finds its way back through a NAT; over a connection it has no use.
+ * finds its way back through a NAT; over a connection it has no use. RFC 5923 §5: over TLS `alias` offers the peer to send
+ * its requests over the same connection.
  */
 export function formatOwnVia(branch: string, listener: Listener): string {
-  const rport = listener.reliable ? '' : ';rport'
-  return `SIP/2.0/${listener.transport} ${listener.hostPort};branch=${branch}${rport}`
+  const asked = listener.transport === 'TLS' ? ';alias' : listener.reliable ? '' : ';rport'
+  return `SIP/2.0/${listener.transport} ${listener.hostPort};branch=${branch}${asked}`
 }
 
 /**

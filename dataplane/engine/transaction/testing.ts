@@ -11,6 +11,7 @@ export class RecordingListener implements Listener {
   readonly port = 5060
   readonly hostPort = '192.0.2.1:5060'
   readonly connections = 0
+  readonly advertised = undefined
   readonly transport: 'UDP' | 'TCP'
   readonly reliable: boolean
   /** Start lines of what was sent. */
@@ -31,6 +32,8 @@ export class RecordingListener implements Listener {
     this.sent.push(text.slice(0, text.indexOf('\r\n')))
     sent()
   }
+
+  reload(): void {}
 
   close(): Promise<void> {
     return Promise.resolve()

@@ -21,11 +21,14 @@ export class Listeners {
     return this.#byName.values()
   }
 
-  /** The one bound to that address and port; where UDP and TCP share them, the one of the transport, if one is named. */
+  /**
+   * The one that is bound to that address and port, or that peers are told to be there; where UDP and TCP share them, the
+   * one of the transport, if one is named.
+   */
   at(address: string, port: number, transport: string | undefined): Listener | undefined {
     let found: Listener | undefined
     for (const listener of this.#byName.values()) {
-      if (listener.port !== port || !sameAddress(listener.address, address)) continue
+      if (!isAt(listener, address, port)) continue
       if (transport === undefined || listener.transport === transport) return listener
       found ??= listener
     }
@@ -46,4 +49,10 @@ export class Listeners {
     }
     return found
   }
+}
+
+function isAt({ address, port, advertised }: Listener, host: string, wanted: number): boolean {
+  if (port === wanted && sameAddress(address, host)) return true
+  if (advertised === undefined || advertised.port !== wanted) return false
+  return sameAddress(advertised.host.toLowerCase(), host.toLowerCase())
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '#lib/clock.ts'
 import { param } from '../message/params.ts'
 import { parseUri } from '../message/uri.ts'
-import { ipFamily } from './address.ts'
+import { bareHost, defaultPort, ipFamily } from './address.ts'
 import type { Listeners } from './listeners.ts'
 import type { Resolver } from './resolver.ts'
 import type { Flow, Listener } from './transport.ts'
@@ -47,11 +47,10 @@ export class NextHops {
       return
     }
     const params = parsed.params ?? []
-    const wanted = parsed.scheme === 'sips' ? 'TLS' : param(params, 'transport')?.toUpperCase()
-    const transport = wanted ?? preferred?.transport ?? 'UDP'
-    const port = parsed.port ?? 5060
+    const transport = transportOf(parsed.scheme, param(params, 'transport'), preferred)
+    const port = parsed.port ?? defaultPort(transport)
     this.#resolver.resolve(param(params, 'maddr') ?? parsed.host, (addresses) => {
-      done(this.#choose(addresses, port, transport, preferred, parsed.host))
+      done(this.#choose(addresses, port, transport, preferred, bareHost(parsed.host)))
     })
   }
 
@@ -84,7 +83,7 @@ export class NextHops {
     for (const address of addresses) {
       const family = ipFamily(address) === 6 ? 6 : 4
       const listener = this.#listeners.serving(transport, family, preferred)
-      if (listener !== undefined) return { ok: true, flow: { listener, address, port, connection: undefined } }
+      if (listener !== undefined) return { ok: true, flow: { listener, address, port, connection: undefined, host } }
     }
     if (addresses.length > 0)
       return { ok: false, cause: 'unknown', reason: 'requested protocol/transport not available' }
@@ -95,4 +94,15 @@ export class NextHops {
     }
     return { ok: false, cause: 'unreachable', reason: `${host} has no address`, listener }
   }
+}
+
+/**
+ * RFC 7118 §5.4 has one value for WebSocket with and without TLS, so that the listener decides; sips: means TLS either way
+ * (RFC 3261 §26.2.2).
+ */
+function transportOf(scheme: string, parameter: string | undefined, preferred: Listener | undefined): string {
+  const wanted = parameter?.toUpperCase()
+  if (wanted === 'WS') return scheme === 'sips' || preferred?.transport === 'WSS' ? 'WSS' : 'WS'
+  if (scheme === 'sips') return wanted === 'WSS' ? 'WSS' : 'TLS'
+  return wanted ?? preferred?.transport ?? 'UDP'
 }

@@ -1,9 +1,9 @@
-import { connect, type Socket } from 'node:net'
-import { StreamFramer } from '../message/frame.ts'
+import type { StreamFramer, WholeMessages } from '../message/frame.ts'
 import type { TimerTarget, TimerWheel, WheelTimer } from '../transaction/timer-wheel.ts'
-import type { Connection, Flow, Listener, Receiver, SendCallback } from './transport.ts'
+import type { Channel, ChannelUser } from './channel.ts'
+import type { Connection, Flow, Receiver, SendCallback } from './transport.ts'
 
-/** How long the peer may take to accept a connection, in milliseconds. Shorter than a caller's patience. */
+/** How long the peer may take to accept a connection, handshakes included, in milliseconds. Shorter than a caller's patience. */
 const CONNECT_TIMEOUT = 4000
 /** How long a connection may say nothing before its first whole message, in milliseconds. */
 const FIRST_MESSAGE_TIMEOUT = 30_000
@@ -11,74 +11,73 @@ const FIRST_MESSAGE_TIMEOUT = 30_000
 const IDLE_TIMEOUT = 600_000
 /** Bytes that wait for a peer that does not read, after which the connection is given up. */
 const MAX_UNSENT = 4 * 1024 * 1024
+/** Messages that wait while a connection is being opened; more are refused at once. */
+const MAX_WAITING = 1000
+/** RFC 5626 §4.4.1: "a random number between 95 and 120 seconds" between keepalives where the peer asks for none. */
+const PING_INTERVAL = { shortest: 95_000, spread: 25_000 } as const
+/** RFC 5626 §4.4.1: "If a pong is not received within 10 seconds after sending a ping …, then the client MUST treat the flow as failed." */
+const PONG_TIMEOUT = 10_000
 
-const DOUBLE_CRLF_ANSWER = Buffer.from('\r\n')
+const PING = '\r\n\r\n'
+const PONG = '\r\n'
 
-interface Peer {
-  readonly address: string
-  readonly port: number
+export interface ConnectionParts {
+  readonly channel: Channel
+  readonly framer: StreamFramer | WholeMessages
+  readonly receiver: Receiver
+  readonly wheel: TimerWheel
+  /** From 0 up to 1. */
+  readonly random: () => number
+  /** The peer has opened it, and not we. */
+  readonly accepted: boolean
+  /** Names in the peer's certificate, if that was verified. */
+  readonly names: readonly string[]
 }
 
-/** One connection of a stream transport: frames what comes in, sends what goes out, closes itself when it is idle. */
-export class StreamConnection implements Connection, TimerTarget {
-  readonly #socket: Socket
+/** One connection to a peer: frames what comes in, sends what goes out, closes itself when it is idle. */
+export class StreamConnection implements Connection, ChannelUser, TimerTarget {
+  readonly names: readonly string[]
+  readonly #parts: ConnectionParts
   readonly #flow: Flow
-  readonly #receiver: Receiver
-  readonly #wheel: TimerWheel
-  readonly #framer = new StreamFramer()
   readonly #closeListeners: (() => void)[] = []
+  /** What was sent while it is being opened. */
+  #waiting: { text: string; sent: SendCallback }[] | undefined
   #timer: WheelTimer | undefined
+  #pingTimer: WheelTimer | undefined
   #active = false
   #proven: boolean
+  /** The peer has answered a ping, so that silence means something. */
+  #answersPings = false
   #closed = false
+  #failure: string | undefined
 
-  constructor(
-    listener: Listener,
-    socket: Socket,
-    peer: Peer & { readonly opened: boolean },
-    receiver: Receiver,
-    wheel: TimerWheel,
-  ) {
-    this.#socket = socket
-    this.#flow = { listener, address: peer.address, port: peer.port, connection: this }
-    this.#receiver = receiver
-    this.#wheel = wheel
-    this.#proven = !peer.opened
-    this.#timer = peer.opened
+  constructor(peer: Omit<Flow, 'connection'>, parts: ConnectionParts) {
+    const { accepted, wheel, channel, names } = parts
+    this.names = names
+    this.#parts = parts
+    this.#flow = { ...peer, connection: this }
+    this.#proven = !accepted
+    this.#waiting = accepted ? undefined : []
+    this.#timer = accepted
       ? wheel.start(FIRST_MESSAGE_TIMEOUT, this, 'idle')
       : wheel.start(CONNECT_TIMEOUT, this, 'connect')
-    socket.on('data', (bytes) => this.#receive(bytes))
-    socket.on('error', () => {})
-    socket.on('close', () => this.#closedNow())
-    // A peer that closes its half gets no more requests; what is on its way to it is still sent.
-    socket.on('end', () => socket.end())
-  }
-
-  /** Opens a connection from the listener's address; messages sent meanwhile wait for it. */
-  static connect(listener: Listener, peer: Peer, receiver: Receiver, wheel: TimerWheel): StreamConnection {
-    const socket = connect({
-      host: peer.address,
-      port: peer.port,
-      localAddress: listener.address,
-      noDelay: true,
-      keepAlive: true,
-    })
-    const connection = new StreamConnection(listener, socket, { ...peer, opened: false }, receiver, wheel)
-    socket.on('connect', () => connection.#connected())
-    return connection
+    channel.attach(this)
   }
 
   get open(): boolean {
-    return !this.#closed && this.#socket.writable
+    return !this.#closed && this.#parts.channel.writable
   }
 
   send(text: string, sent: SendCallback): void {
     this.#active = true
-    if (!this.open) sent(new Error('the connection is closed'))
-    else if (this.#socket.writableLength > MAX_UNSENT) {
+    if (!this.open) sent(this.#error())
+    else if (this.#waiting !== undefined) {
+      if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ text, sent })
+      else sent(new Error('too much waits for the connection'))
+    } else if (this.#parts.channel.unsent > MAX_UNSENT) {
       sent(new Error('the peer does not read'))
-      this.#socket.destroy()
-    } else this.#socket.write(text, 'latin1', sent)
+      this.#parts.channel.destroy()
+    } else this.#parts.channel.write(text, sent)
   }
 
   onClose(listener: () => void): void {
@@ -86,44 +85,85 @@ export class StreamConnection implements Connection, TimerTarget {
   }
 
   close(): void {
-    this.#socket.destroy()
-    this.#closedNow()
+    this.#parts.channel.destroy()
+    this.closed()
   }
 
-  onTimer(event: string): void {
-    if (event === 'idle' && this.#active) {
-      this.#active = false
-      this.#timer = this.#wheel.start(IDLE_TIMEOUT, this, 'idle')
-    } else this.close()
+  opened(): void {
+    const { wheel, channel } = this.#parts
+    wheel.cancel(this.#timer)
+    if (this.#closed) return
+    this.#timer = wheel.start(IDLE_TIMEOUT, this, 'idle')
+    this.#startPing()
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
+    for (const { text, sent } of waiting) channel.write(text, sent)
   }
 
-  #connected(): void {
-    this.#wheel.cancel(this.#timer)
-    this.#timer = this.#wheel.start(IDLE_TIMEOUT, this, 'idle')
-  }
-
-  #receive(bytes: Buffer): void {
-    const read = this.#framer.push(bytes)
-    for (let pings = read.pings; pings > 0 && this.open; pings--) {
-      // RFC 5626 §4.4.1: "the server … responds with a single CRLF" to the double CRLF.
-      this.#socket.write(DOUBLE_CRLF_ANSWER)
-    }
+  received(bytes: Buffer): void {
+    const { framer, channel, receiver } = this.#parts
+    const read = framer.push(bytes)
+    // RFC 5626 §4.4.1: "the server … responds with a single CRLF" to the double CRLF.
+    for (let pings = read.pings; pings > 0 && this.open; pings--) channel.write(PONG)
     if (read.pings > 0 && this.#proven) this.#active = true
+    if (read.pongs > 0) {
+      this.#answersPings = true
+      this.#active = true
+    }
     for (const message of read.messages) {
       this.#active = true
       this.#proven = true
-      this.#receiver.receive(message.toString('latin1'), this.#flow)
+      receiver.receive(message.toString('latin1'), this.#flow)
     }
     if (read.error !== undefined) {
-      this.#receiver.outOfStep(this.#flow, read.error)
+      receiver.outOfStep(this.#flow, read.error)
       this.close()
     }
   }
 
-  #closedNow(): void {
+  failed(reason: string): void {
+    this.#failure = reason
+    if (this.#waiting !== undefined) this.#parts.receiver.notConnected(this.#flow, reason)
+  }
+
+  closed(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#wheel.cancel(this.#timer)
+    this.#parts.wheel.cancel(this.#timer)
+    this.#parts.wheel.cancel(this.#pingTimer)
+    const waiting = this.#waiting ?? []
+    this.#waiting = undefined
     for (const listener of this.#closeListeners) listener()
+    for (const { sent } of waiting) sent(this.#error())
+  }
+
+  onTimer(event: string): void {
+    const { wheel, framer, channel } = this.#parts
+    if (event === 'ping') {
+      framer.pongDue = true
+      channel.write(PING)
+      this.#pingTimer = wheel.start(PONG_TIMEOUT, this, 'pong')
+    } else if (event === 'pong') {
+      // A peer that has never answered a ping may not know them.
+      if (framer.pongDue && this.#answersPings) this.#giveUp('the peer answers no keepalive')
+      else this.#startPing()
+    } else if (event === 'idle' && this.#active) {
+      this.#active = false
+      this.#timer = wheel.start(IDLE_TIMEOUT, this, 'idle')
+    } else this.#giveUp(event === 'idle' ? 'the connection was idle' : 'the peer does not take the connection')
+  }
+
+  #startPing(): void {
+    const { wheel, random } = this.#parts
+    this.#pingTimer = wheel.start(PING_INTERVAL.shortest + random() * PING_INTERVAL.spread, this, 'ping')
+  }
+
+  #giveUp(reason: string): void {
+    this.failed(reason)
+    this.close()
+  }
+
+  #error(): Error {
+    return new Error(this.#failure ?? 'the connection is closed')
   }
 }

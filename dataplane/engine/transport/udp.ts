@@ -43,7 +43,8 @@ class UdpListener implements Listener {
   readonly family: 4 | 6
   readonly address: string
   readonly port: number
-  readonly hostPort: string
+  advertised: ListenerAddress['advertised']
+  hostPort: string
   readonly connections = 0
   readonly #socket: Socket
   #closed = false
@@ -53,7 +54,8 @@ class UdpListener implements Listener {
     this.family = family
     this.address = wanted.address
     this.port = socket.address().port
-    this.hostPort = formatHostPort(this.address, this.port)
+    this.advertised = wanted.advertised
+    this.hostPort = this.#hostPort()
     this.#socket = socket
     askForReceiveBuffer(socket)
     // An ICMP error for something sent before; there is no telling for which message, so the timers see to it.
@@ -82,10 +84,20 @@ class UdpListener implements Listener {
     }
   }
 
+  reload({ advertised }: ListenerAddress): void {
+    this.advertised = advertised
+    this.hostPort = this.#hostPort()
+  }
+
   close(): Promise<void> {
     if (this.#closed) return Promise.resolve()
     this.#closed = true
     return new Promise((resolve) => this.#socket.close(() => resolve()))
+  }
+
+  #hostPort(): string {
+    const { host, port } = this.advertised ?? { host: this.address, port: this.port }
+    return formatHostPort(host, port)
   }
 }
 

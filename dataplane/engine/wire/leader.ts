@@ -49,7 +49,7 @@ export function replyFrame(messageId: string, result: string): string {
 }
 
 function protocolOf(flow: Flow): string {
-  return flow.listener.transport === 'UDP' ? 'udp' : 'tcp'
+  return flow.listener.transport.toLowerCase()
 }
 
 /** `hh:mm:ss.uuuuuu` in UTC, as the protocol has it, of milliseconds since 1970. */
