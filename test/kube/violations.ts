@@ -1,6 +1,7 @@
 /** The part of an OpenAPI schema that CRDs here use. */
 export interface Schema {
   readonly type?: string
+  readonly default?: unknown
   readonly properties?: Readonly<Record<string, Schema>>
   readonly required?: readonly string[]
   readonly items?: Schema
@@ -57,17 +58,46 @@ export function replaced(manifest: unknown, path: Path, value: unknown): unknown
   return copy
 }
 
-/** Every field of the schema that a manifest does not use: rules about it would go untested. */
-export function unusedFields(schema: Schema, manifest: unknown, path: Path): string[] {
-  const value = valueAt(manifest, path)
-  if (value === undefined) return [fieldOf(path)]
-  return partsOf(schema, value).flatMap(([name, part]) => unusedFields(part, manifest, [...path, name]))
+/** A value that keeps every rule about a field and uses every field; rules across fields are not looked at. */
+export function sampleOf(schema: Schema): unknown {
+  const { type, items, properties, additionalProperties } = schema
+  if (schema.enum !== undefined) return schema.default ?? schema.enum[0]
+  if (type === 'boolean') return schema.default ?? true
+  if (type === 'integer') return schema.default ?? schema.minimum ?? 1
+  if (type === 'array') return [sampleOf(items ?? {})]
+  if (type === 'string') return schema.default ?? word(schema)
+  if (additionalProperties !== undefined) return { example: sampleOf(additionalProperties) }
+  return Object.fromEntries(Object.entries(properties ?? {}).map(([name, property]) => [name, sampleOf(property)]))
+}
+
+/** The same of only what must be there. */
+export function requiredOf(schema: Schema): unknown {
+  if (schema.type === 'array') return [requiredOf(schema.items ?? {})]
+  if (schema.type !== 'object') return sampleOf(schema)
+  const required = schema.required ?? []
+  return Object.fromEntries(required.map((name) => [name, requiredOf(schema.properties?.[name] ?? {})]))
+}
+
+const words = ['example', '500m', '192.0.2.0/24']
+
+function word({ pattern = '', maxLength = Infinity }: Schema): string {
+  const expression = new RegExp(pattern)
+  const found = words.find((one) => one.length <= maxLength && expression.test(one))
+  if (found === undefined) throw new Error(`nothing here matches ${pattern}: add an example to "words"`)
+  return found
+}
+
+export interface CelRule {
+  readonly message: string
+  /** Of the object that it is about. */
+  readonly path: Path
 }
 
 /** Every rule that a schema says in CEL, and where. */
-export function celRules(schema: Schema): string[] {
-  const parts = [...Object.values(schema.properties ?? {}), ...(schema.items === undefined ? [] : [schema.items])]
-  return [...(schema['x-kubernetes-validations'] ?? []).map(({ rule }) => rule), ...parts.flatMap(celRules)]
+export function celRules(schema: Schema, path: Path = []): CelRule[] {
+  const own = (schema['x-kubernetes-validations'] ?? []).map(({ message }) => ({ message, path }))
+  const inside = Object.entries(schema.properties ?? {}).flatMap(([name, part]) => celRules(part, [...path, name]))
+  return [...own, ...inside, ...(schema.items === undefined ? [] : celRules(schema.items, [...path, 0]))]
 }
 
 /** For every rule of the fields of a manifest, but for those in CEL, the manifest with just that rule broken. */
