@@ -35,6 +35,7 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
     plane = await startControlPlane()
     client = clientOf(plane)
     await installDefinitions(client)
+    await plane.startControllers()
     await makeNamespace(client, operatorNamespace)
     await makeNamespace(client, 'voice')
     registrar = await openPeer(answer)
