@@ -21,7 +21,9 @@ export const variables = {
   SBCFLEET_LOG_LEVEL: 'trace, debug, info, warn or error. Default: info.',
 } as const
 
-const name = z.string().regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'expected the name of a Kubernetes object')
+const name = z
+  .string('expected the name of a Kubernetes object')
+  .regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'expected the name of a Kubernetes object')
 const port = z.coerce.number<string>('expected a port').int('expected a port').min(1, 'expected a port').max(65535)
 const level = z.enum(['trace', 'debug', 'info', 'warn', 'error'] satisfies LogLevel[])
 const names = z
@@ -46,7 +48,7 @@ const Environment = z.object({
   SBCFLEET_PROBE_PORT: port.default(8080),
   SBCFLEET_TLS_SECRET: name.default('sbcfleet-control-tls'),
   SBCFLEET_TLS_ISSUER: z.enum(['Operator', 'Other']).default('Operator'),
-  SBCFLEET_REPLICA_IMAGE: z.string().min(1, 'expected an image'),
+  SBCFLEET_REPLICA_IMAGE: z.string('expected an image').min(1, 'expected an image'),
   SBCFLEET_REPLICA_IMAGE_PULL_POLICY: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
   SBCFLEET_REPLICA_IMAGE_PULL_SECRETS: names,
   SBCFLEET_REPLICA_LOG_LEVEL: level.default('info'),

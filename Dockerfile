@@ -1,0 +1,22 @@
+# Two images from one file: `docker build --target operator -t sbcfleet-operator .` and `--target replica -t sbcfleet-replica`.
+# Each is Node and one bundled file, runs as nobody, and writes nowhere but where it is given a volume.
+FROM node:24-bookworm-slim AS build
+WORKDIR /source
+COPY package.json package-lock.json ./
+# Install scripts only fetch a Node for development.
+RUN npm ci --ignore-scripts
+COPY . .
+RUN node scripts/bundle.ts
+
+FROM gcr.io/distroless/nodejs24-debian12:nonroot AS base
+USER 65532:65532
+WORKDIR /app
+ENV NODE_ENV=production
+
+FROM base AS operator
+COPY --from=build /source/dist/operator/app/ /app/
+CMD ["/app/main.mjs"]
+
+FROM base AS replica
+COPY --from=build /source/dist/replica/app/ /app/
+CMD ["/app/main.mjs"]
