@@ -1,4 +1,7 @@
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { ApiError, ConnectionError, isConflict, isExpired, isNotFound } from './api-error.ts'
 import { KubeClient } from './client.ts'
@@ -38,6 +41,28 @@ describe('the client', () => {
     expect(await got).toEqual(carrier)
     expect(metrics.rest.requests.value({ code: '200', host: request.headers.host ?? '', method: 'GET' })).toBe(1)
     expect(clock.pending).toBe(0)
+  })
+
+  it('reads a token file again once a minute, since tokens of pods expire', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'sbcfleet-token-'))
+    const tokenFile = join(folder, 'token')
+    writeFileSync(tokenFile, 'first\n')
+    vi.useFakeTimers({ toFake: ['Date'] })
+    const inPod = api.client(clock, metrics, { 'auth-provider': { name: 'tokenFile', config: { tokenFile } } })
+    const tokenSent = async () => {
+      const got = inPod.get(trunks, name)
+      const request = await api.next()
+      request.answer(200, carrier)
+      await got
+      return request.headers.authorization
+    }
+    expect(await tokenSent()).toBe('Bearer first')
+    writeFileSync(tokenFile, 'second')
+    vi.setSystemTime(Date.now() + 61_000)
+    expect(await tokenSent()).toBe('Bearer second')
+    vi.useRealTimers()
+    inPod.close()
+    rmSync(folder, { recursive: true })
   })
 
   it('knows the namespace of its context', () => {

@@ -159,7 +159,8 @@ export class Transport {
   }
 }
 
-const keptAlive = { keepAlive: true, maxFreeSockets: 16 }
+/** Idle connections are closed before the API server does it, which is after 90 s. */
+const keptAlive = { keepAlive: true, maxFreeSockets: 16, timeout: 60_000 }
 
 /** Aborts when time is up or when the caller does; `reason` says which it was, if any. */
 class Deadline {

@@ -88,12 +88,13 @@ export class ScriptedApi {
     return new ScriptedApi(server)
   }
 
-  client(clock: Clock, metrics: KubeMetrics): KubeClient {
+  /** A client of it; `user` as in a kubeconfig. */
+  client(clock: Clock, metrics: KubeMetrics, user: object = { token: 'secret-token' }): KubeClient {
     const { port } = this.#server.address() as AddressInfo
     const config = configFromText(
       JSON.stringify({
         clusters: [{ name: 'c', cluster: { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
-        users: [{ name: 'u', user: { token: 'secret-token' } }],
+        users: [{ name: 'u', user }],
         contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', namespace: 'voice' } }],
         'current-context': 'x',
       }),
