@@ -10,6 +10,7 @@ import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './c
 import type { CallTable, DialogOwner } from './call-table.ts'
 import { callerStatus } from './failure-map.ts'
 import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
+import { InDialogKeepalive, type KeepaliveHost } from './in-dialog-keepalive.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
@@ -46,7 +47,7 @@ export interface NewCall {
  * One call: leg A to the caller, leg B to whoever takes it. Each leg is a state and a step; here their effects are run,
  * and requests are given to what they concern: the set-up, the mid-call requests, or the end.
  */
-export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost {
+export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost, KeepaliveHost {
   readonly id = newToken()
   readonly invite: IncomingRequest
   readonly called: Uri
@@ -60,6 +61,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   readonly #setUp: SetUp
   readonly #midCall: MidCall
   readonly #timers: SessionTimers
+  readonly #keepalive: InDialogKeepalive
   readonly #dialogs = new Set<string>()
   #b: Leg | undefined
   #attempt: Attempt | undefined
@@ -94,6 +96,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     })
     learnAllow(this.#a, invite.message)
     this.#timers = new SessionTimers(this, services)
+    this.#keepalive = new InDialogKeepalive(this, services)
     this.#setUp = new SetUp(this, services)
     this.#midCall = new MidCall(this, { ...services, timers: this.#timers })
   }
@@ -156,6 +159,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     const leg = dialogId === this.#a.dialogId ? this.#a : this.#b?.dialogId === dialogId ? this.#b : undefined
     if (leg === undefined) return
     this.#services.log.info({ call: this.id, leg: leg.side, reason }, 'a dialog was lost')
+    this.#apply(leg, 'gone')
     this.lost(leg, 408)
   }
 
@@ -220,6 +224,8 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       response: response.message,
       asked: b.timerAsked,
     })
+    this.#keepalive.start(this.#a)
+    this.#keepalive.start(b)
     this.invite.respond(200, {
       ...carriedResponse(response.message, this.#a, 200, timer),
       toTag: this.#toTag,
@@ -254,7 +260,8 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   lost(leg: Leg, status: number): void {
-    this.#apply(leg, 'gone')
+    // A peer that does not answer may still think that it is in the call; one that says 481 does not.
+    if (status !== 408) this.#apply(leg, 'gone')
     this.#end({ kind: 'Lost', leg: leg.side }, sipReason(status, status === 408 ? 'No answer' : 'No such call'))
   }
 
@@ -316,6 +323,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     // Passed over when the caller has its answer.
     if (this.#a.state.at === 'setUp') this.invite.respond(480, { toTag: this.#toTag })
     this.#timers.stop()
+    this.#keepalive.stop()
     this.#midCall.stop()
     this.#setUp.stop(reasons)
     this.#apply(this.#a, 'hangUp')

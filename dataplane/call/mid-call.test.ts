@@ -95,13 +95,19 @@ describe('a re-INVITE', () => {
     expect(sip.all('INVITE')).toHaveLength(3)
   })
 
-  it.each([481, 408])('that fails with %i ends the call on both sides (RFC 3261 section 12.2.1.2)', (status) => {
+  it.each([
+    [481, ['A']],
+    [408, ['A', 'B']],
+  ])('that fails with %i ends the call, with BYE to %j (RFC 3261 section 12.2.1.2)', (status, sides) => {
     const { sip, connect, fromA, ended } = createScenario()
-    const { invite } = connect()
+    const { invite, b } = connect()
     const again = fromA(invite, 'INVITE', { body: sdp('4002', 2) })
     sip.last('INVITE').respond(status)
     expect(again.statuses).toEqual([status])
-    expect(sip.all('BYE').map(({ request }) => request.dialogId)).toEqual([invite.openedDialog])
+    const dialogs = { A: invite.openedDialog, B: b.dialogId }
+    expect(sip.all('BYE').map(({ request }) => request.dialogId)).toEqual(
+      sides.map((side) => dialogs[side as 'A' | 'B']),
+    )
     expect(ended).toEqual([{ kind: 'Lost', leg: 'B' }])
   })
 
