@@ -8,7 +8,7 @@ const target = (name: string, state: TargetReport['state']): TargetReport => ({
   state,
   since: 1,
 })
-const registration: RegistrationReport = { trunk: 'a', account: 'b', registrar: 'c', state: 'Pending' }
+const registration: RegistrationReport = { trunk: 'a', account: 'b', registrar: 'c', state: 'Pending', since: 0 }
 
 const first: ReplicaReport = {
   targets: [target('x', 'Up'), target('y', 'Up')],

@@ -85,6 +85,12 @@ export const Registrar = z.strictObject({
   port: Port.default(5060).describe('Port of the registrar.'),
   transport: Transport.default('UDP').describe('Transport to the registrar.'),
   expiresSeconds: z.int().min(60).max(65535).default(3600).describe('Lifetime asked for in REGISTER, in seconds.'),
+  refreshPercent: z
+    .int()
+    .min(10)
+    .max(95)
+    .default(80)
+    .describe('Part of the lifetime that was granted after which the registration is refreshed, in percent.'),
 })
 export type Registrar = z.infer<typeof Registrar>
 
@@ -100,14 +106,64 @@ export const Account = z.strictObject({
   secretRef: LocalRef.describe(
     'Secret with the digest credentials: key `password`, and key `username` where it differs from the number.',
   ),
+  realm: z
+    .string()
+    .min(1)
+    .max(255)
+    .optional()
+    .describe(
+      'Realm that the credentials are for; challenges of other realms are not answered with them. Absent: any.',
+    ),
+  registrarNames: setOf(Name, { min: 1, max: 6 })
+    .optional()
+    .describe('Registrars that this account is registered with. Absent: all of the trunk.'),
+  bulk: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the account stands for all numbers that the registrar has for it (GIN, RFC 6140): the Contact has no user, and calls come with the number that was dialled.',
+    ),
 })
 export type Account = z.infer<typeof Account>
 
 export const Registration = z.strictObject({
   registrars: namedList(Registrar, { min: 1, max: 6 }).describe(
-    'Registrars; every account is registered with each of them.',
+    'Registrars, in the order in which they are preferred.',
   ),
   accounts: namedList(Account, { min: 1, max: 256 }).describe('Addresses of record that the fleet registers.'),
+  policy: z
+    .enum(['All', 'FirstAvailable'])
+    .default('All')
+    .describe(
+      'All: every account is registered with each of its registrars. FirstAvailable: with the first that takes it; the next is tried when one fails, and left when a better one is back.',
+    ),
+  randomContact: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether the user of the Contact is a token that only the registrar learns, in place of the number. It changes with the password.',
+    ),
+  retry: withRules(
+    z.strictObject({
+      minSeconds: z
+        .int()
+        .min(1)
+        .max(300)
+        .default(5)
+        .describe('Wait after a first failure, in seconds. It doubles with each further one.'),
+      maxSeconds: z.int().min(1).max(3600).default(120).describe('Longest wait between two attempts, in seconds.'),
+    }),
+    [
+      {
+        cel: 'self.minSeconds <= self.maxSeconds',
+        message: 'minSeconds must not be greater than maxSeconds',
+        path: () => ['minSeconds'],
+        holds: ({ minSeconds, maxSeconds }) => minSeconds <= maxSeconds,
+      },
+    ],
+  )
+    .prefault({})
+    .describe('When a failed registration is tried again. Half of each wait is drawn at random.'),
 })
 export type Registration = z.infer<typeof Registration>
 
@@ -172,6 +228,14 @@ export const SipTrunkStatus = z.strictObject({
           .optional()
           .describe('Status code of the last probe; absent when nothing came.'),
         lastTransitionTime: z.iso.datetime().optional().describe('When the state last changed.'),
+        failure: z
+          .enum(['NoAnswer', 'Rejected', 'Unreachable', 'NameNotResolved'])
+          .optional()
+          .describe(
+            'Why it is not up, or not all of it: nothing came, a code that counts as failure, no connection, no address.',
+          ),
+        consecutiveFailures: z.int().min(0).optional().describe('Failed probes in a row; absent when there are none.'),
+        prober: z.string().max(253).optional().describe('Replica that probes for the fleet.'),
         replicasUp: z.int().min(0).describe('Replicas that see it up.'),
         replicasTotal: z.int().min(0).describe('Replicas that report on it.'),
       }),
@@ -185,7 +249,14 @@ export const SipTrunkStatus = z.strictObject({
       z.strictObject({
         account: z.string().max(63).describe('Name of the account in the spec.'),
         registrar: z.string().max(63).describe('Name of the registrar in the spec.'),
-        state: z.enum(['Registered', 'Unregistered', 'Pending']).describe('Whether the binding is in place.'),
+        state: z
+          .enum(['Registered', 'Unregistered', 'Pending', 'Standby'])
+          .describe('Whether the binding is in place. Standby: a better registrar has the account.'),
+        lastTransitionTime: z.iso.datetime().optional().describe('When the state last changed.'),
+        failure: z
+          .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'NameNotResolved'])
+          .optional()
+          .describe('Why the last attempt failed.'),
         lastCode: z
           .int()
           .min(0)

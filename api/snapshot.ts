@@ -57,6 +57,16 @@ export const RegistrationConfig = z.strictObject({
   transport: Transport.describe('Transport to the registrar.'),
   listener: z.string().describe('Listener that REGISTER leaves from and that its Contact names.'),
   expiresSeconds: z.int().describe('Lifetime asked for, in seconds.'),
+  refreshPercent: z.int().describe('Part of the granted lifetime after which it is refreshed, in percent.'),
+  contactUser: z.string().describe('User part of the Contact; empty where the account stands for many numbers.'),
+  bulk: z.boolean().describe('Whether the account stands for many numbers (RFC 6140).'),
+  retry: z
+    .strictObject({
+      minSeconds: z.int().describe('Wait after a first failure, in seconds.'),
+      maxSeconds: z.int().describe('Longest wait between two attempts, in seconds.'),
+    })
+    .describe('When a failed registration is tried again.'),
+  realm: z.string().optional().describe('Realm that the credentials are for; absent: any.'),
   username: z.string().describe('User name of the digest credentials.'),
   password: SecretValue.describe('Password of the digest credentials.'),
 })
@@ -70,7 +80,10 @@ export const TrunkConfig = z.strictObject({
   allowedSources: z
     .array(z.string())
     .describe('Addresses and blocks that the peer may call from besides its targets, in canonical spelling.'),
-  registrations: z.array(RegistrationConfig).describe('Every account with every registrar.'),
+  registrations: z.array(RegistrationConfig).describe('Every account with every registrar of its own, best first.'),
+  registrationPolicy: z
+    .enum(['All', 'FirstAvailable'])
+    .describe('Whether an account is registered with all its registrars, or with the first that takes it.'),
   keepalive: z
     .strictObject({
       enabled: z.boolean().describe('Whether targets are probed.'),

@@ -10,7 +10,7 @@ import { z } from 'zod'
  *     ack{nonce, errors[]}  ─────────►
  *                           ◄─────────   members{epoch, replicas}
  *     report{…}             ─────────►   what has changed, and on a slow beat
- *                           ◄─────────   findings{epoch, whole, targets[]}
+ *                           ◄─────────   findings{epoch, whole, findings[], bindings[]}
  *     drain{}               ─────────►   takes no new calls from here on
  */
 export const wireSchema = 1
@@ -116,11 +116,33 @@ export const Finding = z.strictObject({
 })
 export type Finding = z.infer<typeof Finding>
 
+const BindingFields = {
+  contact: z.string().max(600).describe('URI of the Contact that is registered.'),
+  callId: z.string().max(255).describe('Call-ID of the REGISTERs.'),
+  cseq: z.int().min(0).describe('CSeq of the last REGISTER that was answered.'),
+  expiresAt: z.int().describe('When the binding lapses, in milliseconds since 1970.'),
+  serviceRoute: z
+    .array(z.string().max(1000))
+    .max(10)
+    .describe('Route that calls of the account take (RFC 3608), best first.'),
+}
+
+/** A binding at a registrar, as all replicas are told: for calls of the account, and for whoever takes it over. */
+export const Binding = z.strictObject({
+  trunk,
+  account: z.string().describe('Name of the account.'),
+  registrar: z.string().describe('Name of the registrar.'),
+  replica: z.string().describe('Replica that registered.'),
+  ...BindingFields,
+})
+export type Binding = z.infer<typeof Binding>
+
 export const Findings = z.strictObject({
   type: z.literal('findings').describe('Which message it is.'),
   epoch: z.int().min(0).describe('As in delta.'),
   whole: z.boolean().describe('Whether this is all there is; otherwise it is what has changed.'),
   findings: z.array(Finding).describe('What probers have found.'),
+  bindings: z.array(Binding).describe('Bindings that are in place; `expiresAt` 0 for one that was removed.'),
 })
 export type Findings = z.infer<typeof Findings>
 
@@ -128,11 +150,18 @@ export const RegistrationReport = z.strictObject({
   trunk,
   account: z.string().describe('Name of the account.'),
   registrar: z.string().describe('Name of the registrar.'),
-  state: z.enum(['Registered', 'Unregistered', 'Pending']).describe('Whether the binding is in place.'),
+  state: z
+    .enum(['Registered', 'Unregistered', 'Pending', 'Standby'])
+    .describe('Whether the binding is in place. Standby: a better registrar has the account.'),
+  since: z.int().describe('When the state last changed, in milliseconds since 1970.'),
   lastCode,
   expiresAt: z.int().optional().describe('When the binding lapses, in milliseconds since 1970.'),
-  failure: z.enum(['AuthFailed', 'NoAnswer', 'Rejected']).optional().describe('Why it is not registered.'),
+  failure: z
+    .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'NameNotResolved'])
+    .optional()
+    .describe('Why the last attempt failed.'),
   detail: z.string().max(500).optional().describe('Last failure, for people.'),
+  binding: z.strictObject(BindingFields).optional().describe('What is registered, while it is in place.'),
 })
 export type RegistrationReport = z.infer<typeof RegistrationReport>
 

@@ -45,6 +45,7 @@ function setUp(count: number) {
     calls,
     readiness,
     announce: () => announced.push(readiness.ready ? 'ready' : 'not ready'),
+    handOver: () => Promise.resolve(),
     deadlineMilliseconds: 30_000,
     clock,
     log: createLog({ level: 'error', name: 'test', write: () => undefined }),

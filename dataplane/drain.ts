@@ -18,6 +18,8 @@ export interface DrainOptions {
   readonly readiness: Readiness
   /** Tells the control side that work must move elsewhere. */
   readonly announce: () => void
+  /** Settles soon, when other replicas have taken over what they can. */
+  readonly handOver: () => Promise<void>
   /** How long calls may go on, in milliseconds. */
   readonly deadlineMilliseconds: number
   readonly clock: Clock
@@ -48,15 +50,17 @@ export class Drain {
   }
 
   async #run(deadlineMilliseconds: number): Promise<void> {
-    const { calls, readiness, announce, log } = this.#options
+    const { calls, readiness, announce, handOver, log } = this.#options
     log.info({ calls: calls.count, deadlineMilliseconds }, 'draining')
     readiness.task('draining')
     announce()
+    const handedOver = handOver()
     calls.refuseNewCalls()
     if (!(await this.#runsEmpty(deadlineMilliseconds))) {
       log.warn({ calls: calls.count }, 'the deadline has passed; the calls that are left are ended')
       await this.#endAll()
     }
+    await handedOver
     log.info({}, 'drained')
   }
 

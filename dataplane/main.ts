@@ -51,7 +51,7 @@ async function run(env: Env, log: Log): Promise<void> {
     applier,
     report: () => ({ targets: trunks.targets(), registrations: trunks.registrations(), calls: calls.count }),
     onMembers: (epoch, replicas) => trunks.setMembers(epoch, replicas),
-    onFindings: ({ findings, whole }) => trunks.setFindings(findings, whole),
+    onFindings: (findings) => trunks.setFindings(findings),
     onConnection: (connected) => trunks.setConnected(connected),
     clock,
     log,
@@ -63,6 +63,7 @@ async function run(env: Env, log: Log): Promise<void> {
     clock,
     log,
     announce: () => client.drain(),
+    handOver: () => trunks.handOver(),
     deadlineMilliseconds: env.drainMilliseconds,
   })
   const inspected = { engine, applier, trunks, calls, client, drain, readiness, log }

@@ -110,6 +110,10 @@ describe('apply', () => {
       transport: 'UDP',
       listener: 'udp',
       expiresSeconds: 3600,
+      refreshPercent: 80,
+      contactUser: '100',
+      bulk: false,
+      retry: { minSeconds: 5, maxSeconds: 120 },
       username: '100',
       password: new Secret('not for the eyes of others'),
     } as const

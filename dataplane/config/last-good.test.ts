@@ -39,6 +39,10 @@ async function configOf(revision: string, ...names: string[]): Promise<RunningCo
     transport: 'UDP',
     listener: 'udp',
     expiresSeconds: 3600,
+    refreshPercent: 80,
+    contactUser: '100',
+    bulk: false,
+    retry: { minSeconds: 5, maxSeconds: 120 },
     username: '100',
     password,
   } as const

@@ -80,5 +80,5 @@ function familyOf({ host }: PeerConfig, listener: OpenListener | undefined): IpF
 /** URI of a listener, for Contact; UDP is what a URI without transport means for an address (RFC 3263 section 4.1). */
 export function listenerUri(user: string, { address, port, transport }: OpenListener): string {
   const parameter = transport === 'UDP' ? '' : `;transport=${transport.toLowerCase()}`
-  return `sip:${user}@${formatHostPort(address, port)}${parameter}`
+  return `sip:${user === '' ? '' : `${user}@`}${formatHostPort(address, port)}${parameter}`
 }

@@ -2,8 +2,9 @@ import type { RegistrationConfig } from '#api/snapshot.ts'
 import type { Timer } from '#lib/clock.ts'
 import type { OpenListener } from '../config/running.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
+import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList, IncomingResponse, SipPortError } from '../sip/port.ts'
-import { challengesOf, type CredentialsHeader, DigestSession, strongest } from './digest.ts'
+import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from './digest.ts'
 import type { Outside } from './outside.ts'
 import { listenerUri, type Peer } from './peer.ts'
 import {
@@ -20,8 +21,14 @@ const lostMilliseconds = 35_000
 
 /** What came of one exchange with the registrar. */
 export type RegisterOutcome =
-  /** Seconds the binding is granted; 0 when it is gone. */
-  | { readonly kind: 'Accepted'; readonly status: number; readonly grantedSeconds: number }
+  | {
+      readonly kind: 'Accepted'
+      readonly status: number
+      /** Seconds the binding is granted; 0 when it is gone. */
+      readonly grantedSeconds: number
+      /** Route that calls of the account are to take (RFC 3608). */
+      readonly serviceRoute: readonly string[]
+    }
   | {
       readonly kind: 'Refused'
       readonly status: number
@@ -33,9 +40,22 @@ export type RegisterOutcome =
   /** Something on our own side kept it from leaving. */
   | { readonly kind: 'NotSent'; readonly detail: string }
 
+/** Who answers challenges, and of which realm. */
+export type DigestAccount = Pick<RegistrationConfig, 'username' | 'password' | 'realm'>
+
+/** A binding that another replica left: it is taken over with the next REGISTER. */
+export interface Inherited {
+  readonly contact: string
+  readonly callId: string
+  readonly cseq: number
+}
+
+/** More than any replica sends on the way to one answer, so that an heir is never behind in CSeq. */
+const inheritedGap = 16
+
 /** REGISTER until there is a verdict: with the challenges, the 423 and the silent addresses on the way to it. */
 interface Exchange {
-  readonly credentials: Pick<RegistrationConfig, 'username' | 'password'>
+  readonly credentials: DigestAccount
   readonly done: (outcome: RegisterOutcome) => void
   expiresSeconds: number
   address: string
@@ -62,22 +82,37 @@ export class RegisterClient {
   readonly #fromTag: string
   /** Nonces in use: they are good for the next REGISTER too, with nc one higher, until the registrar says otherwise. */
   readonly #sessions = new Map<CredentialsHeader, DigestSession>()
-  #cseq = 0
+  #cseq: number
+  /** Contact of the replica before, which is to be removed. */
+  #replaces: string | undefined
+  readonly #config: RegistrationConfig
   /** Shortest lifetime that the registrar has said it takes, in seconds. */
   #minimumSeconds = 0
   #exchange: Exchange | undefined
   #lost: Timer | undefined
 
-  constructor(options: { config: RegistrationConfig; listener: OpenListener; peer: Peer }, outside: Outside) {
-    const { config, listener } = options
+  constructor(
+    options: { config: RegistrationConfig; listener: OpenListener; peer: Peer; inherited: Inherited | undefined },
+    outside: Outside,
+  ) {
+    const { config, listener, inherited } = options
+    this.#config = config
     this.#peer = options.peer
     this.#outside = outside
     this.#registrarUri = `sip:${formatHostPort(config.host, undefined)}`
     this.#aor = `sip:${config.number}@${formatHostPort(config.host, undefined)}`
-    this.#contactUri = listenerUri(config.number, listener)
+    this.#contactUri = contactUri(config, listener)
     this.binding = `${this.#aor} ${this.#contactUri}`
-    this.#callId = outside.token()
+    // RFC 3261 section 10.3, step 7: of two REGISTERs with one Call-ID the registrar takes the higher CSeq.
+    this.#callId = inherited?.callId ?? outside.token()
+    this.#cseq = inherited === undefined ? 0 : inherited.cseq + inheritedGap
+    this.#replaces = inherited?.contact === this.#contactUri ? undefined : inherited?.contact
     this.#fromTag = outside.token()
+  }
+
+  /** What the registrar holds after an answer that grants time. */
+  get registered(): Inherited {
+    return { contact: this.#contactUri, callId: this.#callId, cseq: this.#cseq }
   }
 
   get busy(): boolean {
@@ -135,14 +170,24 @@ export class RegisterClient {
       ['To', `<${this.#aor}>`],
       ['Call-ID', this.#callId],
       ['CSeq', `${exchange.cseq} REGISTER`],
-      ['Contact', `<${this.#contactUri}>`],
+      ['Contact', this.#contacts()],
       ['Expires', String(exchange.expiresSeconds)],
+      // RFC 3327 section 5.1: a UA that understands Path says so.
+      ['Supported', this.#config.bulk ? 'path, gin' : 'path'],
     ]
+    // RFC 6140 section 5.2: "the REGISTER request … MUST contain a Require and Proxy-Require header field with 'gin'".
+    if (this.#config.bulk) headers.push(['Require', 'gin'], ['Proxy-Require', 'gin'])
     const credentials = { username: exchange.credentials.username, password: exchange.credentials.password.reveal() }
     for (const [header, session] of this.#sessions) {
       headers.push([header, session.authorize(credentials, { method: 'REGISTER', uri: this.#registrarUri })])
     }
     return headers
+  }
+
+  /** One REGISTER takes the old binding away and puts the new one in its place: calls find one at any time. */
+  #contacts(): string {
+    const own = `<${this.#contactUri}>`
+    return this.#replaces === undefined ? own : `${own}, <${this.#replaces}>;expires=0`
   }
 
   #answered(exchange: Exchange, response: IncomingResponse): void {
@@ -151,28 +196,38 @@ export class RegisterClient {
     if (status < 300) {
       const asked = exchange.expiresSeconds
       const granted = asked === 0 ? 0 : grantedSeconds(message, this.#contactUri, asked)
-      return this.#finish(exchange, { kind: 'Accepted', status, grantedSeconds: granted })
+      if (asked > 0) this.#replaces = undefined
+      const serviceRoute = message.values('Service-Route')
+      return this.#finish(exchange, { kind: 'Accepted', status, grantedSeconds: granted, serviceRoute })
     }
     if (this.#answersChallenge(exchange, response) || this.#lengthens(exchange, response)) return this.#send(exchange)
-    const refusal = refusalOf(status, exchange.answered.size > 0 || this.#sessions.size > 0)
+    if (this.#replaces !== undefined && status === 400) {
+      // A registrar that does not take two Contacts: the old one has to lapse.
+      this.#replaces = undefined
+      return this.#send(exchange)
+    }
+    const foreign = foreignRealms(message, exchange.credentials)
+    const tried = exchange.answered.size > 0 || this.#sessions.size > 0
+    const refusal = refusalOf(status, tried || foreign !== undefined)
     // Tried with them once more, the next attempt would cost a try of the credentials for nothing.
     if (refusal.failure === 'AuthFailed') this.#sessions.clear()
     this.#finish(exchange, {
       kind: 'Refused',
       status,
       refusal,
-      detail: refusalDetail(response, refusal),
+      detail: foreign ?? refusalDetail(response, refusal),
       retryAfterSeconds: retryAfterSeconds(message),
     })
   }
 
   /**
-   * Any realm of the registrar is answered, since an account belongs to the registrar. RFC 3261 section 22.2: a proxy may
-   * challenge on the way too, so both headers are kept.
+   * Any realm is answered unless the account names its own. RFC 3261 section 22.2: a proxy may challenge on the way too, so
+   * both headers are kept.
    */
   #answersChallenge(exchange: Exchange, response: IncomingResponse): boolean {
     const challenged = challengesOf(response.message)
-    const challenge = challenged === undefined ? undefined : strongest(challenged.challenges)
+    const challenge =
+      challenged === undefined ? undefined : strongest(ofRealm(challenged.challenges, exchange.credentials))
     if (challenged === undefined || challenge === undefined) return false
     const before = exchange.answered.get(challenged.header) ?? 0
     if (!mayAnswer(challenge, before)) return false
@@ -216,7 +271,25 @@ function refusalDetail({ status, reason }: IncomingResponse, { failure }: Refusa
   const answer = `${status} ${reason}`.trimEnd()
   if (failure === 'AuthFailed') return `${answer}: the registrar refuses the credentials`
   if (status === 401 || status === 407) return `${answer}: the challenge has no algorithm that can be answered`
-  return answer
+  return status < 400 ? `${answer}: redirections are not followed; name that registrar` : answer
+}
+
+/** What is wrong when an answer challenges only for realms that the account is not for; undefined otherwise. */
+function foreignRealms(message: SipMessage, account: DigestAccount): string | undefined {
+  const offered = challengesOf(message)?.challenges ?? []
+  if (account.realm === undefined || offered.length === 0 || ofRealm(offered, account).length > 0) return undefined
+  const realms = [...new Set(offered.map(({ realm }) => `"${realm}"`))].join(', ')
+  return `${message.status} with a challenge for realm ${realms}, but the account is for "${account.realm}"`
+}
+
+/** Challenges that the credentials are for. */
+export function ofRealm(challenges: readonly Challenge[], { realm }: DigestAccount): readonly Challenge[] {
+  return realm === undefined ? challenges : challenges.filter((challenge) => challenge.realm === realm)
+}
+
+/** RFC 6140 section 5.2: the Contact of many numbers has no user, and `bnc` says so. */
+function contactUri({ contactUser, bulk }: RegistrationConfig, listener: OpenListener): string {
+  return bulk ? `${listenerUri('', listener)};bnc` : listenerUri(contactUser, listener)
 }
 
 function unsendable(error: SipPortError): RegisterOutcome {

@@ -28,8 +28,15 @@ describe('a REGISTER', () => {
       CSeq: '1 REGISTER',
       Contact: contact,
       Expires: '3600',
+      Supported: 'path',
     })
-    expect(stateOf(run)).toEqual({ trunk: 'carrier', account: 'main', registrar: 'primary', state: 'Pending' })
+    expect(stateOf(run)).toEqual({
+      trunk: 'carrier',
+      account: 'main',
+      registrar: 'primary',
+      state: 'Pending',
+      since: run.clock.wallTime() - 1000,
+    })
   })
 
   it('that is granted 100 s is refreshed after 80 s, same Call-ID, CSeq one higher (registration check 1)', () => {
@@ -117,6 +124,7 @@ describe('a REGISTER', () => {
       account: 'main',
       registrar: 'primary',
       state: 'Unregistered',
+      since: run.clock.wallTime() - 500,
       lastCode: 401,
       failure: 'AuthFailed',
       detail: '401 Unauthorized: the registrar refuses the credentials',
@@ -301,7 +309,7 @@ describe('a registrar that does not answer', () => {
     run.clock.advance(1000)
     expect(stateOf(run)).toMatchObject({
       state: 'Unregistered',
-      failure: 'NoAnswer',
+      failure: 'NameNotResolved',
       detail: 'sip.carrier.example has no IPv4 address: ESERVFAIL',
     })
     works = true

@@ -4,7 +4,7 @@ import type { Timer } from '#lib/clock.ts'
 import type { OpenListener } from '../config/running.ts'
 import type { Outside } from './outside.ts'
 import { Peer } from './peer.ts'
-import { RegisterClient, type RegisterOutcome } from './register-client.ts'
+import { type Inherited, RegisterClient, type RegisterOutcome } from './register-client.ts'
 import { backoffMilliseconds, refreshMilliseconds, type RegistrationFailure } from './registration.ts'
 
 /** First REGISTERs of many accounts that start together are spread over this time. */
@@ -19,6 +19,7 @@ interface Standing {
   readonly expiresAt?: number | undefined
   readonly failure?: RegistrationFailure | undefined
   readonly detail?: string | undefined
+  readonly serviceRoute?: readonly string[] | undefined
 }
 
 /** The loop around one binding, an account of a trunk at one registrar: keeps it in place until it is told to leave. */
@@ -31,6 +32,8 @@ export class Registrant {
   readonly #left = Promise.withResolvers<void>()
   #config: RegistrationConfig
   #standing: Standing = { state: 'Pending' }
+  #since: number
+  #reported: Standing['state'] = 'Pending'
   #failures = 0
   /** The registrar may hold a binding of ours. */
   #mayBeBound = false
@@ -39,21 +42,31 @@ export class Registrant {
   #started = false
   #waitsForAddress = false
   #leaving = false
+  #isResting = false
   #ended = false
   #next: Timer | undefined
   #lapse: Timer | undefined
 
   constructor(
-    options: { trunk: string; config: RegistrationConfig; listener: OpenListener | undefined },
+    options: {
+      trunk: string
+      config: RegistrationConfig
+      listener: OpenListener | undefined
+      /** What another replica left at the registrar. */
+      inherited?: Inherited | undefined
+    },
     outside: Outside,
   ) {
     const { config, listener } = options
     this.trunk = options.trunk
     this.#config = config
     this.#outside = outside
+    this.#since = outside.clock.wallTime()
     this.peer = new Peer(config, { listener, resolution: outside.resolution, onChange: () => this.#resolved() })
     this.#client =
-      listener === undefined ? undefined : new RegisterClient({ config, listener, peer: this.peer }, outside)
+      listener === undefined
+        ? undefined
+        : new RegisterClient({ config, listener, peer: this.peer, inherited: options.inherited }, outside)
   }
 
   /** Address of record and Contact; undefined when nothing can be sent. */
@@ -61,11 +74,20 @@ export class Registrant {
     return this.#client?.binding
   }
 
-  /** Registers within a second, once the host has resolved. */
+  /** Whether the registrar takes the account now: as far as is known it does. */
+  get isFailing(): boolean {
+    return this.#standing.failure !== undefined
+  }
+
+  get isRegistered(): boolean {
+    return this.#standing.state === 'Registered' && !this.isFailing
+  }
+
+  /** Registers soon, once the host has resolved: within a second unless many start. */
   start(): void {
     this.#started = true
     if (this.#client === undefined) this.#stand({ detail: `the listener ${this.#config.listener} is not open` })
-    else if (this.peer.settled) this.#schedule(firstSpreadMilliseconds * this.#outside.random())
+    else if (this.peer.settled) this.#scheduleFirst()
     else this.#waitsForAddress = true
   }
 
@@ -76,12 +98,26 @@ export class Registrant {
     const same =
       config.username === before.username &&
       config.password.reveal() === before.password.reveal() &&
+      config.realm === before.realm &&
       config.expiresSeconds === before.expiresSeconds
     if (same) return
     this.#failures = 0
     if (!this.#started || this.#leaving) return
     if (this.#client?.busy) this.#outdated = true
     else this.#register()
+  }
+
+  /** Sends nothing more; what is registered stays as it is. */
+  rest(): void {
+    this.#next?.cancel()
+    this.#waitsForAddress = false
+    this.#isResting = true
+  }
+
+  /** Goes on after a rest: what is registered is refreshed soon. */
+  wake(): void {
+    this.#isResting = false
+    if (this.#client?.busy !== true) this.#scheduleFirst()
   }
 
   /** Removes the binding, ours only, and ends. Settles when the registrar has answered, or will not. */
@@ -108,17 +144,22 @@ export class Registrant {
   }
 
   report(): RegistrationReport {
-    const { state, lastCode, expiresAt, failure } = this.#standing
+    const { state, lastCode, expiresAt, failure, serviceRoute = [] } = this.#standing
+    const registered = state === 'Registered' ? this.#client?.registered : undefined
     const detail = this.#standing.detail ?? this.peer.failure
     return {
       trunk: this.trunk,
       account: this.#config.account,
       registrar: this.#config.registrar,
       state,
+      since: this.#since,
       ...(lastCode === undefined ? {} : { lastCode }),
       ...(expiresAt === undefined ? {} : { expiresAt }),
       ...(failure === undefined ? {} : { failure }),
       ...(detail === undefined ? {} : { detail: detail.slice(0, 500) }),
+      ...(registered === undefined || expiresAt === undefined
+        ? {}
+        : { binding: { ...registered, expiresAt, serviceRoute: serviceRoute.slice(0, 10) } }),
     }
   }
 
@@ -127,11 +168,16 @@ export class Registrant {
     this.#outside.onChange()
     if (!this.#waitsForAddress || this.#leaving) return
     this.#waitsForAddress = false
-    this.#schedule(firstSpreadMilliseconds * this.#outside.random())
+    this.#scheduleFirst()
+  }
+
+  #scheduleFirst(): void {
+    this.#schedule(this.#outside.registerPace.next() + firstSpreadMilliseconds * this.#outside.random())
   }
 
   #schedule(milliseconds: number): void {
     this.#next?.cancel()
+    if (this.#isResting) return
     this.#next = this.#outside.clock.after(milliseconds, () => this.#register())
   }
 
@@ -141,7 +187,7 @@ export class Registrant {
     const address = this.peer.addresses[0]
     this.#waitsForAddress = address === undefined
     if (address === undefined) {
-      return this.#missed('NoAnswer', this.peer.failure ?? `${this.#config.host} has not resolved yet`)
+      return this.#missed('NameNotResolved', this.peer.failure ?? `${this.#config.host} has not resolved yet`)
     }
     const { expiresSeconds } = this.#config
     this.#client?.register({ expiresSeconds, address, credentials: this.#config }, (outcome) => this.#settle(outcome))
@@ -174,10 +220,10 @@ export class Registrant {
         this.#schedule(notSentRetryMilliseconds * (0.5 + this.#outside.random()))
         break
     }
-    if (this.#outdated) this.#register()
+    if (this.#outdated && !this.#isResting) this.#register()
   }
 
-  #accepted({ status, grantedSeconds }: { status: number; grantedSeconds: number }): void {
+  #accepted({ status, grantedSeconds, serviceRoute }: RegisterOutcome & { kind: 'Accepted' }): void {
     this.#lapse?.cancel()
     // RFC 3261 section 10.2.2: an interval of zero means that the binding is removed, asked for or not.
     if (grantedSeconds === 0) {
@@ -187,14 +233,11 @@ export class Registrant {
     const { clock, log } = this.#outside
     this.#failures = 0
     if (this.#standing.state !== 'Registered') log.info({ ...this.#names(), grantedSeconds }, 'registered')
-    this.#standing = {
-      state: 'Registered',
-      lastCode: status,
-      expiresAt: Math.round(clock.wallTime() + grantedSeconds * 1000),
-    }
-    this.#outside.onChange()
+    const expiresAt = Math.round(clock.wallTime() + grantedSeconds * 1000)
+    this.#standing = { state: 'Registered', lastCode: status, expiresAt, serviceRoute }
+    this.#tell()
     this.#lapse = clock.after(Math.min(grantedSeconds * 1000, 2 ** 31 - 1), () => this.#lapsed())
-    this.#schedule(refreshMilliseconds(grantedSeconds))
+    this.#schedule(refreshMilliseconds(grantedSeconds, this.#config.refreshPercent))
   }
 
   /** An attempt failed. The binding stands until it lapses, unless the registrar said that it will not have it. */
@@ -215,9 +258,13 @@ export class Registrant {
       expiresAt: stands ? this.#standing.expiresAt : undefined,
       failure,
       detail,
+      serviceRoute: stands ? this.#standing.serviceRoute : undefined,
     }
-    this.#outside.onChange()
-    this.#schedule(backoffMilliseconds(failure, this.#failures, answer?.retryAfterSeconds, this.#outside.random()))
+    const { retry } = this.#config
+    this.#schedule(
+      backoffMilliseconds(failure, this.#failures, answer?.retryAfterSeconds, this.#outside.random(), retry),
+    )
+    this.#tell()
   }
 
   #lapsed(): void {
@@ -227,6 +274,13 @@ export class Registrant {
 
   #stand(change: Partial<Standing>): void {
     this.#standing = { ...this.#standing, ...change }
+    this.#tell()
+  }
+
+  #tell(): void {
+    const { state } = this.#standing
+    if (state !== this.#reported) this.#since = this.#outside.clock.wallTime()
+    this.#reported = state
     this.#outside.onChange()
   }
 

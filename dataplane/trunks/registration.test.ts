@@ -67,13 +67,20 @@ describe('the time granted by a 200 (RFC 3261 section 10.2.4)', () => {
 })
 
 describe('the next REGISTER', () => {
+  const retry = { minSeconds: 5, maxSeconds: 120 }
+
+  it('comes earlier where the configuration says so', () => {
+    expect(refreshMilliseconds(100, 50)).toBe(50_000)
+    expect(backoffMilliseconds('NoAnswer', 9, undefined, 1, { minSeconds: 1, maxSeconds: 30 })).toBe(30_000)
+  })
+
   it.each([
     { granted: 100, milliseconds: 80_000 },
     { granted: 3600, milliseconds: 2_880_000 },
     { granted: 1, milliseconds: 1000 },
     { granted: 2 ** 32 - 1, milliseconds: 7 * 86_400 * 800 },
   ])('comes after 80 % of $granted s', ({ granted, milliseconds }) => {
-    expect(refreshMilliseconds(granted)).toBe(milliseconds)
+    expect(refreshMilliseconds(granted, 80)).toBe(milliseconds)
   })
 
   it.each([
@@ -87,14 +94,14 @@ describe('the next REGISTER', () => {
   ] as const)(
     'comes $seconds s after failure $failures by $failure where the dice show $random (RFC 5626 section 4.5)',
     ({ failure, failures, random, seconds }) => {
-      expect(backoffMilliseconds(failure, failures, undefined, random)).toBe(seconds * 1000)
+      expect(backoffMilliseconds(failure, failures, undefined, random, retry)).toBe(seconds * 1000)
     },
   )
 
   it('does not come before Retry-After, within half an hour', () => {
-    expect(backoffMilliseconds('Rejected', 1, 60, 1)).toBe(60_000)
-    expect(backoffMilliseconds('Rejected', 1, 1, 1)).toBe(5000)
-    expect(backoffMilliseconds('Rejected', 1, 1_000_000, 1)).toBe(1_800_000)
+    expect(backoffMilliseconds('Rejected', 1, 60, 1, retry)).toBe(60_000)
+    expect(backoffMilliseconds('Rejected', 1, 1, 1, retry)).toBe(5000)
+    expect(backoffMilliseconds('Rejected', 1, 1_000_000, 1, retry)).toBe(1_800_000)
   })
 })
 

@@ -1,3 +1,4 @@
+import type { RegistrationConfig } from '#api/snapshot.ts'
 import type { RegistrationReport } from '#api/wire.ts'
 import { parseNameAddr } from '../engine/message/name-addr.ts'
 import { param } from '../engine/message/params.ts'
@@ -38,9 +39,9 @@ export function retryAfterSeconds(response: SipMessage): number | undefined {
   return seconds(/^\d+/.exec(response.get('Retry-After') ?? '')?.[0])
 }
 
-/** Refreshed when 80 % of what was granted has passed, so that several attempts fit in before the binding lapses. */
-export function refreshMilliseconds(granted: number): number {
-  return Math.max(1000, Math.min(granted, longestRefreshSeconds) * 800)
+/** Refreshed when so many percent of what was granted have passed: several attempts fit in before the binding lapses. */
+export function refreshMilliseconds(granted: number, percent: number): number {
+  return Math.max(1000, Math.min(granted, longestRefreshSeconds) * percent * 10)
 }
 
 /**
@@ -70,8 +71,8 @@ export function refusalOf(status: number, withCredentials: boolean): Refusal {
 /**
  * Milliseconds to the next attempt after so many failures in a row. RFC 5626 section 4.5: the wait doubles from a base to
  * a maximum, and is then drawn from its upper half, so that the clients of a registrar that was away do not all come back
- * at once. Its 30 s and 1,800 s are for phones that keep a second flow; a trunk without its binding gets no calls, so the
- * base is 5 s and the maximum 120 s. Wrong credentials are tried slowly, since registrars lock accounts, and since new
+ * at once. Its 30 s and 1,800 s are for phones that keep a second flow; a trunk without its binding gets no calls, so here
+ * it is 5 s and 120 s unless configured. Wrong credentials are tried slowly, since registrars lock accounts, and since new
  * ones are tried at once.
  */
 export function backoffMilliseconds(
@@ -79,9 +80,10 @@ export function backoffMilliseconds(
   failures: number,
   retryAfter: number | undefined,
   random: number,
+  retry: RegistrationConfig['retry'],
 ): number {
-  const { base, maximum } = failure === 'AuthFailed' ? { base: 120, maximum: 1800 } : { base: 5, maximum: 120 }
-  const drawn = Math.min(maximum, base * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
+  const { minSeconds, maxSeconds } = failure === 'AuthFailed' ? { minSeconds: 120, maxSeconds: 1800 } : retry
+  const drawn = Math.min(maxSeconds, minSeconds * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
   return 1000 * Math.max(drawn, Math.min(retryAfter ?? 0, 1800))
 }
 

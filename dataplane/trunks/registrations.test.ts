@@ -39,15 +39,107 @@ describe('ownership', () => {
     expect(run.trunks.registrations()).toHaveLength(1)
   })
 
-  it('that passes to another replica removes our Contact, and only ours (RFC 3261 section 10.2.2)', () => {
+  const heirOf = (before: string) => ({
+    trunk: 'carrier',
+    account: 'main',
+    registrar: 'primary',
+    replica: before,
+    contact: 'sip:+15550100@192.0.2.7:5060',
+    callId: 'the call-id',
+    cseq: 40,
+    expiresAt: Date.UTC(2026, 0, 2),
+    serviceRoute: [],
+  })
+  const told = (binding: ReturnType<typeof heirOf>) => ({ findings: [], bindings: [binding], whole: false })
+
+  it('that passes to another replica keeps our binding until that one has replaced it', () => {
     const run = runTrunks(configOf([carrier]), { replica: other, members: [other] })
     const peer = registrar({ password: 'pa55' })
     run.sip.script = peer.answer
     run.clock.advance(1000)
     run.trunks.setMembers(2, members)
+    expect(run.trunks.registrations()).toEqual([])
+    run.clock.advance(7000)
+    expect(peer.bindings).toEqual(new Map([[contact, 3600]]))
+    run.trunks.setFindings(told(heirOf(owner)))
+    run.clock.advance(10_000_000)
+    expect(run.sip.sent).toHaveLength(2)
+    expect(run.clock.pending).toBe(0)
+  })
+
+  it('that no other replica takes removes our Contact after 8 s, and only ours (RFC 3261 section 10.2.2)', () => {
+    const run = runTrunks(configOf([carrier]), { replica: other, members: [other] })
+    const peer = registrar({ password: 'pa55' })
+    run.sip.script = peer.answer
+    run.clock.advance(1000)
+    run.trunks.setMembers(2, members)
+    run.clock.advance(8000)
     expect(peer.bindings).toEqual(new Map([[contact, 0]]))
     expect(credentialsOf(run.sip.last)).toMatchObject({ nonce: 'nonce-1', nc: '00000002' })
-    expect(run.trunks.registrations()).toEqual([])
+  })
+
+  it('goes on with the Call-ID of the owner before, CSeq higher, and takes its Contact away in one REGISTER', () => {
+    const run = runTrunks(configOf([carrier]), { replica: other, members })
+    run.trunks.setFindings(told(heirOf(owner)))
+    run.sip.script = (request) => request.answer(200, [['Contact', `${contact};expires=3600`]])
+    run.trunks.setMembers(1, [other])
+    run.clock.advance(1000)
+    expect(run.sip.sent).toHaveLength(1)
+    expect(run.sip.last.get('Call-ID')).toBe('the call-id')
+    expect(run.sip.last.get('CSeq')).toBe('57 REGISTER')
+    expect(run.sip.last.get('Contact')).toBe(`${contact}, <sip:+15550100@192.0.2.7:5060>;expires=0`)
+    run.clock.advance(2_880_000)
+    expect(run.sip.last.get('Contact')).toBe(contact)
+    expect(run.sip.last.get('CSeq')).toBe('58 REGISTER')
+  })
+
+  it('takes over without the old Contact where the registrar refuses two', () => {
+    const run = runTrunks(configOf([carrier]), { replica: other, members })
+    run.trunks.setFindings(told(heirOf(owner)))
+    run.sip.script = (request) => {
+      if (request.get('Contact') === contact) granting(3600)(request)
+      else request.answer(400)
+    }
+    run.trunks.setMembers(1, [other])
+    run.clock.advance(1000)
+    expect(stateOf(run)?.state).toBe('Registered')
+  })
+
+  it('is handed over before a replica ends, which waits 3 s for that at most', async () => {
+    const run = runTrunks(configOf([carrier]), { replica: owner, members })
+    run.sip.script = granting(3600)
+    run.clock.advance(1000)
+    let over = 0
+    void run.trunks.handOver().then(() => over++)
+    run.trunks.setMembers(2, [other])
+    await settle()
+    expect(over).toBe(0)
+    run.trunks.setFindings(told(heirOf(other)))
+    await settle()
+    expect(over).toBe(1)
+    await run.trunks.stop()
+    expect(run.sip.sent.map((request) => request.get('Expires'))).toEqual(['3600'])
+
+    const alone = runTrunks(configOf([carrier]), { replica: owner, members })
+    alone.sip.script = granting(3600)
+    alone.clock.advance(1000)
+    void alone.trunks.handOver().then(() => over++)
+    alone.clock.advance(2999)
+    await settle()
+    expect(over).toBe(1)
+    alone.clock.advance(1)
+    await settle()
+    expect(over).toBe(2)
+  })
+
+  it('of many that start together is paced: 50 a second, so that no registrar sees a storm', () => {
+    const many = Array.from({ length: 200 }, (_, index) => registration({ account: `a${index}`, number: `${index}` }))
+    const run = runTrunks(configOf([trunk({ registrations: many })]), { random: () => 0 })
+    run.clock.advance(1000)
+    expect(run.sip.sent.length).toBeGreaterThanOrEqual(50)
+    expect(run.sip.sent.length).toBeLessThanOrEqual(52)
+    run.clock.advance(3000)
+    expect(run.sip.sent).toHaveLength(200)
   })
 
   it('is taken over when its owner is gone', () => {
@@ -66,14 +158,25 @@ describe('ownership', () => {
     expect(run.trunks.registrations()).toHaveLength(1)
   })
 
+  it('that comes back at once goes on where it was, and nothing was removed', () => {
+    const run = runTrunks(configOf([carrier]))
+    run.sip.script = granting(3600)
+    run.clock.advance(1000)
+    run.trunks.setMembers(2, ['edge-9'])
+    run.trunks.setMembers(3, ['edge-0'])
+    run.clock.advance(1000)
+    expect(run.sip.sent.map((request) => request.get('Expires'))).toEqual(['3600', '3600'])
+    expect(new Set(run.sip.sent.map((request) => request.get('Call-ID'))).size).toBe(1)
+  })
+
   it('that comes back while the removal is out waits for it, since the two would meet at the registrar', async () => {
     const run = runTrunks(configOf([carrier]))
     run.sip.script = granting(3600)
     run.clock.advance(1000)
     run.sip.script = undefined
-    run.trunks.setMembers(2, ['edge-9'])
+    run.apply(configOf([trunk()]))
     const removal = run.sip.last
-    run.trunks.setMembers(3, ['edge-0'])
+    run.apply(configOf([carrier]))
     run.clock.advance(2000)
     expect(run.sip.sent).toHaveLength(2)
     removal.answer(200)
@@ -88,12 +191,72 @@ describe('ownership', () => {
     run.sip.script = granting(3600)
     run.clock.advance(1000)
     run.sip.script = undefined
-    run.trunks.setMembers(2, ['edge-9'])
-    run.trunks.setMembers(3, ['edge-0'])
+    run.apply(configOf([trunk()]))
+    run.apply(configOf([carrier]))
     run.clock.advance(5000)
     await settle()
     run.clock.advance(1000)
     expect(run.sip.sent).toHaveLength(3)
+  })
+})
+
+describe('several registrars', () => {
+  const first = registration({ registrar: 'first' })
+  const second = registration({ registrar: 'second', host: '198.51.100.2' })
+  const available = trunk({ registrations: [first, second], registrationPolicy: 'FirstAvailable' })
+  const sentTo = ({ sip }: Run) => sip.sent.map(({ uri }) => uri?.slice('sip:198.51.100.'.length)).join('')
+  const states = ({ trunks }: Run) => trunks.registrations().map(({ registrar, state }) => `${registrar} ${state}`)
+
+  it('get a REGISTER each, with a Call-ID each (registrars check 1)', () => {
+    const run = runTrunks(configOf([trunk({ registrations: [first, second] })]))
+    run.clock.advance(1000)
+    expect(sentTo(run)).toBe('12')
+    expect(new Set(run.sip.sent.map((request) => request.get('Call-ID'))).size).toBe(2)
+  })
+
+  it('of which one goes away get only its removal (registrars check 6)', () => {
+    const run = runTrunks(configOf([trunk({ registrations: [first, second] })]))
+    run.sip.script = granting(3600)
+    run.clock.advance(1000)
+    run.apply(configOf([trunk({ registrations: [first] })]))
+    expect(sentTo(run)).toBe('122')
+    expect(run.sip.last.get('Expires')).toBe('0')
+  })
+
+  it('are tried one after the other where the first that takes it is enough (registrars check 3)', () => {
+    const run = runTrunks(configOf([available]))
+    run.sip.script = (request) => {
+      if (request.uri === 'sip:198.51.100.2') granting(3600)(request)
+    }
+    run.clock.advance(32_000)
+    expect(sentTo(run)).toBe('1')
+    expect(states(run)).toEqual(['first Pending', 'second Standby'])
+    run.sip.last.answerLocally(408)
+    run.clock.advance(1000)
+    expect(sentTo(run)).toBe('12')
+    expect(states(run)).toEqual(['first Unregistered', 'second Registered'])
+  })
+
+  it('are left for a better one that is back', () => {
+    const run = runTrunks(configOf([available]))
+    run.sip.script = (request) => (request.uri === 'sip:198.51.100.2' ? granting(3600)(request) : request.answer(503))
+    run.clock.advance(2000)
+    expect(states(run)).toEqual(['first Unregistered', 'second Registered'])
+    run.sip.script = granting(3600)
+    run.clock.advance(10_000)
+    expect(states(run)).toEqual(['first Registered', 'second Standby'])
+    expect(run.sip.last).toMatchObject({ uri: 'sip:198.51.100.2' })
+    expect(run.sip.last.get('Expires')).toBe('0')
+  })
+
+  it('of one account are all with one replica', () => {
+    const members = ['edge-0', 'edge-1', 'edge-2']
+    const runs = members.map((replica) => runTrunks(configOf([available]), { replica, members }))
+    for (const run of runs) {
+      run.sip.script = (request) => request.answer(503)
+      run.clock.advance(2000)
+    }
+    expect(runs.map(sentTo).toSorted()).toEqual(['', '', '12'])
   })
 })
 

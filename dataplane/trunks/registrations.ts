@@ -1,6 +1,7 @@
 import { rendezvousOwner } from '#lib/hash.ts'
-import type { RegistrationConfig } from '#api/snapshot.ts'
-import type { RegistrationReport } from '#api/wire.ts'
+import type { Timer } from '#lib/clock.ts'
+import type { RegistrationConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { Binding, RegistrationReport } from '#api/wire.ts'
 import type { OpenListener } from '../config/running.ts'
 import type { Outside } from './outside.ts'
 import { peerIdentity } from './peer.ts'
@@ -10,17 +11,21 @@ import { Registrant } from './registrant.ts'
 const successionMilliseconds = 5000
 /** How long `stop` waits for registrars to answer. */
 const stopMilliseconds = 2000
+/** How long a binding that passes to another replica stays for that one to replace it. */
+const handOverMilliseconds = 8000
 
 export interface WantedRegistration {
   readonly trunk: string
   readonly config: RegistrationConfig
+  readonly policy: TrunkConfig['registrationPolicy']
   readonly listener: OpenListener | undefined
 }
 
 /**
  * The registrations that this replica owns. N replicas that register the same address of record would make N bindings,
- * and forked calls, so each is registered by one: the rendezvous owner of `trunk/account/registrar` among the members.
- * One that changes hands is registered by the new owner with its own Contact and removed by the old one with its own.
+ * and forked calls, so each is registered by one: the rendezvous owner among the members. The next owner goes on with the
+ * Call-ID of the one before and takes the old Contact away with the REGISTER that brings its own, so that there is one
+ * binding at any time; the old one only waits until it has.
  */
 export class Registrations {
   readonly #outside: Outside
@@ -29,8 +34,14 @@ export class Registrations {
   #members: readonly string[] | undefined
   readonly #owners = new Map<string, string | undefined>()
   #wanted: ReadonlyMap<string, WantedRegistration> = new Map()
+  /** Keys of the registrars of an account that are taken one at a time, best first, by each of them. */
+  #rivals: ReadonlyMap<string, readonly string[]> = new Map()
   readonly #registrants = new Map<string, { identity: string; registrant: Registrant }>()
+  /** Another replica is to have them; they stay until it has. */
+  readonly #givenAway = new Map<string, { identity: string; registrant: Registrant; limit: Timer }>()
   readonly #leaving = new Set<Registrant>()
+  readonly #bindings = new Map<string, Binding>()
+  readonly #waitingForHeirs = new Set<() => void>()
   #stopped = false
 
   constructor(replica: string, outside: Outside) {
@@ -40,13 +51,16 @@ export class Registrations {
 
   /** Makes it so: those that stay the same keep their state and timers. */
   apply(wanted: readonly WantedRegistration[]): void {
-    this.#wanted = new Map(
-      wanted.map((registration) => {
-        const { account, registrar } = registration.config
-        return [`${registration.trunk}/${account}/${registrar}`, registration]
-      }),
-    )
-    for (const key of this.#owners.keys()) if (!this.#wanted.has(key)) this.#owners.delete(key)
+    this.#wanted = new Map(wanted.map((registration) => [keyOf(registration), registration]))
+    const accounts = new Map<string, string[]>()
+    for (const [key, { trunk, config, policy }] of this.#wanted) {
+      if (policy !== 'FirstAvailable') continue
+      const account = `${trunk}/${config.account}`
+      accounts.set(account, [...(accounts.get(account) ?? []), key])
+    }
+    this.#rivals = new Map([...accounts.values()].flatMap((keys) => keys.map((key) => [key, keys] as const)))
+    this.#owners.clear()
+    for (const key of this.#bindings.keys()) if (!this.#wanted.has(key)) this.#bindings.delete(key)
     this.#reconcile()
   }
 
@@ -56,14 +70,60 @@ export class Registrations {
     this.#reconcile()
   }
 
+  /** What is registered in the fleet, by whom. */
+  learn(bindings: readonly Binding[]): void {
+    for (const binding of bindings) {
+      const key = `${binding.trunk}/${binding.account}/${binding.registrar}`
+      if (binding.expiresAt === 0) this.#bindings.delete(key)
+      else this.#bindings.set(key, binding)
+      const given = this.#givenAway.get(key)
+      if (given === undefined || binding.replica === this.#replica || binding.expiresAt === 0) continue
+      // The heir's REGISTER has removed our Contact.
+      this.#forgetGiven(key)
+      given.registrant.abandon()
+    }
+  }
+
+  /** The binding of a registration, whichever replica has it; undefined when none is known. */
+  binding(trunk: string, account: string, registrar: string): Binding | undefined {
+    const key = `${trunk}/${account}/${registrar}`
+    const own = this.#registrants.get(key)?.registrant.report().binding
+    if (own !== undefined) return { trunk, account, registrar, replica: this.#replica, ...own }
+    const known = this.#bindings.get(key)
+    return known !== undefined && known.expiresAt > this.#outside.clock.wallTime() ? known : undefined
+  }
+
   reports(): RegistrationReport[] {
-    return [...this.#registrants.values()].map(({ registrant }) => registrant.report())
+    const reports = [...this.#registrants.values()].map(({ registrant }) => registrant.report())
+    const { clock } = this.#outside
+    for (const [key, { trunk, config }] of this.#wanted) {
+      if (!this.#rivals.has(key) || this.#registrants.has(key) || !this.#owns(key)) continue
+      const { account, registrar } = config
+      reports.push({ trunk, account, registrar, state: 'Standby', since: this.#standbySince(key, clock.wallTime()) })
+    }
+    return reports
+  }
+
+  /** Settles when no other replica is waited for to take over what was this one's: in 3 s at most. */
+  async handOver(): Promise<void> {
+    const others = this.#members?.some((member) => member !== this.#replica) ?? false
+    if (!others || this.#registrants.size + this.#givenAway.size === 0) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const timer = this.#outside.clock.after(3000, resolve)
+    this.#waitingForHeirs.add(resolve)
+    await promise
+    timer.cancel()
+    this.#waitingForHeirs.delete(resolve)
   }
 
   /** Removes what is registered; settles within 2 s. */
   async stop(): Promise<void> {
     this.#stopped = true
     for (const key of this.#registrants.keys()) this.#retire(key)
+    for (const [key, { registrant }] of this.#givenAway) {
+      this.#forgetGiven(key)
+      this.#see(registrant)
+    }
     const timer = this.#outside.clock.after(stopMilliseconds, () => {
       for (const registrant of this.#leaving) registrant.abandon()
     })
@@ -71,14 +131,26 @@ export class Registrations {
     timer.cancel()
   }
 
+  #standbySince(key: string, now: number): number {
+    // Since the one that took the account has it.
+    const ahead = this.#rivals.get(key)?.find((rival) => this.#registrants.get(rival)?.registrant.isRegistered)
+    return (ahead === undefined ? undefined : this.#registrants.get(ahead)?.registrant.report().since) ?? now
+  }
+
   #reconcile(): void {
     if (this.#stopped) return
     for (const [key, { identity }] of this.#registrants) {
       const wanted = this.#wanted.get(key)
-      if (wanted === undefined || identity !== identityOf(wanted) || !this.#owns(key)) this.#retire(key)
+      if (wanted === undefined || identity !== identityOf(wanted)) this.#retire(key)
+      else if (!this.#owns(key)) this.#giveAway(key)
+      else if (!this.#isDue(key)) this.#retire(key)
+    }
+    for (const key of this.#givenAway.keys()) {
+      const wanted = this.#wanted.get(key)
+      if (wanted === undefined || this.#owns(key)) this.#takeBack(key, wanted)
     }
     for (const [key, wanted] of this.#wanted) {
-      if (!this.#owns(key)) continue
+      if (!this.#owns(key) || !this.#isDue(key)) continue
       const present = this.#registrants.get(key)
       if (present === undefined) this.#begin(key, wanted)
       else present.registrant.follow(wanted.config)
@@ -88,17 +160,44 @@ export class Registrations {
 
   #owns(key: string): boolean {
     if (this.#members === undefined) return false
-    if (!this.#owners.has(key)) this.#owners.set(key, rendezvousOwner(key, this.#members))
-    return this.#owners.get(key) === this.#replica
+    // Registrars of which one is taken at a time are all with one replica, which knows how the others fare.
+    const shared = this.#rivals.get(key)?.[0] ?? key
+    if (!this.#owners.has(shared)) this.#owners.set(shared, rendezvousOwner(shared, this.#members))
+    return this.#owners.get(shared) === this.#replica
+  }
+
+  /** Whether it is its turn: always, or when every better registrar of the account fails. */
+  #isDue(key: string): boolean {
+    for (const rival of this.#rivals.get(key) ?? []) {
+      if (rival === key) return true
+      if (this.#registrants.get(rival)?.registrant.isFailing !== true) return false
+    }
+    return true
   }
 
   #begin(key: string, wanted: WantedRegistration): void {
-    const registrant = new Registrant(wanted, this.#outside)
+    const registrant = new Registrant(
+      { ...wanted, inherited: this.#inherited(key) },
+      { ...this.#outside, onChange: () => this.#changed(key) },
+    )
     this.#registrants.set(key, { identity: identityOf(wanted), registrant })
     const { binding } = registrant
     const before = [...this.#leaving].filter((other) => binding !== undefined && other.binding === binding)
     if (before.length === 0) registrant.start()
     else void this.#succeed(key, registrant, before)
+  }
+
+  #inherited(key: string): Binding | undefined {
+    const binding = this.#bindings.get(key)
+    return binding !== undefined && binding.replica !== this.#replica ? binding : undefined
+  }
+
+  /** How a registrar fares decides whether the next one is tried, or a worse one is left. */
+  #changed(key: string): void {
+    const rivals = this.#rivals.get(key) ?? []
+    const isWrong = rivals.some((rival) => this.#owns(rival) && this.#isDue(rival) !== this.#registrants.has(rival))
+    if (isWrong) this.#reconcile()
+    else this.#outside.onChange()
   }
 
   /** The removal of the same binding must not overtake its registration (RFC 3261 section 10.3, step 7). */
@@ -111,16 +210,53 @@ export class Registrations {
     if (this.#registrants.get(key)?.registrant === registrant) registrant.start()
   }
 
+  #giveAway(key: string): void {
+    const { registrant, identity } = this.#registrants.get(key) ?? {}
+    if (registrant === undefined || identity === undefined) return
+    this.#registrants.delete(key)
+    registrant.rest()
+    const limit = this.#outside.clock.after(handOverMilliseconds, () => {
+      this.#forgetGiven(key)
+      this.#see(registrant)
+    })
+    this.#givenAway.set(key, { identity, registrant, limit })
+  }
+
+  /** It is this replica's again, and goes on; or nobody's, and is removed. */
+  #takeBack(key: string, wanted: WantedRegistration | undefined): void {
+    const given = this.#givenAway.get(key)
+    if (given === undefined) return
+    this.#forgetGiven(key)
+    if (wanted === undefined || given.identity !== identityOf(wanted)) return this.#see(given.registrant)
+    this.#registrants.set(key, given)
+    given.registrant.wake()
+  }
+
+  #forgetGiven(key: string): void {
+    this.#givenAway.get(key)?.limit.cancel()
+    this.#givenAway.delete(key)
+    if (this.#registrants.size + this.#givenAway.size === 0) for (const resolve of this.#waitingForHeirs) resolve()
+  }
+
   #retire(key: string): void {
     const registrant = this.#registrants.get(key)?.registrant
     if (registrant === undefined) return
     this.#registrants.delete(key)
+    this.#see(registrant)
+  }
+
+  /** Sees it off: its binding is removed. */
+  #see(registrant: Registrant): void {
     this.#leaving.add(registrant)
     void registrant.leave().then(() => this.#leaving.delete(registrant))
   }
 }
 
+function keyOf({ trunk, config }: WantedRegistration): string {
+  return `${trunk}/${config.account}/${config.registrar}`
+}
+
 /** What a binding is made of; everything else can change under it. */
 function identityOf({ config, listener }: WantedRegistration): string {
-  return `${config.number} ${peerIdentity(config, listener)}`
+  return `${config.number} ${config.contactUser} ${config.bulk} ${peerIdentity(config, listener)}`
 }

@@ -46,6 +46,10 @@ export function registration(options: Partial<RegistrationConfig> = {}): Registr
     transport: 'UDP',
     listener: 'udp',
     expiresSeconds: 3600,
+    refreshPercent: 80,
+    contactUser: options.number ?? '+15550100',
+    bulk: false,
+    retry: { minSeconds: 5, maxSeconds: 120 },
     username: 'carrier-user',
     password: new Secret('pa55'),
     ...options,
@@ -60,6 +64,7 @@ export function trunk(options: Partial<TrunkConfig> = {}): TrunkConfig {
     targets: [],
     allowedSources: [],
     registrations: [],
+    registrationPolicy: 'All',
     keepalive: {
       enabled: true,
       upIntervalSeconds: 60,

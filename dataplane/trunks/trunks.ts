@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Finding, RegistrationReport, TargetReport } from '#api/wire.ts'
+import type { Findings, RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Running, RunningConfig } from '../config/running.ts'
@@ -95,8 +95,14 @@ export class Trunks implements TrunkHealth {
   }
 
   /** What the probers of the fleet have found: all there is, or what has changed. */
-  setFindings(findings: readonly Finding[], whole: boolean): void {
+  setFindings({ findings, bindings, whole }: Pick<Findings, 'findings' | 'bindings' | 'whole'>): void {
     this.#monitors.tell(findings, whole)
+    this.#registrations.learn(bindings)
+  }
+
+  /** Settles when other replicas have taken over what this one registered, in 3 s at most. */
+  handOver(): Promise<void> {
+    return this.#registrations.handOver()
   }
 
   /** Whether any control side is there, to bring what others find. */
@@ -165,10 +171,11 @@ export class Trunks implements TrunkHealth {
 }
 
 function wantedRegistrations(config: RunningConfig): WantedRegistration[] {
-  return [...config.trunks.values()].flatMap(({ name: trunk, registrations }) =>
+  return [...config.trunks.values()].flatMap(({ name: trunk, registrations, registrationPolicy: policy }) =>
     registrations.map((registration) => ({
       trunk,
       config: registration,
+      policy,
       listener: config.listeners.get(registration.listener),
     })),
   )

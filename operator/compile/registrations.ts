@@ -1,10 +1,13 @@
+import { createHmac } from 'node:crypto'
 import type { Account, Registrar, SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
 import type { RegistrationConfig } from '#api/snapshot.ts'
+import { didYouMean } from '#lib/nearest.ts'
 import { Secret } from '#lib/secret.ts'
 import { placed, type Check, type Findings, type Part } from './check.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
 
-type AccountPart = Part<Account, TrunkContext>
+type AccountContext = TrunkContext & { readonly registrars: readonly string[] }
+type AccountPart = Part<Account, AccountContext>
 
 const registrarChecks: readonly Check<Part<Registrar, TrunkContext>>[] = [
   hostIsWellFormed, // what is neither an address nor a name never answers
@@ -14,6 +17,7 @@ const registrarChecks: readonly Check<Part<Registrar, TrunkContext>>[] = [
 const accountChecks: readonly Check<AccountPart>[] = [
   secretExists, // the credentials are in a Secret of the trunk's namespace
   secretHasPassword, // a registrar that asks gets an answer
+  registrarsExist, // a name that is not in the list registers nothing
   credentialsAreOneLine, // a line break is what `echo` adds, and never what was meant
 ]
 
@@ -26,20 +30,55 @@ export function compileRegistrations(trunk: SipTrunk, context: TrunkContext, fin
     context,
     registrarChecks,
   )
-  const accounts = findings.sift(placed(registration.accounts, 'spec.registration.accounts'), context, accountChecks)
+  const accountContext = { ...context, registrars: registration.registrars.map(({ name }) => name) }
+  const accounts = findings.sift(
+    placed(registration.accounts, 'spec.registration.accounts'),
+    accountContext,
+    accountChecks,
+  )
   return accounts.flatMap(({ value: account }) => {
     const secret = context.secrets.get(account.secretRef.name)
     const password = secret === undefined ? undefined : credential(secret, 'password')
     if (secret === undefined || password === undefined) return []
     const username = credential(secret, 'username')?.reveal() ?? account.number
-    return registrars.flatMap(({ value: registrar }) => {
+    const own = account.registrarNames
+    const chosen = registrars.filter(({ value }) => own === undefined || own.includes(value.name))
+    return chosen.flatMap(({ value: registrar }) => {
       const listener = listenerTowards(registrar, context.listeners)
       if (listener === undefined) return []
-      const { host, port, transport, expiresSeconds } = registrar
-      const names = { account: account.name, registrar: registrar.name, listener: listener.name }
-      return [{ ...names, number: account.number, host, port, transport, expiresSeconds, username, password }]
+      const { name, ...peer } = registrar
+      const { number, bulk, realm } = account
+      return [
+        {
+          ...peer,
+          account: account.name,
+          registrar: name,
+          listener: listener.name,
+          number,
+          contactUser: bulk ? '' : registration.randomContact ? contactToken(number, password) : number,
+          bulk,
+          retry: registration.retry,
+          ...(realm === undefined ? {} : { realm }),
+          username,
+          password,
+        },
+      ]
     })
   })
+}
+
+/** Nobody guesses it, every replica and every control side make the same of it, and another password another one. */
+function contactToken(number: string, password: Secret): string {
+  return createHmac('sha256', password.reveal()).update(`contact ${number}`).digest('hex').slice(0, 20)
+}
+
+function registrarsExist({ value, context }: AccountPart) {
+  const missing = value.registrarNames?.find((name) => !context.registrars.includes(name))
+  if (missing === undefined) return undefined
+  return {
+    field: 'registrarNames',
+    message: `there is no registrar "${missing}"${didYouMean(missing, context.registrars) || `; there are ${context.registrars.join(', ')}`}`,
+  }
 }
 
 function secretExists({ value, context }: AccountPart) {

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Snapshot } from '#api/snapshot.ts'
-import type { Finding, Findings, Hello, Members } from '#api/wire.ts'
+import type { Findings, Hello, Members } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Authenticate, Identity } from './authenticate.ts'
@@ -11,7 +11,7 @@ import { Publication } from './delta.ts'
 import { Membership } from './membership.ts'
 import { ReplicaLink, type LinkLimits } from './replica-link.ts'
 import type { ReplicaState } from './replica-state.ts'
-import { SharedFindings } from './shared-findings.ts'
+import { type News, SharedFindings } from './shared-findings.ts'
 
 export interface PushServerOptions {
   readonly clock: Clock
@@ -36,14 +36,14 @@ export interface PushLimits extends LinkLimits {
 }
 
 const defaults: PushLimits = {
-  heartbeatMilliseconds: 10_000,
+  heartbeatMilliseconds: 2_000,
   helloMilliseconds: 5_000,
   ackMilliseconds: 60_000,
   bufferedBytes: 64 * 1024 * 1024,
   messageBytes: 4 * 1024 * 1024,
   messagesPerSecond: 20,
   messagesAtOnce: 100,
-  graceMilliseconds: 5_000,
+  graceMilliseconds: 4_000,
   settleMilliseconds: 3_000,
 }
 
@@ -272,12 +272,12 @@ export class PushServer {
   /** As with the members, only who publishes speaks. */
   #tellFindings(
     fleet: Fleet,
-    findings: Finding[],
+    { findings, bindings }: News,
     links: Iterable<ReplicaLink> = fleet.links.values(),
     whole = false,
   ): void {
-    if (fleet.publication === undefined || findings.length === 0) return
-    const message: Findings = { type: 'findings', epoch: this.#epoch, whole, findings }
+    if (fleet.publication === undefined || findings.length + bindings.length === 0) return
+    const message: Findings = { type: 'findings', epoch: this.#epoch, whole, findings, bindings }
     const frame = JSON.stringify(message)
     for (const link of links) link.send(frame)
   }

@@ -1,4 +1,4 @@
-import { condition, type Condition } from '#api/conditions.ts'
+import { condition, type Condition, type Reason } from '#api/conditions.ts'
 import type { SipTrunk, SipTrunkStatus, Target } from '#api/sip-trunk.ts'
 import type { TargetReport } from '#api/wire.ts'
 import type { ReplicaState } from '../push/replica-state.ts'
@@ -15,11 +15,13 @@ export interface Reachability {
 
 /** What all replicas together see of the trunk's targets. */
 export function reachabilityOf(trunk: SipTrunk, replicas: readonly ReplicaState[]): Reachability {
-  const reports = replicas.flatMap(({ report }) => report?.targets ?? [])
+  const own = replicas.flatMap(({ replica, report: whole }) =>
+    (whole?.targets ?? []).flatMap((report) => (report.trunk === trunk.metadata.name ? [{ ...report, replica }] : [])),
+  )
   const seen = trunk.spec.targets.map((target) =>
     targetOf(
       target,
-      reports.filter((report) => report.trunk === trunk.metadata.name && report.target === target.name),
+      own.filter((report) => report.target === target.name),
     ),
   )
   const targets = seen.map(({ status }) => status)
@@ -43,11 +45,14 @@ interface SeenTarget {
   readonly detail: string | undefined
 }
 
-/** Down when any replica that probes it sees it down; up when one sees it up and none down. */
-function targetOf(target: Target, reports: readonly TargetReport[]): SeenTarget {
+type SeenReport = TargetReport & { readonly replica: string }
+
+/** Down when any replica that knows of it sees it down; up when one sees it up and none down. */
+function targetOf(target: Target, reports: readonly SeenReport[]): SeenTarget {
   const states = reports.map(({ state }) => state)
   const state = states.includes('Down') ? 'Down' : states.includes('Up') ? 'Up' : 'Unknown'
   const telling = reports.filter((report) => report.state === state).sort((a, b) => b.since - a.since)[0]
+  const prober = reports.find(({ probe }) => probe !== undefined)?.replica
   const host = target.host.includes(':') ? `[${target.host}]` : target.host
   return {
     detail: telling?.detail,
@@ -56,6 +61,9 @@ function targetOf(target: Target, reports: readonly TargetReport[]): SeenTarget 
       address: `${target.transport} ${host}:${target.port}`,
       state,
       ...(telling?.lastCode === undefined ? {} : { lastCode: telling.lastCode }),
+      ...(telling?.failure === undefined ? {} : { failure: telling.failure }),
+      ...(telling?.failures === undefined ? {} : { consecutiveFailures: telling.failures }),
+      ...(prober === undefined ? {} : { prober }),
       ...(telling === undefined ? {} : { lastTransitionTime: isoTime(telling.since) }),
       replicasUp: states.filter((other) => other === 'Up').length,
       replicasTotal: states.length,
@@ -74,12 +82,21 @@ function reachable(seen: readonly SeenTarget[]): Condition<'Reachable'> {
     return condition({ type, status: 'True', reason: 'PartiallyUp', message })
   }
   if (seen.every(({ status }) => status.state === 'Down')) {
-    return condition({ type, status: 'False', reason: 'AllTargetsDown', message })
+    return condition({ type, status: 'False', reason: causeOf(seen), message })
   }
   return condition({ type, status: 'Unknown', reason: 'Pending', message })
 }
 
+/** What to look after, when it is the same for all of them. */
+function causeOf(seen: readonly SeenTarget[]): Reason<'Reachable'> {
+  const failures = new Set(seen.map(({ status }) => status.failure))
+  const [failure] = failures
+  if (failures.size !== 1 || failure === undefined) return 'AllTargetsDown'
+  return failure === 'Rejected' ? 'Rejected503' : failure
+}
+
 function trouble({ status, detail }: SeenTarget): string {
+  if (status.state === 'Up') return `${status.name} (${status.address}) is down in part: ${detail ?? ''}`
   if (status.state === 'Unknown') return `${status.name} (${status.address}) has not answered yet`
   const others = status.replicasUp > 0 ? `, up on ${status.replicasUp} of ${status.replicasTotal} replicas` : ''
   const last = detail ?? (status.lastCode === undefined ? 'no answer' : `last answer ${status.lastCode}`)

@@ -73,11 +73,18 @@ describe('Registered', () => {
       }),
     ]
     expect(carrierOf({ trunks, replicas }).registrations).toEqual([
-      { account: 'fax', registrar: 'primary', state: 'Unregistered', replica: 'edge-1' },
+      {
+        account: 'fax',
+        registrar: 'primary',
+        state: 'Unregistered',
+        lastTransitionTime: '2026-01-01T11:59:00.000Z',
+        replica: 'edge-1',
+      },
       {
         account: 'main',
         registrar: 'primary',
         state: 'Registered',
+        lastTransitionTime: '2026-01-01T11:59:00.000Z',
         lastCode: 200,
         expirationTime: '2026-01-01T12:01:00.000Z',
         replica: 'edge-1',
@@ -98,5 +105,42 @@ describe('Registered', () => {
     const status = carrierOf({ trunks: many, replicas: [replica('edge-0', { report: { registrations } })] })
     expect(status.registrations).toHaveLength(64)
     expect(status.registrations?.[0]?.account).toBe('account-99')
+  })
+
+  it('is True and Partial while one registrar of two is down, since every account is found (registrars check 2)', () => {
+    const two = {
+      ...registration,
+      registrars: ['primary', 'second'].map((name) => ({ name, host: `${name}.example` })),
+    }
+    const registrations = [
+      binding('main', 'Registered'),
+      binding('fax', 'Registered'),
+      ...['main', 'fax'].map((account) =>
+        binding(account, 'Unregistered', { registrar: 'second', lastCode: 503, detail: '503 Service Unavailable' }),
+      ),
+    ]
+    const status = carrierOf({
+      trunks: [trunk('carrier', { registration: two })],
+      replicas: [replica('edge-0', { report: { registrations } })],
+    })
+    expect(spell(status.conditions, 'Registered')).toMatch(/^True Partial: 2 of 4 registrations in place/)
+  })
+
+  it('does not count registrars that stand by', () => {
+    const registrations = [
+      binding('main', 'Registered'),
+      binding('fax', 'Registered'),
+      binding('main', 'Standby', { registrar: 'second' }),
+      binding('fax', 'Standby', { registrar: 'second' }),
+    ]
+    const two = {
+      ...registration,
+      registrars: ['primary', 'second'].map((name) => ({ name, host: `${name}.example` })),
+    }
+    const status = carrierOf({
+      trunks: [trunk('carrier', { registration: two })],
+      replicas: [replica('edge-0', { report: { registrations } })],
+    })
+    expect(spell(status.conditions, 'Registered')).toMatch(/^True Registered: 2 of 2/)
   })
 })

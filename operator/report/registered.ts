@@ -1,5 +1,5 @@
-import { condition, type Condition } from '#api/conditions.ts'
-import type { SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
+import { condition, type Condition, type Reason } from '#api/conditions.ts'
+import type { Account, Registrar, Registration, SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
 import type { RegistrationReport } from '#api/wire.ts'
 import type { ReplicaState } from '../push/replica-state.ts'
 import { isoTime, listed } from './stamp.ts'
@@ -31,13 +31,17 @@ export function registrationsOf(trunk: SipTrunk, replicas: readonly ReplicaState
   }
   const reports = reportsOf(trunk.metadata.name, replicas)
   const seen = registration.accounts.flatMap((account) =>
-    registration.registrars.map((registrar): Seen => {
+    registrarsOf(account, registration).map((registrar): Seen => {
       const best = reports.get(`${account.name}/${registrar.name}`)
       return { account: account.name, registrar: registrar.name, replica: best?.replica ?? '', report: best?.report }
     }),
   )
   const inTroubleFirst = seen.toSorted((a, b) => rank(a.report) - rank(b.report))
   return { condition: registered(seen), registrations: inTroubleFirst.slice(0, shownRegistrations).map(statusOf) }
+}
+
+function registrarsOf({ registrarNames }: Account, { registrars }: Registration): readonly Registrar[] {
+  return registrars.filter(({ name }) => registrarNames === undefined || registrarNames.includes(name))
 }
 
 /** While an account moves from one replica to another both report it; a binding in place is what counts. */
@@ -61,7 +65,7 @@ function isBetter(report: RegistrationReport, other: RegistrationReport): boolea
 
 /** From the worst to the best. */
 function rank(report: RegistrationReport | undefined): number {
-  return { Unregistered: 0, Pending: 1, Registered: 2 }[report?.state ?? 'Pending']
+  return { Unregistered: 0, Pending: 1, Standby: 2, Registered: 3 }[report?.state ?? 'Pending']
 }
 
 function statusOf({ account, registrar, replica, report }: Seen): RegistrationStatus {
@@ -69,6 +73,8 @@ function statusOf({ account, registrar, replica, report }: Seen): RegistrationSt
     account,
     registrar,
     state: report?.state ?? 'Pending',
+    ...(report === undefined ? {} : { lastTransitionTime: isoTime(report.since) }),
+    ...(report?.failure === undefined ? {} : { failure: report.failure }),
     ...(report?.lastCode === undefined ? {} : { lastCode: report.lastCode }),
     ...(report?.expiresAt === undefined ? {} : { expirationTime: isoTime(report.expiresAt) }),
     replica,
@@ -77,25 +83,31 @@ function statusOf({ account, registrar, replica, report }: Seen): RegistrationSt
 
 function registered(seen: readonly Seen[]): Condition<'Registered'> {
   const type = 'Registered'
-  const inPlace = seen.filter(({ report }) => report?.state === 'Registered').length
-  const summary = `${inPlace} of ${seen.length} registrations in place`
-  if (inPlace === seen.length) {
+  const wanted = seen.filter(({ report }) => report?.state !== 'Standby')
+  const inPlace = wanted.filter(({ report }) => report?.state === 'Registered')
+  const summary = `${inPlace.length} of ${wanted.length} registrations in place`
+  if (inPlace.length === wanted.length) {
     return condition({ type, status: 'True', reason: 'Registered', message: `${summary}.` })
   }
-  const failed = seen.filter(({ report }) => report?.state === 'Unregistered')
+  const failed = wanted.filter(({ report }) => report?.state === 'Unregistered')
   if (failed.length === 0) {
     const message = `${summary}; the others have not been answered yet`
     // Nothing failed, so there is nothing to be alarmed about.
     return condition({ type, status: 'Unknown', reason: 'Pending', message })
   }
   const message = `${summary}; ${listed(failed.map(trouble), 3)}`
-  return condition({ type, status: 'False', reason: inPlace > 0 ? 'Partial' : reasonOf(failed), message })
+  if (inPlace.length === 0) return condition({ type, status: 'False', reason: reasonOf(failed), message })
+  // One registrar down does not flap the trunk (feature item 24): calls still find every account.
+  const found = new Set(inPlace.map(({ account }) => account))
+  const status = failed.every(({ account }) => found.has(account)) ? 'True' : 'False'
+  return condition({ type, status, reason: 'Partial', message })
 }
 
 /** Wrong credentials before silence before anything else: the first is what a user can mend. */
-function reasonOf(failed: readonly Seen[]): 'AuthFailed' | 'NoAnswer' | 'Unregistered' {
+function reasonOf(failed: readonly Seen[]): Reason<'Registered'> {
   const failures = failed.map(({ report }) => report?.failure)
   if (failures.includes('AuthFailed')) return 'AuthFailed'
+  if (failures.includes('NameNotResolved')) return 'NameNotResolved'
   return failures.includes('NoAnswer') ? 'NoAnswer' : 'Unregistered'
 }
 

@@ -83,7 +83,10 @@ describe('the CRDs', () => {
 
   it('have defaults that obey their own rules before the defaults inside are filled in', () => {
     const withDefaults = all.filter(({ node }) => rulesOf(node).length > 0 && node['default'] !== undefined)
-    expect(withDefaults.map(({ path }) => path)).toEqual(['SipTrunk.spec.keepalive'])
+    expect(withDefaults.map(({ path }) => path)).toEqual([
+      'SipTrunk.spec.registration.retry',
+      'SipTrunk.spec.keepalive',
+    ])
     for (const { node } of withDefaults) {
       for (const rule of rulesOf(node)) expect(holds(rule, node['default']), rule).toBe(true)
     }
@@ -112,6 +115,14 @@ const named = (name: string) => ({
   spec: { listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
 })
 const stopOn = (from: number, to: number) => ({ sip: { hunting: { stopOn: [{ from, to }] } } })
+const retried = (retry: object) => ({
+  ...keepalive({}),
+  registration: {
+    registrars: [{ name: 'primary', host: '192.0.2.1' }],
+    accounts: [{ name: 'main', number: '100', secretRef: { name: 'account' } }],
+    retry,
+  },
+})
 const routed = (route: object) => ({
   ...listeners({}),
   routes: [{ name: 'out', match: {}, targets: [{ trunkRef: { name: 'carrier' } }], ...route }],
@@ -150,6 +161,12 @@ const twins = [
       keepalive({ timeoutSeconds: 5, upIntervalSeconds: 5 }),
       keepalive({ timeoutSeconds: 20, downIntervalSeconds: 10 }),
     ],
+  },
+  {
+    path: 'SipTrunk.spec.registration.retry',
+    schema: SipTrunkSpec,
+    keeps: [retried({ minSeconds: 30, maxSeconds: 30 })],
+    breaks: [retried({ minSeconds: 31, maxSeconds: 30 })],
   },
   {
     path: 'SipTrunk.spec.sip.hunting.stopOn[]',

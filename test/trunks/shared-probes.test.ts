@@ -33,8 +33,8 @@ function startFleet(one = carrier) {
   )
   const exchange = () => {
     for (const [index, run] of runs.entries()) {
-      const news = shared.take(names[index] ?? '', { targets: run.trunks.targets() })
-      for (const { trunks } of runs) trunks.setFindings(news, false)
+      const news = shared.take(names[index] ?? '', { targets: run.trunks.targets(), registrations: [] })
+      for (const { trunks } of runs) trunks.setFindings({ ...news, whole: false })
     }
   }
   const advance = (milliseconds: number) => {

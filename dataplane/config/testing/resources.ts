@@ -21,6 +21,7 @@ export function trunkResource(name: string, changes: Partial<TrunkConfig> = {}):
     targets: [target],
     allowedSources: [],
     registrations: [],
+    registrationPolicy: 'All',
     keepalive: {
       enabled: true,
       upIntervalSeconds: 60,

@@ -21,6 +21,7 @@ export function trunk(fields: Partial<TrunkConfig> & { name: string }): TrunkCon
     targets: [],
     allowedSources: [],
     registrations: [],
+    registrationPolicy: 'All',
     keepalive: {
       enabled: false,
       upIntervalSeconds: 60,

@@ -81,6 +81,7 @@ function trunkResource(name: string, version: string): Resource {
       targets: [],
       allowedSources: [],
       registrations: [],
+      registrationPolicy: 'All',
       keepalive: {
         enabled: true,
         upIntervalSeconds: 60,
@@ -133,7 +134,7 @@ export function binding(
   state: RegistrationReport['state'],
   changes: Partial<RegistrationReport> = {},
 ): RegistrationReport {
-  return { trunk: 'carrier', account, registrar: 'primary', state, ...changes }
+  return { trunk: 'carrier', account, registrar: 'primary', state, since: now - 60_000, ...changes }
 }
 
 export function view(changes: Partial<FleetView> = {}): FleetView {
