@@ -24,6 +24,7 @@ describe('the reflector', () => {
   let client: KubeClient
   let heard: Arrivals<string>
   let reflector: Reflector<KubeObject>
+  let lines: string[]
 
   beforeEach(async () => {
     api = await ScriptedApi.start()
@@ -31,6 +32,7 @@ describe('the reflector', () => {
     metrics = kubeMetrics()
     client = api.client(clock, metrics)
     heard = new Arrivals()
+    lines = []
     reflector = reflect()
   })
   afterEach(async () => {
@@ -47,7 +49,7 @@ describe('the reflector', () => {
       clock,
       metrics,
       random: () => 0,
-      log: createLog({ level: 'error', name: 'test', write: () => {} }),
+      log: createLog({ level: 'warn', name: 'test', write: (line) => lines.push(line) }),
       sink: {
         replace: (objects) => heard.add(`= ${objects.map(({ metadata }) => metadata.name).join(' ')}`),
         upsert: ({ metadata }) => heard.add(`+ ${metadata.name} ${metadata.resourceVersion}`),
@@ -243,6 +245,18 @@ describe('the reflector', () => {
     ;(await api.next()).refuse(429, 'TooManyRequests', { 'retry-after': '12' })
     await clock.expire(12_000)
     expect((await api.next()).query['resourceVersion']).toBe('11')
+  })
+
+  it('says which CRD may be missing, and waits for it', async () => {
+    reflector.start()
+    ;(await api.next()).refuse(404, 'NotFound')
+    await clock.expire(800)
+    ;(await api.next()).list('10', [])
+    expect(await heard.next()).toBe('= ')
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain(
+      '404 NotFound: it is NotFound (is the CRD trunks.sbc.test installed, and does it have v1?)',
+    )
   })
 
   it('gives a slow list up after a minute and tries again', async () => {

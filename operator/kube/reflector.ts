@@ -1,6 +1,6 @@
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
-import { ApiError, isExpired } from './api-error.ts'
+import { ApiError, isExpired, isNotFound } from './api-error.ts'
 import { Backoff } from './backoff.ts'
 import type { KubeClient, Selection } from './client.ts'
 import type { KubeMetrics } from './metrics.ts'
@@ -202,9 +202,12 @@ export class Reflector<T extends KubeObject> {
   }
 
   async #waitAfter(error: unknown): Promise<void> {
-    const { clock, metrics } = this.#options
+    const { clock, metrics, resource } = this.#options
     metrics.reflector.failures.add(this.#labels)
-    const reason = error instanceof Error ? error.message : String(error)
+    const message = error instanceof Error ? error.message : String(error)
+    const isMissing = isNotFound(error) && resource.group.includes('.')
+    const hint = ` (is the CRD ${this.#labels.resource} installed, and does it have ${resource.version}?)`
+    const reason = isMissing ? `${message}${hint}` : message
     if (isExpired(error)) {
       this.#position = undefined
       // That history is gone is no sign of trouble, unless it is gone right after a list.

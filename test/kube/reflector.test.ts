@@ -6,7 +6,15 @@ import { Reflector, type ReflectorOptions } from '../../operator/kube/reflector.
 import type { KubeObject } from '../../operator/kube/resource.ts'
 import { Store } from '../../operator/kube/store.ts'
 import { kubernetesVersion } from '../tools/programs.ts'
-import { clientOf, configMaps, makeNamespace, silentLog } from './cluster.ts'
+import {
+  clientOf,
+  configMaps,
+  installDefinitions,
+  makeNamespace,
+  silentLog,
+  sipTrunks,
+  type AnyObject,
+} from './cluster.ts'
 import { longestStart, startControlPlane, type ControlPlane } from './control-plane.ts'
 import { Relay } from './relay.ts'
 
@@ -105,6 +113,25 @@ describe.skipIf(!inject('kubernetes'))('list and watch on a real API server', ()
     await client.delete(configMaps, { namespace, name: 'deleted' })
     await until(() => store.size === 2)
     expect(store.get(`${namespace}/changed`)?.data).toEqual({ state: 'new' })
+  })
+
+  it('waits for a CRD that is not there yet', async () => {
+    const early = new Store<AnyObject>({ onError: (error) => expect.fail(String(error)) })
+    const waiting = new Reflector({
+      client: relayed,
+      resource: sipTrunks,
+      sink: early,
+      clock: systemClock,
+      log: silentLog,
+      metrics,
+      random: () => 0,
+    })
+    waiting.start()
+    await expect(client.list(sipTrunks)).rejects.toMatchObject({ code: 404 })
+    await installDefinitions(client)
+    await early.synced
+    expect(metrics.reflector.failures.value({ resource: 'siptrunks.sbcfleet.dev' })).toBeGreaterThan(0)
+    await waiting.stop()
   })
 
   it('resumes where it was after the connection broke, without a new list', async () => {
