@@ -38,6 +38,7 @@ interface StartOptions {
   readonly address?: string
   readonly clock?: Clock
   readonly admit?: EngineOptions['admit']
+  readonly tlsTo?: EngineOptions['tlsTo']
 }
 
 interface Started {
@@ -58,6 +59,7 @@ export async function start(options: StartOptions = {}): Promise<Started> {
     log: createLog({ level: 'debug', name: 'test', write: (line) => log.push(line) }),
     secret,
     admit,
+    ...(options.tlsTo !== undefined && { tlsTo: options.tlsTo }),
   })
   const udp = await engine.open({ name: 'udp', transport: 'UDP', address, port: 0 })
   const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address, port: 0 })

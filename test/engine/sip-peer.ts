@@ -1,5 +1,11 @@
 import { createSocket, type Socket } from 'node:dgram'
 import { connect, createServer, type Server, type Socket as Stream } from 'node:net'
+import {
+  connect as connectTls,
+  type ConnectionOptions,
+  createServer as createTlsServer,
+  type TlsOptions,
+} from 'node:tls'
 import { StreamFramer } from '../../dataplane/engine/message/frame.ts'
 import { readMessage } from '../../dataplane/engine/message/parse.ts'
 import { buildResponse, type ResponseParts } from '../../dataplane/engine/message/response.ts'
@@ -50,7 +56,30 @@ export class SipPeer {
   }
 
   /** Listens for connections, and opens one to the engine with the first `send`. */
-  static async tcp(address = '127.0.0.1'): Promise<SipPeer> {
+  static tcp(address = '127.0.0.1'): Promise<SipPeer> {
+    return SipPeer.#overStreams(address, createServer, (port) => connect(port, address))
+  }
+
+  /** The same over TLS, with what it shows and asks for on each side; `onBytes` sees what comes over its server. */
+  static tls(
+    server: TlsOptions,
+    client: ConnectionOptions,
+    address = '127.0.0.1',
+    onBytes: (bytes: Buffer, stream: Stream) => void = () => {},
+  ): Promise<SipPeer> {
+    const listen = (follow: (stream: Stream) => void) =>
+      createTlsServer(server, (stream) => {
+        follow(stream)
+        stream.on('data', (bytes: Buffer) => onBytes(bytes, stream))
+      })
+    return SipPeer.#overStreams(address, listen, (port) => connectTls({ ...client, port, host: address }))
+  }
+
+  static async #overStreams(
+    address: string,
+    listen: (follow: (stream: Stream) => void) => Server,
+    dial: (port: number) => Stream,
+  ): Promise<SipPeer> {
     const streams = new Set<Stream>()
     let out: Stream | undefined
     const follow = (stream: Stream): void => {
@@ -63,14 +92,14 @@ export class SipPeer {
         }
       })
     }
-    const server: Server = createServer(follow)
+    const server: Server = listen(follow)
     await new Promise<void>((resolve) => server.listen(0, address, resolve))
     const bound = server.address()
     const peer: SipPeer = new SipPeer(
       { address, port: bound !== null && typeof bound === 'object' ? bound.port : 0 },
       (text, port) => {
         if (out === undefined) {
-          out = connect(port, address)
+          out = dial(port)
           follow(out)
         }
         out.write(text, 'latin1')
@@ -143,7 +172,7 @@ export function requestText(
     toTag?: string
     cseq?: number
     branch?: string
-    transport?: 'UDP' | 'TCP'
+    transport?: 'UDP' | 'TCP' | 'TLS' | 'WS' | 'WSS'
     via?: string
     maxForwards?: number
     contact?: string | false
