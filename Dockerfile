@@ -15,8 +15,8 @@ ENV NODE_ENV=production
 
 FROM base AS operator
 COPY --from=build /source/dist/operator/app/ /app/
-CMD ["/app/main.mjs"]
+ENTRYPOINT ["/nodejs/bin/node", "/app/main.mjs"]
 
 FROM base AS replica
 COPY --from=build /source/dist/replica/app/ /app/
-CMD ["/app/main.mjs"]
+ENTRYPOINT ["/nodejs/bin/node", "/app/main.mjs"]

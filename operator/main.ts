@@ -6,6 +6,7 @@ import { createLog, type Log } from '#lib/log.ts'
 import { Readiness } from '#lib/ready.ts'
 import type { CertificateSet } from './certificates/plan.ts'
 import { Cluster, fleetOfTrunk, type OurObject, sipTrunks, voiceServices } from './cluster.ts'
+import { commands } from './commands.ts'
 import { ControlCertificate, secrets } from './control-certificate.ts'
 import { type Env, EnvError, readEnv } from './env.ts'
 import { FleetStatuses } from './fleet-statuses.ts'
@@ -198,6 +199,13 @@ async function run(env: Env, log: Log): Promise<void> {
   log.info({ namespaces: env.SBCFLEET_NAMESPACES, controlHost }, 'running')
 }
 
+async function start(): Promise<void> {
+  const env = readEnv()
+  const log = createLog({ level: env.SBCFLEET_LOG_LEVEL, name: env.SBCFLEET_POD_NAME })
+  crashOnFaults(log)
+  await run(env, log)
+}
+
 function replicaSettings(env: Env, controlHost: string, authorities: string) {
   return {
     image: env.SBCFLEET_REPLICA_IMAGE,
@@ -210,10 +218,13 @@ function replicaSettings(env: Env, controlHost: string, authorities: string) {
 }
 
 try {
-  const env = readEnv()
-  const log = createLog({ level: env.SBCFLEET_LOG_LEVEL, name: env.SBCFLEET_POD_NAME })
-  crashOnFaults(log)
-  await run(env, log)
+  const [name, ...args] = process.argv.slice(2)
+  const command = name === undefined ? undefined : commands[name]
+  if (name !== undefined && command === undefined) {
+    throw new Error(`there is no command ${name}; there are ${Object.keys(commands).join(' and ')}, and none to run`)
+  }
+  if (command === undefined) await start()
+  else process.stdout.write(`${await command(args)}\n`)
 } catch (error) {
   const problems = error instanceof EnvError ? error.problems : [error instanceof Error ? error.message : String(error)]
   process.stderr.write(`${problems.join('\n')}\n`)
