@@ -13,6 +13,7 @@ import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
 import { type HttpDoor, serveHealth } from './health.ts'
 import { adminSources, metricsOf } from './inspection.ts'
 import { crashOnFaults, endOn, startParts, stopParts, type Part } from '#lib/lifetime.ts'
+import { EnginePool } from './media/engine-pool.ts'
 import { admitSource } from './policy/inbound-trunk.ts'
 import { connectDrachtio } from './sip/drachtio-port.ts'
 import { Trunks } from './trunks/trunks.ts'
@@ -40,7 +41,8 @@ async function run(env: Env, log: Log): Promise<void> {
   const { running } = applier
   const lastGood = env.stateDirectory === undefined ? undefined : new LastGood(env.stateDirectory, log)
   const trunks = new Trunks({ sip, running, replica, clock, log, random })
-  const calls = new Calls({ sip, running, health: trunks, clock, log, random })
+  const engines = new EnginePool({ clock, log, cookiePrefix: `${randomUUID()}_` })
+  const calls = new Calls({ sip, engines, running, health: trunks, clock, log, random })
   const client = new ControlClient({
     urls: env.controlUrls,
     token: env.token,
@@ -70,6 +72,7 @@ async function run(env: Env, log: Log): Promise<void> {
 
   running.onChange((next) => {
     if (next.listeners.size > 0) configured()
+    engines.configure(next.mediaEngines.values())
     lastGood?.save(next)
   })
   trunks.onChange(() => client.reportSoon())
@@ -83,6 +86,8 @@ async function run(env: Env, log: Log): Promise<void> {
     door('health', env.healthPort, log, (port) =>
       serveHealth({ host: env.healthAddress, port, readiness, metrics: () => metricsOf(inspected) }),
     ),
+    // Reads the running configuration. Writes offers, answers and pings to the media engines.
+    { name: 'media engines', start: () => undefined, stop: () => engines.stop() },
     // Reads the running configuration and the trunks' health. Writes calls.
     { name: 'calls', start: () => calls.start() },
     // Reads the running configuration and the members. Writes OPTIONS, REGISTER and the trunks' health.

@@ -1,5 +1,6 @@
 import type { Log } from '#lib/log.ts'
 import type { Clock } from '#lib/clock.ts'
+import type { SipMessage } from '../engine/message/sip-message.ts'
 import { decodeUser, type Uri } from '../engine/message/uri.ts'
 import type { OpenListener, RunningConfig } from '../config/running.ts'
 import type { Attempt } from '../policy/targets.ts'
@@ -16,6 +17,10 @@ import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { carriedReasons, sipReason } from './reason-header.ts'
 import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
+import { AnchoredMedia } from '../media/anchored-media.ts'
+import type { EnginePool } from '../media/engine-pool.ts'
+import { MediaGate, type MediaGateHost } from '../media/media-gate.ts'
+import type { Side, Uncarried } from '../media/media-port.ts'
 import { SetUp, type SetUpHost } from './set-up.ts'
 import { type Refresh, SessionTimers, type SessionTimersHost } from './session-timers.ts'
 import { newToken } from './token.ts'
@@ -23,6 +28,8 @@ import { newToken } from './token.ts'
 /** What calls share. */
 export interface CallServices {
   readonly sip: SipPort
+  /** What carries media that is anchored. */
+  readonly engines: Pick<EnginePool, 'choose'>
   readonly health: TrunkHealth
   readonly clock: Clock
   readonly log: Log
@@ -47,7 +54,7 @@ export interface NewCall {
  * One call: leg A to the caller, leg B to whoever takes it. Each leg is a state and a step; here their effects are run,
  * and requests are given to what they concern: the set-up, the mid-call requests, or the end.
  */
-export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost, KeepaliveHost {
+export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost, KeepaliveHost, MediaGateHost {
   readonly id = newToken()
   readonly invite: IncomingRequest
   readonly called: Uri
@@ -58,6 +65,8 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   /** One tag for all answers of the call, whoever answers on leg B, and however often it forks. */
   readonly #toTag = newToken()
   readonly #a: Leg
+  /** Undefined when media goes around the fleet wherever the call goes. */
+  readonly #gate: MediaGate | undefined
   readonly #setUp: SetUp
   readonly #midCall: MidCall
   readonly #timers: SessionTimers
@@ -65,6 +74,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   readonly #dialogs = new Set<string>()
   #b: Leg | undefined
   #attempt: Attempt | undefined
+  #attempts = 0
   #ringing = false
   #answeredAt: number | undefined
   /** The 2xx of leg B whose ACK waits for the caller's answer to its offer. */
@@ -95,10 +105,13 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       sip: verdict.inbound,
     })
     learnAllow(this.#a, invite.message)
+    const anchors = verdict.attempts.some((attempt) => this.#anchors(attempt))
+    this.#gate = anchors ? new MediaGate(this, services.sip) : undefined
+    const inside = this.#gate === undefined ? services : { ...services, sip: this.#gate.port }
     this.#timers = new SessionTimers(this, services)
-    this.#keepalive = new InDialogKeepalive(this, services)
-    this.#setUp = new SetUp(this, services)
-    this.#midCall = new MidCall(this, { ...services, timers: this.#timers })
+    this.#keepalive = new InDialogKeepalive(this, inside)
+    this.#setUp = new SetUp(this, inside)
+    this.#midCall = new MidCall(this, { ...inside, timers: this.#timers })
   }
 
   start(): void {
@@ -143,6 +156,11 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   onRequest(request: IncomingRequest, dialogId: string): void {
+    if (this.#gate === undefined) return this.#receive(request, dialogId)
+    this.#gate.receive(this.sideOf(dialogId), request, (carried) => this.#receive(carried, dialogId))
+  }
+
+  #receive(request: IncomingRequest, dialogId: string): void {
     const from = dialogId === this.#a.dialogId ? this.#a : this.#b?.dialogId === dialogId ? this.#b : undefined
     const to = from === this.#a ? this.#b : this.#a
     if (request.method === 'ACK')
@@ -177,7 +195,13 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       contact: contactAt(listener, callingUser(this.invite.message)),
       sip,
     })
+    this.#anchor(attempt, this.#b)
     return this.#b
+  }
+
+  carryOffer(done: (offer: SipMessage | Uncarried) => void): void {
+    if (this.#gate === undefined) done(this.invite.message)
+    else this.#gate.offer(this.invite.message, done)
   }
 
   dialogOpened(leg: Leg, dialogId: string): void {
@@ -243,6 +267,17 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#end({ kind: 'Refused', status: told }, [])
   }
 
+  // What the gate of anchored media asks for.
+
+  sideOf(dialogId: string): Side {
+    return dialogId === this.#a.dialogId ? 'A' : 'B'
+  }
+
+  mediaFailed(status: number, reason: string): void {
+    this.#services.log.error({ call: this.id, engine: this.#gate?.engine, reason }, 'a call lost its media engine')
+    this.hangUp('the media engine failed', status)
+  }
+
   // What the mid-call requests and the session timers ask for.
 
   otherLeg(leg: Leg): Leg | undefined {
@@ -283,6 +318,21 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       this.#services.log.error({ call: this.id, error }, 'a call failed inside the fleet; it is ended')
       this.#endBroken()
     }
+  }
+
+  /** When the legs differ, anchored media wins. */
+  #anchors(attempt: Attempt): boolean {
+    return attempt.sip.media.mode === 'Anchor' || this.#a.sip.media.mode === 'Anchor'
+  }
+
+  #anchor(attempt: Attempt, b: Leg): void {
+    if (this.#gate === undefined) return
+    const anchored = this.#anchors(attempt)
+    for (const leg of [this.#a, b]) leg.origin = { ...leg.origin, anchored }
+    const { engines: pool, log } = this.#services
+    const { callId } = this.invite.message
+    const session = `${this.id}-${this.#attempts++}`
+    this.#gate.anchor(anchored ? new AnchoredMedia({ pool, callId, session, log }) : undefined)
   }
 
   #cancelled(reasons: HeaderList): void {
@@ -326,6 +376,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#keepalive.stop()
     this.#midCall.stop()
     this.#setUp.stop(reasons)
+    this.#gate?.release()
     this.#apply(this.#a, 'hangUp')
     if (this.#b !== undefined) this.#apply(this.#b, 'hangUp')
     this.#services.events.ended?.(this.record, cause)

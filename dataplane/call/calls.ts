@@ -4,6 +4,7 @@ import type { Log } from '#lib/log.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
 import { decodeUser, type Uri } from '../engine/message/uri.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
+import type { EnginePool } from '../media/engine-pool.ts'
 import { findInboundTrunk } from '../policy/inbound-trunk.ts'
 import type { HeaderList, IncomingRequest, SipPort } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
@@ -16,6 +17,8 @@ import { checkInvite, checkTimer } from './invite-checks.ts'
 
 export interface CallsOptions {
   readonly sip: SipPort
+  /** What carries media that is anchored. Absent: nothing does, and calls that need it get 503. */
+  readonly engines?: Pick<EnginePool, 'choose'>
   readonly running: Running
   readonly health: TrunkHealth
   readonly clock: Clock
@@ -43,7 +46,12 @@ export class Calls {
     this.#table = new CallTable(() => {
       for (const listener of this.#countListeners) listener(this.count)
     })
-    this.#services = { ...options, events: options.events ?? {}, table: this.#table }
+    this.#services = {
+      ...options,
+      engines: options.engines ?? { choose: () => [] },
+      events: options.events ?? {},
+      table: this.#table,
+    }
   }
 
   start(): void {

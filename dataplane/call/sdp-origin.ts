@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net'
+import { connectionAddress } from '../media/session-description.ts'
 
 /** What our `o=` line says on a leg, and the text it last stood for. */
 export interface SdpOrigin {
@@ -7,10 +8,12 @@ export interface SdpOrigin {
   readonly version: number
   /** The description sent last, but for the `o=` line; empty before the first. */
   readonly rest: string
+  /** Whether media is anchored: the origin then is where media goes, so that no address of this replica is told. */
+  readonly anchored: boolean
 }
 
 export function newOrigin(sessionId: string): SdpOrigin {
-  return { sessionId, version: 0, rest: '' }
+  return { sessionId, version: 0, rest: '', anchored: false }
 }
 
 /** Lines that speak of the user and not of the media: origin, session name, URI, e-mail, phone. */
@@ -27,7 +30,8 @@ const sessionLines = /^[osuep]=[^\r\n]*(\r\n|\n|\r|$)/gm
 export function hideOrigin(sdp: string, origin: SdpOrigin, address: string): { sdp: string; origin: SdpOrigin } {
   const rest = withoutOrigin(sdp)
   const version = rest === origin.rest ? origin.version : origin.version + 1
-  const line = `o=- ${origin.sessionId} ${version} IN ${isIPv6(address) ? 'IP6' : 'IP4'} ${address}`
+  const shown = (origin.anchored ? connectionAddress(sdp) : undefined) ?? address
+  const line = `o=- ${origin.sessionId} ${version} IN ${isIPv6(shown) ? 'IP6' : 'IP4'} ${shown}`
   return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, rest } }
 }
 

@@ -15,6 +15,7 @@ import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallFailure } from '../trunks/monitor.ts'
 import { retryAfterSeconds } from '../trunks/registration.ts'
 import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
+import type { Uncarried } from '../media/media-port.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
 import type { Leg } from './leg.ts'
 import { ownRequestHeaders } from './relay.ts'
@@ -30,6 +31,8 @@ export interface SetUpHost {
   guard(run: () => void): void
   /** Makes leg B of an attempt, which takes the place of the one before. */
   newLegB(attempt: Attempt): Leg
+  /** The caller's INVITE with its offer as it goes to the new leg B; a failure when its media cannot be anchored. */
+  carryOffer(done: (offer: SipMessage | Uncarried) => void): void
   /** What the INVITE to that leg says of the session timer. */
   askTimer(leg: Leg): TimerFields
   /** Whether a longer session interval can meet the 422. */
@@ -111,13 +114,26 @@ export class SetUp {
     if (index > 0 && !this.#health.usable(attempt.trunk, attempt.target.name)) {
       return this.#feed({ type: 'failure', attempt: index, failure: notSent })
     }
-    this.#send(index, attempt, this.#host.newLegB(attempt))
+    const leg = this.#host.newLegB(attempt)
+    const close = this.#host.open()
+    this.#host.carryOffer((offer) => {
+      if (this.#waitsFor(index)) {
+        if ('ok' in offer)
+          this.#feed({ type: 'failure', attempt: index, failure: { status: offer.status, local: true } })
+        else this.#send(index, attempt, leg, offer)
+      }
+      close()
+    })
   }
 
-  #send(index: number, attempt: Attempt, leg: Leg, refused?: SipMessage): void {
-    const { invite, called } = this.#host
+  #waitsFor(index: number): boolean {
+    return this.#hunt.at !== 'over' && this.#hunt.attempt === index
+  }
+
+  #send(index: number, attempt: Attempt, leg: Leg, offer: SipMessage, refused?: SipMessage): void {
+    const { called } = this.#host
     const timer = this.#host.askTimer(leg)
-    const request = bridgeInvite(invite.message, called, attempt, leg, this.#ringMilliseconds, timer)
+    const request = bridgeInvite(offer, called, attempt, leg, this.#ringMilliseconds, timer)
     if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
     this.#silence?.cancel()
     this.#silence = this.#clock.after(attempt.sip.timers.noResponseMilliseconds, () =>
@@ -131,7 +147,7 @@ export class SetUp {
       onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
       onResponse: (response) => {
         this.#host.guard(() => {
-          if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, response.message)
+          if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, offer, response.message)
           else this.#onResponse(index, leg, response)
         })
         if (response.status >= 200) close()
@@ -145,8 +161,7 @@ export class SetUp {
 
   /** RFC 4028 section 7.3: the session interval was too short, and the hunt still waits for this target. */
   #mayRetry(index: number, leg: Leg, response: IncomingResponse): boolean {
-    const hunt = this.#hunt
-    if (response.status !== 422 || hunt.at === 'over' || hunt.attempt !== index) return false
+    if (response.status !== 422 || !this.#waitsFor(index)) return false
     return this.#host.raiseTimer(leg, response)
   }
 

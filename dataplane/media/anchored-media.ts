@@ -1,13 +1,12 @@
 import type { Log } from '#lib/log.ts'
 import { SerialQueue } from '#lib/queue.ts'
-import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { EnginePool, MediaEngine } from './engine-pool.ts'
 import type { CallMedia, Carried, OnCarried, Side } from './media-port.ts'
 import type { NgFields, NgReply } from './ng-client.ts'
-import { descriptionIn, withoutAddressesOf } from './session-description.ts'
+import { withoutAddressesOf } from './session-description.ts'
 
 export interface AnchoredMediaOptions {
-  readonly pool: EnginePool
+  readonly pool: Pick<EnginePool, 'choose'>
   /** Call-ID of the caller, which chooses the engine. */
   readonly callId: string
   /** Name of the session at the engine; no two sessions have the same. */
@@ -22,13 +21,10 @@ interface Agreement {
   readonly answer: string
 }
 
-/** The offer that was carried last, and the answer to it that was, if one was. */
-interface Exchange {
-  readonly from: Side
-  readonly offer: string
-  answer: string | undefined
-  /** The answer as it was carried, so that one that is repeated costs nothing. */
-  carriedAnswer: string | undefined
+/** A description of a peer, and what it became. */
+interface Crossed {
+  readonly said: string
+  readonly carried: string
 }
 
 /**
@@ -36,83 +32,67 @@ interface Exchange {
  * engine knows the two sides as tags, so that nothing of the peers' dialogs gets there.
  */
 export class AnchoredMedia implements CallMedia {
-  readonly anchored = true
   readonly #options: AnchoredMediaOptions
   readonly #queue = new SerialQueue(Number.POSITIVE_INFINITY)
+  readonly #crossed: { A: Crossed | undefined; B: Crossed | undefined } = { A: undefined, B: undefined }
   #engine: MediaEngine | undefined
   #leave: (() => void) | undefined
-  #exchange: Exchange | undefined
-  #agreement: Agreement | undefined
+  /** The offer that has no answer yet. */
+  #pending: { readonly from: Side; readonly offer: string } | undefined
+  #agreed: Agreement | undefined
+  /** What was agreed before the last offer. */
+  #before: Agreement | undefined
   #released = false
 
   constructor(options: AnchoredMediaOptions) {
     this.#options = options
   }
 
-  offer(from: Side, message: SipMessage, done: OnCarried): void {
+  get engine(): string | undefined {
+    return this.#engine?.name
+  }
+
+  offer(from: Side, sdp: string, done: OnCarried): void {
     this.#enqueue(done, (over) => {
-      const sdp = descriptionIn(message)
-      if (sdp === undefined) over(nothing)
-      else this.#offer(from, sdp, over)
+      this.#before = this.#agreed
+      this.#offer(from, sdp, over)
     })
   }
 
-  answer(from: Side, message: SipMessage, done: OnCarried): void {
+  answer(from: Side, sdp: string, done: OnCarried): void {
     this.#enqueue(done, (over) => {
-      const sdp = descriptionIn(message)
-      if (sdp === undefined) over(nothing)
-      else this.#answer(from, sdp, over)
+      const crossed = this.#crossed[from]
+      const agreed = this.#agreed
+      if (this.#pending !== undefined) this.#answer(from, sdp, over)
+      else if (crossed?.said === sdp) over({ ok: true, sdp: crossed.carried })
+      else if (agreed === undefined) over({ ok: false, status: 500, reason: 'an answer without an offer' })
+      else this.#answerAnew(from, sdp, agreed, over)
     })
   }
 
   withdraw(): void {
     this.#enqueue(ignore, (over) => {
-      const agreement = this.#agreement
-      const exchange = this.#exchange
-      if (exchange === undefined || exchange.answer !== undefined) return over(nothing)
-      this.#exchange = undefined
-      if (agreement === undefined) return over(nothing)
-      this.#offer(agreement.from, agreement.offer, (offered) => {
-        if (!offered.ok) return over(offered)
-        this.#answer(otherOf(agreement.from), agreement.answer, over)
-      })
+      const wanted = this.#pending === undefined ? this.#before : this.#agreed
+      this.#pending = undefined
+      if (wanted === undefined) return over(gone)
+      this.#before = undefined
+      this.#exchange(wanted, over)
     })
   }
 
-  agreed(side: Side): string | undefined {
-    const agreement = this.#agreement
-    return agreement?.from === side ? agreement.offer : agreement?.answer
-  }
-
-  answerHere(from: Side, offer: string, as: string, done: OnCarried): void {
-    this.#enqueue(done, (over) => {
-      const other = otherOf(from)
-      const said = this.agreed(other)
-      this.#offer(from, offer, (offered) => {
-        if (!offered.ok) return over(offered)
-        this.#answer(other, as, (answered) => {
-          // What the other side has agreed to is what it said itself.
-          if (answered.ok && said !== undefined) this.#agreement = { from, offer, answer: said }
-          over(answered)
-        })
-      })
-    })
-  }
-
-  offerHere(to: Side, done: OnCarried): void {
-    this.#enqueue(done, (over) => {
-      const from = otherOf(to)
-      const said = this.agreed(from)
-      if (said === undefined)
-        return over({ ok: false, status: 500, reason: 'nothing was agreed on that could be offered' })
-      this.#offer(from, said, over)
+  settle(): void {
+    this.#enqueue(ignore, (over) => {
+      const pending = this.#pending
+      if (pending === undefined || this.#agreed === undefined) return over(gone)
+      const other = otherOf(pending.from)
+      this.#answer(other, wordsOf(this.#agreed, other), over)
     })
   }
 
   release(): void {
     if (this.#released) return
     this.#released = true
-    // After what is asked now: the engine must not learn of the call again when it is told to forget it.
+    // After what is asked now: the engine must not learn of the call again when it was told to forget it.
     this.#queue.push((done) => {
       this.#delete()
       done()
@@ -123,7 +103,7 @@ export class AnchoredMedia implements CallMedia {
     this.#queue.push((next) => {
       const over = (carried: Carried) => {
         next()
-        done(this.#released && carried.ok ? gone : carried)
+        done(this.#released ? gone : carried)
       }
       if (this.#released) over(gone)
       else run(over)
@@ -131,29 +111,41 @@ export class AnchoredMedia implements CallMedia {
   }
 
   #offer(from: Side, sdp: string, done: OnCarried): void {
-    const inDialog = this.#agreement !== undefined || this.#exchange !== undefined
-    const tags = { 'from-tag': from, ...(inDialog && { 'to-tag': otherOf(from) }) }
+    const known = this.#pending !== undefined || this.#agreed !== undefined
+    const tags = { 'from-tag': from, ...(known && { 'to-tag': otherOf(from) }) }
     this.#askAny('offer', { ...tags, sdp }, (reply) => {
-      const carried = this.#carried(sdp, reply)
-      if (carried.ok) this.#exchange = { from, offer: sdp, answer: undefined, carriedAnswer: undefined }
+      const carried = this.#carried(from, sdp, reply)
+      if (carried.ok) this.#pending = { from, offer: sdp }
       done(carried)
     })
   }
 
+  /** Answers the pending offer; one of the same side has crossed with it, and then what it said stands. */
   #answer(from: Side, sdp: string, done: OnCarried): void {
-    const exchange = this.#exchange
-    if (exchange === undefined || exchange.from === from) {
-      return done({ ok: false, status: 500, reason: 'an answer without an offer' })
+    const offer = this.#pending
+    if (offer === undefined || offer.from === from) {
+      return done({ ok: false, status: 500, reason: 'an answer to an own offer' })
     }
-    if (exchange.answer === sdp) return done({ ok: true, sdp: exchange.carriedAnswer })
-    this.#ask('answer', { 'from-tag': exchange.from, 'to-tag': from, sdp }, (reply) => {
-      const carried = this.#carried(sdp, reply)
+    this.#ask('answer', { 'from-tag': offer.from, 'to-tag': from, sdp }, (reply) => {
+      const carried = this.#carried(from, sdp, reply)
       if (carried.ok) {
-        exchange.answer = sdp
-        exchange.carriedAnswer = carried.sdp
-        this.#agreement = { from: exchange.from, offer: exchange.offer, answer: sdp }
+        this.#agreed = { ...offer, answer: sdp }
+        this.#pending = undefined
       }
       done(carried)
+    })
+  }
+
+  /** A side says something new to an offer that was answered, or to one that repeats what was agreed. */
+  #answerAnew(from: Side, sdp: string, agreed: Agreement, done: OnCarried): void {
+    const other = otherOf(from)
+    this.#exchange({ from: other, offer: wordsOf(agreed, other), answer: sdp }, done)
+  }
+
+  #exchange({ from, offer, answer }: Agreement, done: OnCarried): void {
+    this.#offer(from, offer, (carried) => {
+      if (carried.ok) this.#answer(otherOf(from), answer, done)
+      else done(carried)
     })
   }
 
@@ -197,10 +189,14 @@ export class AnchoredMedia implements CallMedia {
     })
   }
 
-  #carried(sdp: string, reply: NgReply): Carried {
+  #carried(from: Side, said: string, reply: NgReply): Carried {
     if (reply.ok) {
-      const { sdp: ours } = reply.fields
-      if (typeof ours === 'string') return { ok: true, sdp: withoutAddressesOf(sdp, ours) }
+      const { sdp } = reply.fields
+      if (typeof sdp === 'string') {
+        const carried = withoutAddressesOf(said, sdp)
+        this.#crossed[from] = { said, carried }
+        return { ok: true, sdp: carried }
+      }
       return { ok: false, status: 500, reason: 'the media engine gave no description back' }
     }
     this.#options.log.warn({ session: this.#options.session, cause: reply.reason }, 'media could not be anchored')
@@ -223,10 +219,14 @@ const flags: NgFields = {
   flags: ['port-latching'],
 }
 
-const nothing: Carried = { ok: true, sdp: undefined }
 const gone: Carried = { ok: false, status: 500, reason: 'the call is over' }
 
 function ignore(): void {}
+
+/** What that side has said in it. */
+function wordsOf({ from, offer, answer }: Agreement, side: Side): string {
+  return from === side ? offer : answer
+}
 
 function otherOf(side: Side): Side {
   return side === 'A' ? 'B' : 'A'

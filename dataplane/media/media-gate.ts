@@ -1,0 +1,175 @@
+import type { SipMessage } from '../engine/message/sip-message.ts'
+import type {
+  ClientTransaction,
+  IncomingRequest,
+  IncomingResponse,
+  OutgoingRequest,
+  SipPort,
+  TransactionEvents,
+} from '../sip/port.ts'
+import { AnchoredRequest } from './anchored-request.ts'
+import type { CallMedia, Carried, Side, Uncarried } from './media-port.ts'
+import { descriptionIn } from './session-description.ts'
+import { withBody } from './with-body.ts'
+
+/** What the gate asks of the call. */
+export interface MediaGateHost {
+  /** Runs it; an error inside ends the call instead of getting out. */
+  guard(run: () => void): void
+  /** The leg that has the dialog. */
+  sideOf(dialogId: string): Side
+  /** The engine has failed where one side has been told already: the call cannot go on. */
+  mediaFailed(status: number, reason: string): void
+}
+
+/**
+ * Stands between SIP and a call whose media is anchored. Every description that comes is carried through the engine
+ * before the call sees its message, so that a call knows nothing of engines; meanwhile whatever else comes for the call
+ * waits, and nothing overtakes. Before `anchor`, everything passes as it is.
+ */
+export class MediaGate {
+  /** The call sends through this. */
+  readonly port: SipPort
+  readonly #host: MediaGateHost
+  readonly #waiting: (() => void)[] = []
+  #busy = false
+  #media: CallMedia | undefined
+  /** The side whose offer has no final answer yet. */
+  #offering: Side | undefined
+
+  constructor(host: MediaGateHost, sip: SipPort) {
+    this.#host = host
+    this.port = {
+      onRequest: (handler) => sip.onRequest(handler),
+      onDialogLost: (handler) => sip.onDialogLost(handler),
+      send: (request, events) => this.#send(sip, request, events),
+    }
+  }
+
+  /** Name of the engine that has the call; undefined while none has. */
+  get engine(): string | undefined {
+    return this.#media?.engine
+  }
+
+  /** Another target is tried: its media has nothing to do with that of the one before. Undefined: it goes around. */
+  anchor(media: CallMedia | undefined): void {
+    this.#media?.release()
+    this.#media = media
+    this.#offering = undefined
+  }
+
+  /** The call is over. */
+  release(): void {
+    this.#media?.release()
+  }
+
+  /** Carries the offer of the caller's INVITE; a failure when it cannot be. */
+  offer(invite: SipMessage, done: (offer: SipMessage | Uncarried) => void): void {
+    const sdp = descriptionIn(invite)
+    const media = this.#media
+    if (sdp === undefined || media === undefined) return done(invite)
+    this.#offering = 'A'
+    this.#carry(media, 'offer', 'A', sdp, (carried) => done(carried.ok ? withBody(invite, carried.sdp) : carried))
+  }
+
+  /** A request inside the call, but BYE, which ends what waits. */
+  receive(from: Side, request: IncomingRequest, run: (request: IncomingRequest) => void): void {
+    if (request.method === 'BYE') return run(request)
+    this.#pass(() => {
+      const media = this.#media
+      const sdp = descriptionIn(request.message)
+      if (request.method === 'ACK') return this.#receiveAck(media, from, request, run)
+      if (media === undefined || sdp === undefined || !exchangesOffers(request.method)) return run(request)
+      // RFC 3261 section 14.2 and RFC 3311 section 5.2: an offer while another one is open.
+      if (this.#offering === from) return request.respond(500, { headers: [['Retry-After', '1']] })
+      if (this.#offering !== undefined) return request.respond(491)
+      this.#offering = from
+      const over = () => (this.#offering = undefined)
+      const anchored = new AnchoredRequest(request, media, over)
+      this.#carry(media, 'offer', from, sdp, (carried) => {
+        // Cancelled meanwhile, it has its answer, and nobody needs to hear of it.
+        if (anchored.over) return
+        if (carried.ok) run(anchored.with(withBody(request.message, carried.sdp)))
+        else anchored.respond(carried.status)
+      })
+    })
+  }
+
+  #receiveAck(
+    media: CallMedia | undefined,
+    from: Side,
+    ack: IncomingRequest,
+    run: (request: IncomingRequest) => void,
+  ): void {
+    if (this.#offering !== undefined && this.#offering !== from) this.#offering = undefined
+    const sdp = descriptionIn(ack.message)
+    if (media === undefined || sdp === undefined) return run(ack)
+    this.#carry(media, 'answer', from, sdp, (carried) => {
+      if (!carried.ok) this.#failed(media, carried)
+      run(new AnchoredRequest(ack, media, () => {}).with(withBody(ack.message, carried.ok ? carried.sdp : '')))
+    })
+  }
+
+  #send(sip: SipPort, request: OutgoingRequest, events: TransactionEvents): ClientTransaction {
+    const media = this.#media
+    if (media === undefined || request.method === 'BYE') return sip.send(request, events)
+    return sip.send(request, {
+      ...events,
+      onResponse: (response) => this.#pass(() => this.#receiveResponse(media, request, response, events)),
+      onFailure: (error) => this.#pass(() => events.onFailure(error)),
+    })
+  }
+
+  #receiveResponse(
+    media: CallMedia,
+    request: OutgoingRequest,
+    response: IncomingResponse,
+    events: TransactionEvents,
+  ): void {
+    const { message, status } = response
+    const sdp = status < 300 && exchangesOffers(request.method) ? descriptionIn(message) : undefined
+    if (sdp === undefined) return events.onResponse(response)
+    const from = request.dialogId === undefined ? 'B' : this.#host.sideOf(request.dialogId)
+    // RFC 3261 section 13.2.1: in an answer to an INVITE without one it is an offer.
+    const act = request.body === undefined ? 'offer' : 'answer'
+    if (media === this.#media) this.#offering = act === 'offer' ? from : undefined
+    this.#carry(media, act, from, sdp, (carried) => {
+      if (!carried.ok && status >= 200) this.#failed(media, carried)
+      const ack: IncomingResponse['ack'] = (options) => response.ack(options)
+      const { reason, local, dialogId } = response
+      const body = withBody(message, carried.ok ? carried.sdp : '')
+      events.onResponse({ status, reason, local, dialogId, ack, message: body })
+    })
+  }
+
+  #failed(media: CallMedia, { status, reason }: Uncarried): void {
+    if (media === this.#media) this.#host.mediaFailed(status, reason)
+  }
+
+  #carry(media: CallMedia, act: 'offer' | 'answer', from: Side, sdp: string, then: (carried: Carried) => void): void {
+    this.#busy = true
+    media[act](from, sdp, (carried) => {
+      this.#busy = false
+      this.#host.guard(() => then(carried))
+      this.#drain()
+    })
+  }
+
+  #pass(run: () => void): void {
+    if (!this.#busy && this.#waiting.length === 0) return run()
+    this.#waiting.push(run)
+    this.#drain()
+  }
+
+  #drain(): void {
+    while (!this.#busy) {
+      const run = this.#waiting.shift()
+      if (run === undefined) return
+      this.#host.guard(run)
+    }
+  }
+}
+
+function exchangesOffers(method: string): boolean {
+  return method === 'INVITE' || method === 'UPDATE'
+}
