@@ -12,18 +12,22 @@ export interface SipPort {
 /** Longest name of a port of a Service. */
 const longestPortName = 15
 
+/** Names that peers look for: `_sip._udp`, `_sip._tcp` and `_sips._tcp` (RFC 3263 section 4.1). */
+const wellKnown: Readonly<Record<string, string>> = { UDP: 'sip', TCP: 'sip', TLS: 'sips' }
+
 /**
- * The ports of the listeners, once each, whatever their IP family. The first listener's is named `sip`, so that a peer
- * finds it with `_sip._udp` or `_sip._tcp` (RFC 3263 section 4.1); names in a Service are unique, so the others have
- * the names of their listeners.
+ * The ports of the listeners, once each, whatever their IP family. The first one that could have a name that peers look
+ * for has it; names in a Service are unique, so the others have the names of their listeners.
  */
 export function sipPorts({ spec }: VoiceService): SipPort[] {
   const ports = new Map<string, SipPort>()
-  const taken = new Set<string>()
+  const taken = new Set<string>(['sip', 'sips'])
   for (const { name: listener, port, transport } of spec.listeners) {
-    const protocol = transport
+    const protocol = transport === 'UDP' ? 'UDP' : 'TCP'
     if (ports.has(`${protocol} ${port}`)) continue
-    const name = ports.size === 0 ? 'sip' : portName(listener, taken)
+    const known = wellKnown[transport]
+    const isFirst = known !== undefined && ![...ports.values()].some(({ name }) => name === known)
+    const name = isFirst ? known : portName(listener, taken)
     taken.add(name)
     ports.set(`${protocol} ${port}`, { name, port, protocol })
   }
