@@ -1,6 +1,7 @@
+import { builtInBehaviour, type ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { createLog } from '#lib/log.ts'
-import { Calls } from '../../dataplane/call/calls.ts'
+import { Calls, type CallsOptions } from '../../dataplane/call/calls.ts'
 import type { RunningConfig } from '../../dataplane/config/running.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
 import type { Engine } from '../../dataplane/engine/engine.types.ts'
@@ -46,7 +47,17 @@ export class Bridge {
     this.log = parts.log
   }
 
-  static async begin(options: { targets?: number; transport?: 'UDP' | 'TCP'; address?: string } = {}): Promise<Bridge> {
+  static async begin(
+    options: {
+      targets?: number
+      transport?: 'UDP' | 'TCP'
+      address?: string
+      /** Behaviour of both legs, where it is not what is built in. */
+      sip?: Partial<ResolvedSipBehaviour>
+      /** What carries anchored media. */
+      engines?: CallsOptions['engines']
+    } = {},
+  ): Promise<Bridge> {
     const { targets = 1, transport = 'UDP', address = '127.0.0.1' } = options
     const clock = new ManualClock()
     const lines: string[] = []
@@ -79,10 +90,19 @@ export class Bridge {
       address,
       pbx,
       carriers,
+      sip: { ...builtInBehaviour, ...options.sip },
     })
     state.current = config
     const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
-    const calls = new Calls({ sip, running, health: health(config), clock, log, random: () => 0.5 })
+    const calls = new Calls({
+      ...(options.engines && { engines: options.engines }),
+      sip,
+      running,
+      health: health(config),
+      clock,
+      log,
+      random: () => 0.5,
+    })
     calls.start()
     return new Bridge({ clock, engine, sip, calls, config, pbx, carriers, log: lines })
   }
@@ -217,8 +237,9 @@ function configuration(parts: {
   address: string
   pbx: SipPeer
   carriers: readonly SipPeer[]
+  sip: ResolvedSipBehaviour
 }): RunningConfig {
-  const { transport, address, pbx, carriers } = parts
+  const { transport, address, pbx, carriers, sip } = parts
   const family = { transport, address, ipFamily: address.includes(':') ? 'IPv6' : 'IPv4' } as const
   const place = (peer: SipPeer, listenerName: string, index: number) =>
     target({
@@ -237,16 +258,17 @@ function configuration(parts: {
       listener({ name: 'unused', port: parts.unused, ...family }),
     ],
     trunks: [
-      trunk({ name: 'pbx', listeners: ['inside'], targets: [place(pbx, 'inside', 0)] }),
+      trunk({ name: 'pbx', sip, listeners: ['inside'], targets: [place(pbx, 'inside', 0)] }),
       trunk({
         name: 'carrier',
+        sip,
         listeners: ['outside'],
         targets: carriers.map((peer, at) => place(peer, 'outside', at)),
       }),
     ],
     routes: [
-      route({ name: 'out', match: { trunks: ['pbx'] }, targets: [{ trunk: 'carrier' }] }),
-      route({ name: 'in', match: { trunks: ['carrier'] }, targets: [{ trunk: 'pbx' }] }),
+      route({ name: 'out', match: { trunks: ['pbx'] }, targets: [{ trunk: 'carrier', sip }] }),
+      route({ name: 'in', match: { trunks: ['carrier'] }, targets: [{ trunk: 'pbx', sip }] }),
     ],
   })
 }

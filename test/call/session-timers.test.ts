@@ -1,0 +1,299 @@
+import { afterEach, describe, expect, it } from 'vitest'
+import { builtInBehaviour, type ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { ResolvedSessionTimer } from '#api/session-behaviour.ts'
+import { readRefresherTables, sessionExpires } from '../../dataplane/policy/testing/refresher-tables.ts'
+import { type Arrival, sdp } from '../engine/sip-peer.ts'
+import { answer, Bridge, Party } from './bridge.ts'
+
+type Fields = readonly (readonly [string, string])[]
+
+const farSdp = sdp.replaceAll('4000', '5000')
+const tables = readRefresherTables()
+const open: Bridge[] = []
+
+afterEach(async () => {
+  for (const bridge of open.splice(0)) await bridge.end()
+})
+
+interface Up {
+  readonly bridge: Bridge
+  readonly a: Party
+  readonly b: Party
+  /** INVITE that the callee got, 200 that the caller got. */
+  readonly invite: Arrival
+  readonly ok: Arrival
+}
+
+/** A call that is up, over the real engine: what the caller asks, and what the callee answers. */
+async function connect(
+  caller: readonly string[],
+  callee: Fields,
+  options: { timer?: Partial<ResolvedSessionTimer>; sip?: Partial<ResolvedSipBehaviour> } = {},
+): Promise<Up> {
+  const sessionTimer = { ...builtInBehaviour.sessionTimer, ...options.timer }
+  const bridge = await Bridge.begin({ sip: { sessionTimer, ...options.sip } })
+  open.push(bridge)
+  const a = new Party({
+    peer: bridge.pbx,
+    port: bridge.portOf('inside'),
+    callId: `near-${Math.random()}`,
+    localTag: 'near-tag',
+    target: bridge.uriOf('inside', '2000'),
+  })
+  a.invite({ body: sdp, headers: caller })
+  const invite = await bridge.carrier.request('INVITE')
+  const b = Party.called(invite, bridge.carrier, bridge.portOf('outside'), 'callee')
+  answer(invite, bridge.carrier, 200, { body: farSdp, headers: callee })
+  const ok = await bridge.pbx.response(200, 'INVITE')
+  a.learn(ok)
+  a.send('ACK')
+  await bridge.carrier.request('ACK')
+  // What has come after the ACK of the caller shows that it has been taken.
+  a.send('OPTIONS')
+  await bridge.pbx.response(200, 'OPTIONS')
+  return { bridge, a, b, invite, ok }
+}
+
+const asks = (role: Parameters<typeof sessionExpires>[0]) => [
+  'Supported: timer',
+  `Session-Expires: ${sessionExpires(role)}`,
+]
+const says = (role: Parameters<typeof sessionExpires>[0]): Fields => [['Session-Expires', sessionExpires(role)]]
+const timerOf = ({ message }: Arrival) => ({
+  'Session-Expires': message.get('Session-Expires'),
+  'Min-SE': message.get('Min-SE'),
+  Supported: message.values('Supported').join(', '),
+  Require: message.get('Require'),
+})
+const seconds = (count: number) => count * 1000
+
+/** The caller ignores timers; the callee leaves the refreshes to whoever is on our side. */
+const telco = (options: Parameters<typeof connect>[2] = {}, callee: Fields = []) =>
+  connect([], [['Session-Expires', '1800;refresher=uac'], ['Require', 'timer'], ...callee], {
+    ...options,
+    timer: { alwaysRequest: true, ...options.timer },
+  })
+
+describe('the tables of Cisco CVP on the wire (feature item 26)', () => {
+  it.each(tables.agentAnswer)(
+    'table 1.1: INVITE %j, 200 %j, INVITE sent on %j, 200 %j: our re-INVITE to the caller %j',
+    async (ingress, answered, sentOn, agent, toIngress) => {
+      const { bridge, a, b, invite, ok } = await connect(asks(ingress), says(answered))
+      expect(timerOf(ok)['Session-Expires']).toBe(sessionExpires(answered))
+      expect(timerOf(invite)).toEqual({
+        'Session-Expires': sessionExpires(sentOn),
+        'Min-SE': '1800',
+        Supported: 'timer',
+        Require: undefined,
+      })
+      expect(agent).toBe(answered)
+      // A change of the callee that the caller takes and the callee withdraws makes the fleet put the caller back, by a
+      // re-INVITE of its own.
+      b.send('INVITE', { body: farSdp.replace('5000', '5002') })
+      const change = await bridge.pbx.request('INVITE')
+      answer(change, bridge.pbx, 180)
+      await bridge.carrier.response(180, 'INVITE')
+      const branch = bridge.carrier.arrived.findLast(({ message }) => message.status === 180)?.message.branch ?? ''
+      b.send('CANCEL', { branch })
+      await bridge.carrier.response(487, 'INVITE')
+      await bridge.pbx.request('CANCEL')
+      answer(change, bridge.pbx, 200, { body: sdp, tag: a.localTag })
+      const own = await bridge.pbx.request('INVITE')
+      expect(timerOf(own)).toEqual({
+        'Session-Expires': sessionExpires(toIngress),
+        'Min-SE': '1800',
+        Supported: 'timer',
+        Require: undefined,
+      })
+    },
+  )
+
+  it.each(tables.whisper)(
+    'table 26-B: 200 of the caller %j to a re-INVITE: our re-INVITE to the callee %j',
+    async (ingress, toAgent) => {
+      const { bridge, a, b } = await connect(asks(''), says('uac'))
+      // The callee moves the role, so that the last 2xx on the leg of the caller is the one of the table.
+      b.send('INVITE', { body: farSdp, headers: ['Supported: timer', 'Session-Expires: 1800;refresher=' + ingress] })
+      const refresh = await bridge.pbx.request('INVITE')
+      answer(refresh, bridge.pbx, 200, { body: sdp, tag: a.localTag, headers: says(ingress) })
+      await bridge.carrier.response(200, 'INVITE')
+      b.send('ACK')
+      // Now the caller's change is taken by the callee and withdrawn by the caller.
+      a.send('INVITE', { body: sdp.replace('4000', '4002') })
+      const change = await bridge.carrier.request('INVITE')
+      answer(change, bridge.carrier, 180)
+      await bridge.pbx.response(180, 'INVITE')
+      const branch = bridge.pbx.arrived.findLast(({ message }) => message.status === 180)?.message.branch ?? ''
+      a.send('CANCEL', { branch })
+      await bridge.pbx.response(487, 'INVITE')
+      await bridge.carrier.request('CANCEL')
+      answer(change, bridge.carrier, 200, { body: farSdp, headers: says('') })
+      const own = await bridge.carrier.request('INVITE')
+      expect(timerOf(own)).toMatchObject({ 'Session-Expires': sessionExpires(toAgent), Supported: 'timer' })
+    },
+  )
+})
+
+describe('422 on the wire', () => {
+  it('feature item 5, check 1: a caller with 600 s gets 422 with Min-SE: 1800', async () => {
+    const bridge = await Bridge.begin()
+    open.push(bridge)
+    const a = new Party({
+      peer: bridge.pbx,
+      port: bridge.portOf('inside'),
+      callId: 'short',
+      localTag: 'near-tag',
+      target: bridge.uriOf('inside', '2000'),
+    })
+    a.invite({ body: sdp, headers: ['Supported: timer', 'Session-Expires: 600'] })
+    const refused = await bridge.pbx.response(422, 'INVITE')
+    expect(refused.message.get('Min-SE')).toBe('1800')
+    expect(bridge.carrier.arrived).toEqual([])
+  })
+
+  it('feature item 5, check 2: 422 of the callee: SE 3600, CSeq + 1, same Call-ID and From tag', async () => {
+    const bridge = await Bridge.begin()
+    open.push(bridge)
+    const a = new Party({
+      peer: bridge.pbx,
+      port: bridge.portOf('inside'),
+      callId: 'longer',
+      localTag: 'near-tag',
+      target: bridge.uriOf('inside', '2000'),
+    })
+    a.invite({ body: sdp, headers: asks('') })
+    const first = await bridge.carrier.request('INVITE')
+    answer(first, bridge.carrier, 422, { headers: [['Min-SE', '3600']] })
+    const second = await bridge.carrier.request('INVITE')
+    expect(second.message.callId).toBe(first.message.callId)
+    expect(second.message.fromTag).toBe(first.message.fromTag)
+    expect(second.message.get('From')).toBe(first.message.get('From'))
+    expect(second.message.cseq).toBe(first.message.cseq + 1)
+    expect(timerOf(second)).toMatchObject({ 'Session-Expires': '3600', 'Min-SE': '3600' })
+    answer(second, bridge.carrier, 200, { body: farSdp, headers: [['Session-Expires', '3600;refresher=uas']] })
+    a.learn(await bridge.pbx.response(200, 'INVITE'))
+    a.send('ACK')
+    await bridge.carrier.request('ACK')
+    a.send('BYE')
+    await bridge.carrier.request('BYE')
+  })
+})
+
+describe('refreshes of our own on the wire', () => {
+  it('feature item 5, checks 3, 4 and 6; item 26, check 4: at half the interval, the caller untouched, alive at 1900 s', async () => {
+    const { bridge, invite, ok, b } = await telco()
+    expect(timerOf(invite)).toMatchObject({ 'Session-Expires': '1800', Supported: 'timer' })
+    expect(timerOf(ok)['Session-Expires']).toBeUndefined()
+    const heard = bridge.pbx.arrived.length
+    for (const at of [900, 1000]) {
+      bridge.clock.advance(seconds(at))
+      const refresh = await bridge.carrier.request('INVITE')
+      expect(refresh.message.toTag).toBe('callee')
+      expect(timerOf(refresh)).toEqual({
+        'Session-Expires': '1800;refresher=uac',
+        'Min-SE': '1800',
+        Supported: 'timer',
+        Require: undefined,
+      })
+      expect(refresh.message.body).toBe(invite.message.body)
+      answer(refresh, bridge.carrier, 200, {
+        body: farSdp,
+        headers: [
+          ['Session-Expires', '1800;refresher=uac'],
+          ['Require', 'timer'],
+        ],
+      })
+      await bridge.carrier.request('ACK')
+    }
+    expect(bridge.pbx.arrived).toHaveLength(heard)
+    expect(bridge.calls.list()[0]?.state).toBe('Up')
+    b.send('BYE')
+    await bridge.pbx.request('BYE')
+  })
+
+  it('by UPDATE without a description to a peer that allows it', async () => {
+    const { bridge } = await telco({}, [['Allow', 'INVITE, ACK, CANCEL, BYE, UPDATE']])
+    bridge.clock.advance(seconds(900))
+    const update = await bridge.carrier.request('UPDATE')
+    expect([update.message.body, timerOf(update)['Session-Expires']]).toEqual(['', '1800;refresher=uac'])
+    answer(update, bridge.carrier, 200, { headers: [['Session-Expires', '1800;refresher=uac']] })
+    bridge.clock.advance(seconds(900))
+    await bridge.carrier.request('UPDATE')
+  })
+
+  it('item 26 (d): a re-INVITE of the peer during ours gets 491, and after it goes through', async () => {
+    const { bridge, b } = await telco()
+    bridge.clock.advance(seconds(900))
+    const own = await bridge.carrier.request('INVITE')
+    b.send('INVITE', { body: farSdp.replace('5000', '5002') })
+    await bridge.carrier.response(491, 'INVITE')
+    b.send('ACK')
+    answer(own, bridge.carrier, 200, { body: farSdp, headers: [['Session-Expires', '1800;refresher=uac']] })
+    await bridge.carrier.request('ACK')
+    b.send('INVITE', { body: farSdp.replace('5000', '5002') })
+    const carried = await bridge.pbx.request('INVITE')
+    expect(carried.message.body).toContain('m=audio 5002')
+  })
+
+  it('a peer that never answers a refresh: BYE to both after 32 s', async () => {
+    const { bridge } = await telco()
+    bridge.clock.advance(seconds(900))
+    await bridge.carrier.request('INVITE')
+    bridge.clock.advance(seconds(32))
+    const [near, far] = await Promise.all([bridge.pbx.request('BYE'), bridge.carrier.request('BYE')])
+    expect([near, far].map(({ message }) => message.get('Reason'))).toEqual([
+      'SIP;cause=408;text="No answer"',
+      'SIP;cause=408;text="No answer"',
+    ])
+  })
+
+  it('a retransmitted 200 whose ACK was lost gets the ACK again, and nothing else happens', async () => {
+    const { bridge } = await telco()
+    bridge.clock.advance(seconds(900))
+    const refresh = await bridge.carrier.request('INVITE')
+    const again = () =>
+      answer(refresh, bridge.carrier, 200, { body: farSdp, headers: [['Session-Expires', '1800;refresher=uac']] })
+    again()
+    const first = await bridge.carrier.request('ACK')
+    again()
+    const second = await bridge.carrier.request('ACK')
+    expect(second.message.text).toBe(first.message.text)
+    expect(bridge.calls.list()[0]?.state).toBe('Up')
+  })
+})
+
+describe('nobody refreshes', () => {
+  it.each([
+    ['caller', 'uac'],
+    ['callee', 'uas'],
+  ] as const)(
+    'feature item 5, check 5; item 26, check 5: %s silent: BYE to both at 1768 s, with Reason',
+    async (_who, role) => {
+      const { bridge } = await connect(asks(role), says(role))
+      bridge.clock.advance(seconds(1767))
+      expect(bridge.calls.list()[0]?.state).toBe('Up')
+      bridge.clock.advance(seconds(1))
+      const byes = await Promise.all([bridge.pbx.request('BYE'), bridge.carrier.request('BYE')])
+      for (const { message } of byes) expect(message.get('Reason')).toBe('SIP;cause=408;text="Session timer expired"')
+    },
+  )
+})
+
+describe('leg by leg on the wire', () => {
+  it('feature item 5, check 7; item 8, check 2: own intervals, and refreshes that stay on their leg', async () => {
+    const { bridge, a, ok } = await connect(asks(''), [['Session-Expires', '2400;refresher=uas']], {
+      timer: { mode: 'LegByLeg' },
+    })
+    expect(timerOf(ok)).toMatchObject({ 'Session-Expires': '1800;refresher=uac', Require: 'timer' })
+    const heard = bridge.carrier.arrived.length
+    bridge.clock.advance(seconds(900))
+    a.send('INVITE', { body: sdp, headers: asks('uac') })
+    const refreshed = await bridge.pbx.response(200, 'INVITE')
+    expect(refreshed.message.body).toBe(ok.message.body)
+    expect(timerOf(refreshed)['Session-Expires']).toBe('1800;refresher=uac')
+    a.send('ACK')
+    a.send('INFO')
+    await bridge.carrier.request('INFO')
+    expect(bridge.carrier.arrived.slice(heard).map(({ message }) => message.method)).toEqual(['INFO'])
+  })
+})
