@@ -54,6 +54,26 @@ describe('the headers that cross', () => {
     ['a 2xx of INVITE, too', response(200, []), [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS']]],
     ['an 18x not', response(180, []), []],
     ['nothing of the session timer by itself (RFC 4028)', response(422, ['Min-SE: 1800'], 'UPDATE'), []],
+    [
+      'Alert-Info without its host',
+      response(180, ['Alert-Info: <http://10.0.0.1:80/ring>;info=x']),
+      [['Alert-Info', '<http://203.0.113.1/ring>;info=x']],
+    ],
+    [
+      'Alert-Info with a name',
+      response(180, ['Alert-Info: <urn:alert:source:internal>']),
+      [['Alert-Info', '<urn:alert:source:internal>']],
+    ],
+    [
+      'no Alert-Info with a host that stands elsewhere in its URI',
+      response(180, ['Alert-Info: <sip:ring@10.0.0.1>', 'Alert-Info: <urn:alert:tone:x>, <cid:ring@pbx.corp>']),
+      [],
+    ],
+    [
+      'Alert-Info with each of several URIs',
+      response(180, ['Alert-Info: <urn:alert:tone:x>, <https://u@[2001:db8::1]:80?a=b>']),
+      [['Alert-Info', '<urn:alert:tone:x>, <https://203.0.113.1?a=b>']],
+    ],
     ['no Session-Expires of an 18x', response(183, ['Session-Expires: 90']), []],
   ])('%s', (_case, from, expected) => {
     expect(carriedHeaders(from, '203.0.113.1')).toEqual(expected)

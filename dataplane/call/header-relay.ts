@@ -23,8 +23,17 @@ const onlyIn =
     statuses.includes(status) ? value : undefined
 /** Describes a body, so it goes where the body goes. */
 const withBody: Carry = (value, { body }) => (body === '' ? undefined : value)
-/** The sound may be on a host of the near side; phones look at the path and the parameters. */
-const withoutHost: Carry = (value, _message, host) => value.replace(/\/\/[^/>;,\s]+/g, `//${host}`)
+const uriAuthority = /<([a-z][a-z0-9+.-]*:)\/\/[^/?#>]*/gi
+const hostlessUri = /^<(urn:|[a-z][a-z0-9+.-]*:\/\/)/i
+/**
+ * The sound may be on a host of the near side; phones look at the path and the parameters. But for a URN, any URI without
+ * `//` names a host that cannot be told from the rest, as sip:ring@host does.
+ */
+const withoutHost: Carry = (value, _message, host) => {
+  const shown = value.replace(uriAuthority, `<$1//${host}`)
+  const uris = shown.match(/<[^>]*>/g) ?? ['']
+  return uris.every((uri) => hostlessUri.test(uri)) ? shown : undefined
+}
 
 /**
  * The headers that cross from one leg to the other. What is not here does not: Via, Route, Record-Route, Contact,

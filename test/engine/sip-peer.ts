@@ -41,12 +41,13 @@ export class SipPeer {
     this.#close = close
   }
 
-  static async udp(address = '127.0.0.1'): Promise<SipPeer> {
+  /** `engine` is the address it sends to. */
+  static async udp(address = '127.0.0.1', engine = address): Promise<SipPeer> {
     const socket: Socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
     await new Promise<void>((resolve) => socket.bind(0, address, resolve))
     const peer = new SipPeer(
       { address, port: socket.address().port },
-      (text, port) => socket.send(Buffer.from(text, 'latin1'), port, address),
+      (text, port) => socket.send(Buffer.from(text, 'latin1'), port, engine),
       () => new Promise((resolve) => socket.close(() => resolve())),
     )
     socket.on('message', (bytes, from) =>
