@@ -39,6 +39,13 @@ interface Unacknowledged {
   abandon(): void
 }
 
+interface CarriedUpdate {
+  readonly from: Leg
+  readonly to: Leg
+  readonly request: IncomingRequest
+  readonly body: string | undefined
+}
+
 /** Requests that may wait for one another in a call; at one second each, more would time out. */
 const mostWaiting = 16
 
@@ -63,6 +70,8 @@ export class MidCall {
   #unacknowledged: Unacknowledged | undefined
   /** The leg that a re-INVITE of our own is on. */
   #own: Leg | undefined
+  /** Whose UPDATE with an offer is unanswered. */
+  #offering: { readonly request: IncomingRequest; readonly from: Leg } | undefined
   #stopped = false
 
   constructor(host: MidCallHost, services: MidCallServices) {
@@ -91,6 +100,7 @@ export class MidCall {
     if (early && convert && message.body !== '') return request.respond(488)
     if (treatment.do === 'answer' || (early && convert)) return this.#answerHere(from, to, request)
     if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment.body)
+    if (message.body !== '') this.#offering = { request, from }
     this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment.body))
   }
 
@@ -154,6 +164,7 @@ export class MidCall {
   /** Whose INVITE is pending, the first one of the call included. */
   #inviter(from: Leg, method: string): Leg['side'] | undefined {
     if (this.#reInvite !== undefined) return this.#reInvite.from.side
+    if (this.#offering !== undefined) return this.#offering.from.side
     return method === 'INVITE' && from.state.at === 'setUp' ? 'A' : undefined
   }
 
@@ -187,7 +198,7 @@ export class MidCall {
         if (response.status < 200) return
         this.#host.guard(() => {
           if (late) this.#tooLate(to, before, response)
-          else if (timed) this.#answeredUpdate(request, from, to, asked, response)
+          else if (timed) this.#answeredUpdate({ from, to, request, body }, asked, response)
           else this.#answered(request, from, to, response)
         })
         over()
@@ -216,15 +227,14 @@ export class MidCall {
     if (status < 300 && message.body !== '') this.#putBack(to, before)
   }
 
-  #answeredUpdate(request: IncomingRequest, from: Leg, to: Leg, asked: TimerFields, response: IncomingResponse): void {
+  #answeredUpdate({ from, to, request, body }: CarriedUpdate, asked: TimerFields, response: IncomingResponse): void {
     const { timers } = this.#services
     const { status, message } = response
     if (status === 422 && timers.raise(to, message, asked)) {
-      this.#unanswered.delete(request)
-      return this.#push(from, request, (done) => this.#carry(from, to, request, done))
+      return this.#push(from, request, (done) => this.#carry(from, to, request, done, body))
     }
     if (status >= 300) return this.#answered(request, from, to, response)
-    this.#unanswered.delete(request)
+    this.#settle(request)
     learnAllow(to, message)
     const timer = timers.answered(from, to, { request: request.message, response: message, asked })
     request.respond(200, carriedResponse(message, from, 200, timer))
@@ -269,7 +279,7 @@ export class MidCall {
 
   /** The 2xx is on its way. RFC 3261 section 14.1: no further INVITE before its ACK has come. */
   #reInviteConnected(reInvite: ReInvite): void {
-    this.#unanswered.delete(reInvite.request)
+    this.#settle(reInvite.request)
     if (reInvite.request.method === 'INVITE') {
       reInvite.onAcknowledged(this.#queue.hold())
       this.#unacknowledged = reInvite
@@ -279,7 +289,7 @@ export class MidCall {
 
   #over(reInvite: ReInvite): void {
     reInvite.over()
-    this.#unanswered.delete(reInvite.request)
+    this.#settle(reInvite.request)
     if (this.#reInvite === reInvite) this.#reInvite = undefined
   }
 
@@ -333,7 +343,7 @@ export class MidCall {
 
   #answered(request: IncomingRequest, from: Leg, to: Leg, response: IncomingResponse): void {
     const status = callerStatus(response.status)
-    this.#unanswered.delete(request)
+    this.#settle(request)
     request.respond(status, carriedResponse(response.message, from, status))
     if (response.status === 481 || response.status === 408) this.#host.lost(to, response.status)
   }
@@ -343,8 +353,14 @@ export class MidCall {
     if (error.code === 'DialogGone') this.#host.lost(to, 481)
   }
 
-  #answer(request: IncomingRequest, status: number, headers: HeaderList = []): void {
+  /** It has its final answer, or gets it now. */
+  #settle(request: IncomingRequest): void {
     this.#unanswered.delete(request)
+    if (this.#offering?.request === request) this.#offering = undefined
+  }
+
+  #answer(request: IncomingRequest, status: number, headers: HeaderList = []): void {
+    this.#settle(request)
     request.respond(status, { headers })
   }
 

@@ -65,7 +65,14 @@ export interface Scenario {
 }
 
 /** A fleet between a PBX (10.66.0.5) and a carrier with three targets (198.51.100.1 to .3), hunted in that order. */
-export function createScenario(options: { sip?: Partial<ResolvedSipBehaviour>; targets?: number } = {}): Scenario {
+export function createScenario(
+  options: {
+    /** Behaviour of both legs; of leg B alone where `inbound` is given. */
+    sip?: Partial<ResolvedSipBehaviour>
+    inbound?: ResolvedSipBehaviour
+    targets?: number
+  } = {},
+): Scenario {
   const behaviour = { ...builtInBehaviour, ...options.sip }
   const carrierTargets = Array.from({ length: options.targets ?? 3 }, (_, index) =>
     target({ name: `t${index + 1}`, host: `198.51.100.${index + 1}`, priority: index }),
@@ -80,7 +87,7 @@ export function createScenario(options: { sip?: Partial<ResolvedSipBehaviour>; t
         name: 'out',
         match: { trunks: ['pbx'], calledPattern: '[0-9+]+' },
         targets: [{ trunk: 'carrier', sip: behaviour }],
-        inbound: { pbx: behaviour },
+        inbound: { pbx: options.inbound ?? behaviour },
       }),
     ],
   })

@@ -18,10 +18,16 @@ export interface Up extends Scenario {
 export function call(
   caller: HeaderList,
   callee: HeaderList,
-  options: { timer?: Partial<ResolvedSessionTimer>; sip?: Partial<ResolvedSipBehaviour> } = {},
+  options: {
+    timer?: Partial<ResolvedSessionTimer>
+    sip?: Partial<ResolvedSipBehaviour>
+    inbound?: ResolvedSipBehaviour
+  } = {},
 ): Up {
   const sessionTimer = { ...builtInBehaviour.sessionTimer, ...options.timer }
-  const scenario = createScenario({ sip: { sessionTimer, ...options.sip }, targets: 1 })
+  const { inbound } = options
+  const sip = { sessionTimer, ...options.sip }
+  const scenario = createScenario({ sip, targets: 1, ...(inbound !== undefined && { inbound }) })
   const a = scenario.invite({ headers: caller })
   const b = scenario.sip.last('INVITE')
   b.respond(200, { body: farSdp('5000'), headers: callee })
