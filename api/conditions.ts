@@ -12,6 +12,7 @@ export const reasons = {
     ResolvedRefs: 'Every object referred to exists and has what is needed.',
     SecretNotFound: 'A Secret that is referred to does not exist in the namespace.',
     SecretKeyMissing: 'A Secret that is referred to lacks a key.',
+    SecretInvalid: 'A Secret that is referred to holds something that cannot be used, as a key of another certificate.',
     TrunkNotFound:
       'A SipTrunk that is referred to does not exist in the namespace, or belongs to another VoiceService.',
     VoiceServiceNotFound: 'The VoiceService that the trunk refers to does not exist in its namespace.',

@@ -104,11 +104,15 @@ export const Cidr = z
   )
   .meta({ form: 'address or CIDR block' })
 
-export const Transport = z.enum(['UDP', 'TCP'])
+/** WS and WSS are SIP over WebSocket (RFC 7118), without and with TLS. */
+export const Transport = z.enum(['UDP', 'TCP', 'TLS', 'WS', 'WSS'])
 export type Transport = z.infer<typeof Transport>
 
 /** Reference to an object of a known kind in the same namespace. */
 export const LocalRef = z.strictObject({ name: ObjectName.describe('Name of the object, in the same namespace.') })
+
+/** Oldest version of TLS that is spoken; older ones are broken (RFC 8996). */
+export const TlsVersion = z.enum(['TLSv1.2', 'TLSv1.3'])
 
 /** What the product reads of `metadata`; everything else is passed over. */
 export const ObjectMeta = z.looseObject({

@@ -1,5 +1,17 @@
 import { z } from 'zod'
-import { Cidr, Host, LocalRef, Name, namedList, ObjectMeta, Port, setOf, Transport, withRules } from './fields.ts'
+import {
+  Cidr,
+  Host,
+  LocalRef,
+  Name,
+  namedList,
+  ObjectMeta,
+  Port,
+  setOf,
+  TlsVersion,
+  Transport,
+  withRules,
+} from './fields.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 import { apiVersion, namedConditions } from './voice-service.ts'
 
@@ -167,6 +179,31 @@ export const Registration = z.strictObject({
 })
 export type Registration = z.infer<typeof Registration>
 
+export const TrunkTls = z.strictObject({
+  verify: z
+    .boolean()
+    .default(true)
+    .describe(
+      "Whether the peer's certificate is checked when it is connected to. Off, anybody who stands between hears and changes everything: for trials only.",
+    ),
+  caRef: LocalRef.optional().describe(
+    "Secret with the certificate authorities (`ca.crt`) that the peer's certificate must be of. Absent: the public ones.",
+  ),
+  serverName: Host.optional().describe(
+    'Name that is asked for (SNI, RFC 6066), and that the certificate must have (RFC 5922: a SIP domain or DNS name, no wildcard). Absent: host of the target or registrar.',
+  ),
+  allowedNames: setOf(Host, { max: 16 })
+    .default([])
+    .describe(
+      "Names any of which the peer's certificate may have instead, also when the peer connects to a listener that asks for certificates.",
+    ),
+  secretRef: LocalRef.optional().describe(
+    'Secret of type `kubernetes.io/tls` with the certificate that is shown to a peer that asks for one. Absent: that of the listener.',
+  ),
+  minVersion: TlsVersion.default('TLSv1.2').describe('Oldest version of TLS that is spoken with the peer.'),
+})
+export type TrunkTls = z.infer<typeof TrunkTls>
+
 export const SipTrunkSpec = z.strictObject({
   voiceServiceRef: LocalRef.describe('VoiceService that the trunk belongs to. Cannot be changed.').meta({
     'x-kubernetes-validations': [
@@ -189,6 +226,7 @@ export const SipTrunkSpec = z.strictObject({
     .describe('Who is taken for this peer. A source that belongs to no trunk gets no answer.'),
   registration: Registration.optional().describe('Registration of the fleet with the peer. Absent: none.'),
   keepalive: Keepalive.prefault({}).describe('OPTIONS keepalive of every target.'),
+  tls: TrunkTls.prefault({}).describe('TLS with this peer, where a transport is TLS or WSS.'),
   sip: SipBehaviour.optional().describe('SIP behaviour towards this peer; overrides the VoiceService.'),
 })
 export type SipTrunkSpec = z.infer<typeof SipTrunkSpec>

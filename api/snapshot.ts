@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { Transport } from './fields.ts'
+import { TlsVersion, Transport } from './fields.ts'
 import { ResolvedSipBehaviour } from './sip-behaviour.ts'
 import { Secret } from '#lib/secret.ts'
 
@@ -21,12 +21,46 @@ export const Origin = z.strictObject({
 })
 export type Origin = z.infer<typeof Origin>
 
+const CredentialsConfig = {
+  certificate: z.string().describe('Certificate, with those that lead to its authority, PEM.'),
+  key: SecretValue.describe('Its key, PEM.'),
+}
+
+export const ListenerTlsConfig = z.strictObject({
+  ...CredentialsConfig,
+  others: z
+    .array(z.strictObject(CredentialsConfig))
+    .describe('Shown to clients that ask for one of their DNS names instead.'),
+  clientAuthorities: z
+    .string()
+    .optional()
+    .describe('Authorities that clients must have a certificate of, PEM; absent: clients need none.'),
+  minVersion: TlsVersion.describe('Oldest version of TLS that is spoken.'),
+})
+export type ListenerTlsConfig = z.infer<typeof ListenerTlsConfig>
+
+export const TrunkTlsConfig = z.strictObject({
+  verify: z.boolean().describe("Whether the peer's certificate is checked."),
+  authorities: z.string().optional().describe('Authorities that it must be of, PEM; absent: the public ones.'),
+  serverName: z.string().optional().describe('Name that is asked for and must be in it; absent: host of the target.'),
+  allowedNames: z.array(z.string()).describe('Names any of which it may have instead.'),
+  credentials: z
+    .strictObject(CredentialsConfig)
+    .optional()
+    .describe('Shown to a peer that asks; absent: that of the listener.'),
+  minVersion: TlsVersion.describe('Oldest version of TLS that is spoken.'),
+})
+export type TrunkTlsConfig = z.infer<typeof TrunkTlsConfig>
+
 export const ListenerConfig = z.strictObject({
   type: z.literal('Listener').describe('Which resource it is.'),
   name: z.string().describe('Name of the listener.'),
   transport: Transport.describe('Transport that is listened on.'),
   port: z.int().describe('Port that is bound.'),
   ipFamily: z.enum(['IPv4', 'IPv6']).describe("Which of the replica's own addresses is bound."),
+  advertisedAddress: z.string().optional().describe('Address or name that peers are told; absent: the one bound.'),
+  advertisedPort: z.int().optional().describe('Port that peers are told; absent: the one bound.'),
+  tls: ListenerTlsConfig.optional().describe('Certificates; there for TLS and WSS.'),
 })
 export type ListenerConfig = z.infer<typeof ListenerConfig>
 
@@ -95,6 +129,7 @@ export const TrunkConfig = z.strictObject({
       failureCodes: z.array(z.int()).describe('Status codes that count as a failed probe.'),
     })
     .describe('OPTIONS keepalive of every target.'),
+  tls: TrunkTlsConfig.optional().describe('TLS with the peer; there where any of it may go over TLS.'),
   sip: ResolvedSipBehaviour.describe('Trunk over VoiceService; for calls whose route changes nothing of it.'),
 })
 export type TrunkConfig = z.infer<typeof TrunkConfig>

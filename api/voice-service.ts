@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { StatusCondition } from './conditions.ts'
 import {
   Host,
+  LocalRef,
   Name,
   namedList,
   ObjectMeta,
@@ -9,6 +10,7 @@ import {
   Port,
   type Rule,
   setOf,
+  TlsVersion,
   Transport,
   withRules,
 } from './fields.ts'
@@ -17,12 +19,46 @@ import { SipBehaviour } from './sip-behaviour.ts'
 
 export const apiVersion = 'sbcfleet.dev/v1alpha1'
 
-export const Listener = z.strictObject({
-  name: Name.describe('Name of the listener, for trunks to refer to.'),
-  transport: Transport.describe('Transport that is listened on.'),
-  port: Port.describe('Port that every replica binds, on its own address.'),
-  ipFamily: z.enum(['IPv4', 'IPv6']).default('IPv4').describe("Which of the replica's own addresses is bound."),
+export const ListenerTls = z.strictObject({
+  secretRef: LocalRef.describe(
+    'Secret of type `kubernetes.io/tls` with the certificate (`tls.crt`, with those that lead to its authority) and its key (`tls.key`). When it changes, new connections see the new one; those that are open stay.',
+  ),
+  additionalSecretRefs: z
+    .array(LocalRef)
+    .max(8)
+    .meta({ 'x-kubernetes-list-type': 'atomic' })
+    .default([])
+    .describe(
+      'Secrets with further certificates, each shown to clients that ask for one of its DNS names (SNI, RFC 6066).',
+    ),
+  clientCaRef: LocalRef.optional().describe(
+    'Secret with certificate authorities (`ca.crt`). Clients must then show a certificate of one of them, and requests count only if its name is one of the trunk that they come from. Absent: clients need no certificate.',
+  ),
+  minVersion: TlsVersion.default('TLSv1.2').describe('Oldest version of TLS that is spoken.'),
 })
+export type ListenerTls = z.infer<typeof ListenerTls>
+
+export const Listener = withRules(
+  z.strictObject({
+    name: Name.describe('Name of the listener, for trunks to refer to.'),
+    transport: Transport.describe('Transport that is listened on. WS and WSS are SIP over WebSocket (RFC 7118).'),
+    port: Port.describe('Port that every replica binds, on its own address.'),
+    ipFamily: z.enum(['IPv4', 'IPv6']).default('IPv4').describe("Which of the replica's own addresses is bound."),
+    advertisedAddress: Host.optional().describe(
+      'IP address or DNS name that peers are told in Via and Contact, where they reach the listener at another than the one that is bound, as behind NAT or a load balancer. Absent: the one that is bound.',
+    ),
+    advertisedPort: Port.optional().describe('Port that peers are told. Absent: the one that is bound.'),
+    tls: ListenerTls.optional().describe('Certificates of a TLS or WSS listener. Needed there, and nowhere else.'),
+  }),
+  [
+    {
+      cel: "(self.transport == 'TLS' || self.transport == 'WSS') == has(self.tls)",
+      message: 'tls is needed with transport TLS or WSS, and only there',
+      holds: ({ transport, tls }) => (transport === 'TLS' || transport === 'WSS') === (tls !== undefined),
+      path: () => ['tls'],
+    },
+  ],
+)
 export type Listener = z.infer<typeof Listener>
 
 export const RouteTarget = z.strictObject({
@@ -130,8 +166,8 @@ export const VoiceServiceSpec = withRules(
   }),
   [
     {
-      cel: 'self.listeners.all(a, self.listeners.exists_one(b, a.transport == b.transport && a.port == b.port && a.ipFamily == b.ipFamily))',
-      message: 'two listeners may not share transport, port and IP family',
+      cel: "self.listeners.all(a, self.listeners.exists_one(b, (a.transport == 'UDP') == (b.transport == 'UDP') && a.port == b.port && a.ipFamily == b.ipFamily))",
+      message: 'two listeners may not share port and IP family, unless one of them is UDP and the other is not',
       holds: ({ listeners }) => secondOnSocket(listeners) === -1,
       path: ({ listeners }) => ['listeners', secondOnSocket(listeners), 'port'],
     },
@@ -152,7 +188,7 @@ function anchors(sip: string): string {
 
 /** Index of the first listener whose socket an earlier one has; -1 when there is none. */
 function secondOnSocket(listeners: readonly Listener[]): number {
-  const socket = ({ transport, port, ipFamily }: Listener) => `${transport} ${ipFamily} ${port}`
+  const socket = ({ transport, port, ipFamily }: Listener) => `${transport === 'UDP'} ${ipFamily} ${port}`
   const sockets = listeners.map(socket)
   return sockets.findIndex((one, index) => sockets.indexOf(one) < index)
 }

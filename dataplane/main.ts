@@ -14,6 +14,7 @@ import { type HttpDoor, serveHealth } from './health.ts'
 import { adminSources, metricsOf } from './inspection.ts'
 import { crashOnFaults, endOn, startParts, stopParts, type Part } from '#lib/lifetime.ts'
 import { EnginePool } from './media/engine-pool.ts'
+import { tlsTowards } from './policy/peer-tls.ts'
 import { admitSource } from './policy/inbound-trunk.ts'
 import { connectDrachtio } from './sip/drachtio-port.ts'
 import { Trunks } from './trunks/trunks.ts'
@@ -31,10 +32,12 @@ async function run(env: Env, log: Log): Promise<void> {
     log,
     secret,
     // Asked only once sockets are open, and by then everything below is there.
-    admit: ({ address, port, listener: socket }) => {
+    admit: ({ listener: socket, ...source }) => {
       const listener = applier.listenerOf(socket)
-      return listener !== undefined && admitSource(running, trunks, { address, port, listener })
+      return listener !== undefined && admitSource(running, trunks, { ...source, listener })
     },
+    tlsTo: ({ listener: socket, ...target }) =>
+      tlsTowards({ ...target, listener: applier.listenerOf(socket) ?? '' }, running.current, trunks),
   })
   const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
   const applier = new Applier({ fleet, addresses, sockets: engine, clock, log })

@@ -42,7 +42,7 @@ export interface FleetInCluster {
 
 /** What the operator has heard of the cluster, and the one place where it is asked for a fleet. */
 export class Cluster {
-  readonly voiceServices: Store<OurObject>
+  readonly voiceServices: Store<OurObject, 'secret'>
   readonly trunks: Store<OurObject, 'fleet' | 'secret'>
   readonly secrets: Store<SecretObject>
   /** Objects of fleets, by the plural of their kind. */
@@ -52,7 +52,7 @@ export class Cluster {
 
   constructor(ownedKinds: readonly Resource[], log: Log) {
     const onError = (error: unknown) => log.error({ err: error }, 'a change could not be handled')
-    this.voiceServices = new Store({ onError })
+    this.voiceServices = new Store({ onError, indexers: { secret: secretsOfService } })
     this.trunks = new Store({
       onError,
       indexers: { fleet: (trunk) => [fleetOfTrunk(trunk)], secret: secretsOfTrunk },
@@ -69,7 +69,9 @@ export class Cluster {
     return {
       voiceService: service === undefined ? undefined : this.#readAs(VoiceService, service),
       trunks: trunks.map((trunk) => this.#readAs(SipTrunk, trunk)).toSorted(byName),
-      secrets: [...new Set(trunks.flatMap(secretsOfTrunk))].flatMap((secret) => this.#secret(secret)),
+      secrets: [
+        ...new Set([...(service === undefined ? [] : secretsOfService(service)), ...trunks.flatMap(secretsOfTrunk)]),
+      ].flatMap((secret) => this.#secret(secret)),
       neighbours: this.trunks
         .list()
         .filter((trunk) => trunk.metadata.namespace === namespace && fleetOfTrunk(trunk) !== key)
@@ -108,10 +110,30 @@ export function fleetOfTrunk({ metadata, spec }: KubeObject & { readonly spec?: 
 
 /** `namespace/name` of the Secrets that a trunk names. */
 export function secretsOfTrunk({ metadata, spec }: KubeObject & { readonly spec?: unknown }): string[] {
-  const { registration } = (spec ?? {}) as { registration?: { accounts?: { secretRef?: { name?: string } }[] } }
-  return (registration?.accounts ?? []).flatMap(({ secretRef }) =>
-    secretRef?.name === undefined ? [] : [`${metadata.namespace}/${secretRef.name}`],
+  const { registration, tls } = (spec ?? {}) as {
+    registration?: { accounts?: { secretRef?: Reference }[] }
+    tls?: { caRef?: Reference; secretRef?: Reference }
+  }
+  const accounts = (registration?.accounts ?? []).map(({ secretRef }) => secretRef)
+  return namesIn(metadata.namespace, [...accounts, tls?.caRef, tls?.secretRef])
+}
+
+/** `namespace/name` of the Secrets that a VoiceService names. */
+export function secretsOfService({ metadata, spec }: KubeObject & { readonly spec?: unknown }): string[] {
+  const { listeners } = (spec ?? {}) as {
+    listeners?: { tls?: { secretRef?: Reference; clientCaRef?: Reference; additionalSecretRefs?: Reference[] } }[]
+  }
+  return (listeners ?? []).flatMap(({ tls }) =>
+    namesIn(metadata.namespace, [tls?.secretRef, tls?.clientCaRef, ...(tls?.additionalSecretRefs ?? [])]),
   )
+}
+
+interface Reference {
+  readonly name?: string
+}
+
+function namesIn(namespace: string | undefined, references: readonly (Reference | undefined)[]): string[] {
+  return references.flatMap((reference) => (reference?.name === undefined ? [] : [`${namespace}/${reference.name}`]))
 }
 
 /** The fleet that an object was made for; undefined when it is not one of ours. */

@@ -42,7 +42,10 @@ export function watchesOf(cluster: Cluster): readonly Watch[] {
     {
       resource: secrets,
       store: cluster.secrets,
-      wakes: (secret) => cluster.trunks.byIndex('secret', keyOf(secret)).map(fleetOfTrunk),
+      wakes: (secret) => [
+        ...cluster.voiceServices.byIndex('secret', keyOf(secret)).map(keyOf),
+        ...cluster.trunks.byIndex('secret', keyOf(secret)).map(fleetOfTrunk),
+      ],
       fieldSelector: otherSecrets.map((type) => `type!=${type}`).join(','),
     },
   ]

@@ -180,8 +180,9 @@ const capabilities: HeaderList = [
 
 function listenerOf({ receivedOn, source }: IncomingRequest, config: RunningConfig): OpenListener | undefined {
   for (const listener of config.listeners.values()) {
-    const { address, port, transport } = listener
-    if (address === receivedOn?.address && port === receivedOn.port && transport === source.transport) return listener
+    const { address, port } = listener.bound ?? listener
+    if (address !== receivedOn?.address || port !== receivedOn.port) continue
+    if ((listener.transport === 'UDP') === (source.transport === 'UDP')) return listener
   }
   return undefined
 }

@@ -1,6 +1,7 @@
 import { formatNameAddr, parseNameAddr } from '../engine/message/name-addr.ts'
 import type { Params } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
+import { defaultPort, hopUri, transportParam } from '../engine/message/transports.ts'
 import { decodeUser, formatHostPort, formatUri, parseUri, type Uri } from '../engine/message/uri.ts'
 import type { OpenListener } from '../config/running.ts'
 import type { Attempt } from '../policy/targets.ts'
@@ -14,19 +15,19 @@ const anonymousHost = 'anonymous.invalid'
 
 /** Request-URI at a target: the number as it was dialled, the host of the target. */
 export function targetUri(called: Uri, { target }: Attempt): string {
-  const transport: Params = target.transport === 'UDP' ? [] : [['transport', target.transport.toLowerCase()]]
+  const transport = transportParam(target.transport)
   return formatUri({
     scheme: 'sip',
     user: called.user,
     host: target.host,
-    port: target.port === 5060 ? undefined : target.port,
-    params: [...numberParamsOf(called), ...transport],
+    port: target.port === defaultPort(target.transport) ? undefined : target.port,
+    params: [...numberParamsOf(called), ...(transport === undefined ? [] : [['transport', transport] as const])],
   })
 }
 
 /** Where the request is really sent; the target's host may be a name. */
 export function nextHop({ target, address }: Attempt): string {
-  return `sip:${formatHostPort(address, target.port)};transport=${target.transport.toLowerCase()}`
+  return hopUri(target, address)
 }
 
 /** From and To for the other leg, and who is asserted: names and numbers stay, hosts become ours and the target's. */
@@ -47,7 +48,8 @@ export function identityHeaders(invite: SipMessage, attempt: Attempt): HeaderLis
 
 /** Value of our Contact at a listener. The engine sends from the listener that it names. */
 export function contactAt({ address, port, transport }: OpenListener, user: string): string {
-  const params: Params = transport === 'UDP' ? [] : [['transport', transport.toLowerCase()]]
+  const parameter = transportParam(transport)
+  const params: Params = parameter === undefined ? [] : [['transport', parameter]]
   return `<${formatUri({ scheme: 'sip', user, host: address, port, params })}>`
 }
 

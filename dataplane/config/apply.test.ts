@@ -50,6 +50,7 @@ function udpSockets() {
       sockets.set(listener.name, await bind(listener.address, listener.port))
       return listener
     },
+    reload: () => {},
     async close(name: string) {
       const socket = sockets.get(name)
       sockets.delete(name)

@@ -3,10 +3,18 @@ import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Engine } from '../engine/engine.types.ts'
 import { compileSources } from '../policy/inbound-trunk.ts'
+import { compileContacts } from '../policy/registered-contact.ts'
 import { compileRoutes } from '../policy/route-order.ts'
-import { bindTrouble, socketName, type ListenerTrouble } from './listener-socket.ts'
+import {
+  bindTrouble,
+  engineListener,
+  reloadable,
+  sharesPort,
+  socketName,
+  type ListenerTrouble,
+} from './listener-socket.ts'
 import { plan, type Situation } from './plan.ts'
-import type { Running, RunningConfig } from './running.ts'
+import type { OpenListener, Running, RunningConfig } from './running.ts'
 import { stage, takeBack, type Change, type Refusal, type Stage } from './stage.ts'
 
 /** What became of a change. */
@@ -23,7 +31,7 @@ export interface ApplierOptions {
   readonly fleet: string
   /** The replica's own IP addresses; the first of a family is bound. */
   readonly addresses: readonly string[]
-  readonly sockets: Pick<Engine, 'open' | 'close'>
+  readonly sockets: Pick<Engine, 'open' | 'reload' | 'close'>
   readonly clock: Clock
   readonly log: Log
 }
@@ -135,18 +143,27 @@ export class Applier {
     for (const step of plan(this.#situation(), wantedSituation(staged, revision))) {
       const listener = step.act === 'open' ? listeners.get(step.socket) : undefined
       if (listener === undefined || step.act !== 'open') continue
-      const { transport, address, port } = listener
+      const inTheWay = this.#inTheWay(listener, staged)
       try {
-        await this.#options.sockets.open({ name: step.socket, transport, address, port })
+        if (inTheWay !== undefined) await this.#close(socketName(inTheWay))
+        await this.#options.sockets.open(engineListener(listener))
         opened.push(step.socket)
         this.#options.log.info({ ...step }, 'a socket was opened')
       } catch (error) {
         const trouble = bindTrouble(error, listener)
         troubles.set(step.socket, trouble)
         this.#options.log.error({ listener: listener.name, code: trouble.code }, trouble.message)
+        if (inTheWay !== undefined) await this.#options.sockets.open(engineListener(inTheWay))
       }
     }
     return troubles
+  }
+
+  /** A port that changes from TCP to TLS, say, cannot be bound twice: what is there has to go first. */
+  #inTheWay(wanted: OpenListener, staged: Stage): OpenListener | undefined {
+    const kept = new Set([...staged.listeners.values()].map(socketName))
+    const there = [...(this.#current?.listeners.values() ?? [])]
+    return there.find((listener) => sharesPort(listener, wanted) && !kept.has(socketName(listener)))
   }
 
   /** Swaps the reference, and closes what only the old configuration needed. */
@@ -156,12 +173,16 @@ export class Applier {
     const situation = this.#situation()
     const sockets = new Map([...situation.sockets, ...opened.map((socket) => [socket, ''] as const)])
     const wanted = wantedSituation(staged, revision)
-    const steps = plan({ ...situation, sockets }, wanted)
+    const isNew = new Set(opened)
+    const reloadable = new Map([...(wanted.reloadable ?? [])].filter(([socket]) => isNew.has(socket)))
+    for (const [socket, text] of situation.reloadable ?? []) reloadable.set(socket, text)
+    const steps = plan({ ...situation, sockets, reloadable }, wanted)
     this.#refusals = staged.refusals
     this.#sockets = wanted.sockets
     for (const step of steps) {
       this.#options.log.info({ ...step, revision }, 'the configuration changes')
       if (step.act === 'swap') this.#swap(next, previous)
+      if (step.act === 'reload') this.#reload(staged, step.socket)
       if (step.act === 'close') await this.#close(step.socket)
     }
   }
@@ -174,6 +195,13 @@ export class Applier {
       } catch (error) {
         this.#options.log.error({ error }, 'a part could not follow the configuration')
       }
+    }
+  }
+
+  /** What a listener has was tried out when it was checked, so that this does not fail for a certificate. */
+  #reload(staged: Stage, socket: string): void {
+    for (const listener of staged.listeners.values()) {
+      if (socketName(listener) === socket) this.#options.sockets.reload(engineListener(listener))
     }
   }
 
@@ -190,6 +218,7 @@ export class Applier {
       revision: this.#current?.revision,
       resources: this.#current?.resources ?? new Map(),
       sockets: this.#sockets,
+      reloadable: reloadableOf(this.#current?.listeners ?? new Map()),
     }
   }
 
@@ -225,7 +254,12 @@ function wantedSituation(staged: Stage, revision: string): Situation {
     revision,
     resources: staged.resources,
     sockets: new Map([...staged.listeners].map(([name, listener]) => [socketName(listener), name])),
+    reloadable: reloadableOf(staged.listeners),
   }
+}
+
+function reloadableOf(listeners: ReadonlyMap<string, OpenListener>): ReadonlyMap<string, string> {
+  return new Map([...listeners.values()].map((listener) => [socketName(listener), reloadable(listener)]))
 }
 
 function build(staged: Stage, fleet: string, revision: string): RunningConfig {
@@ -238,6 +272,7 @@ function build(staged: Stage, fleet: string, revision: string): RunningConfig {
     listeners: staged.listeners,
     trunks: new Map(trunks.map((trunk) => [trunk.name, trunk])),
     sources: compileSources(trunks),
+    contacts: compileContacts(trunks),
     routes: compileRoutes(bodies.filter((body) => body.type === 'Route')),
     mediaEngines: new Map(bodies.filter((body) => body.type === 'MediaEngine').map((engine) => [engine.name, engine])),
   })

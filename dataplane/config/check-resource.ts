@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { Resource } from '#api/snapshot.ts'
 import type { ResourceError } from '#api/wire.ts'
+import { certificateTrouble } from './listener-socket.ts'
 import { compileRoute } from '../policy/route-order.ts'
 
 export type CheckedResource = { readonly resource: Resource } | { readonly error: ResourceError }
@@ -19,6 +20,12 @@ export function checkResource(value: unknown): CheckedResource | undefined {
   if (resource.key !== `${body.type}/${body.name}`) {
     const message = `the resource is named ${body.type}/${body.name} inside; key and content must agree`
     return { error: { ...name, code: 'Invalid', field: 'key', message } }
+  }
+  if (body.type === 'Listener') {
+    const trouble = certificateTrouble(body)
+    if (trouble === undefined) return { resource }
+    const message = `the certificate of listener ${body.name} cannot be used: ${trouble}`
+    return { error: { ...name, code: 'Invalid', field: 'body.tls', message } }
   }
   if (body.type !== 'Route') return { resource }
   try {

@@ -121,7 +121,7 @@ const beat = 11_000
 function start(urls: readonly string[], changes: Partial<ControlClientOptions> = {}) {
   const clock = new ShownClock()
   const log = createLog({ level: 'error', name: 'test', write: () => undefined })
-  const sockets = { open: () => Promise.reject(new Error('no sockets here')), close: () => Promise.resolve() }
+  const sockets = { open: () => Promise.reject(new Error('no sockets here')), reload: () => {}, close: async () => {} }
   const applier = new Applier({ fleet: 'voice/edge', addresses: ['127.0.0.1'], sockets, clock, log })
   const members: unknown[] = []
   let calls = 0

@@ -23,7 +23,7 @@ const log = () => createLog({ level: 'warn', name: 'test', write: (line) => line
 const file = () => join(directory, 'last-good.json')
 
 function newApplier(): Applier {
-  const sockets = { open: () => Promise.reject(new Error('no sockets here')), close: () => Promise.resolve() }
+  const sockets = { open: () => Promise.reject(new Error('no sockets here')), reload: () => {}, close: async () => {} }
   return new Applier({ fleet, addresses: ['127.0.0.1'], sockets, clock: new ManualClock(), log: log() })
 }
 

@@ -14,6 +14,19 @@ function situation(options: { revision?: string; trunks?: Resource[]; sockets?: 
 }
 
 describe('plan', () => {
+  it('reloads a socket that gets another certificate, and no other', () => {
+    const sockets = { 'TLS 127.0.0.1:5061': 'tls', 'UDP 127.0.0.1:5060': 'udp' }
+    const running = { ...situation({ sockets }), reloadable: new Map([['TLS 127.0.0.1:5061', 'old']]) }
+    const wanted = { ...situation({ sockets }), reloadable: new Map([['TLS 127.0.0.1:5061', 'new']]) }
+    expect(plan(running, wanted)).toEqual([
+      {
+        act: 'reload',
+        socket: 'TLS 127.0.0.1:5061',
+        because: 'listener tls has other certificates, or tells another address',
+      },
+    ])
+  })
+
   it.each<[string, Situation, Situation, string[]]>([
     ['nothing to nothing', empty, empty, []],
     [

@@ -7,16 +7,18 @@ export interface Situation {
   readonly resources: ReadonlyMap<string, Resource>
   /** Sockets by name, each with the listener it belongs to. */
   readonly sockets: ReadonlyMap<string, string>
+  /** What of each socket can change without binding it anew, as texts to compare; absent: nothing. */
+  readonly reloadable?: ReadonlyMap<string, string>
 }
 
 /** One thing to do, and why, for the log. */
 export type Step =
-  | { readonly act: 'open' | 'close'; readonly socket: string; readonly because: string }
+  | { readonly act: 'open' | 'reload' | 'close'; readonly socket: string; readonly because: string }
   | { readonly act: 'swap'; readonly because: string }
 
 /**
- * What leads from one configuration to the next: sockets are opened before the swap and closed after it, and everything
- * else is the swap of one reference.
+ * What leads from one configuration to the next: sockets are opened before the swap and closed after it, those that get
+ * another certificate keep their connections, and everything else is the swap of one reference.
  */
 export function plan(running: Situation, wanted: Situation): Step[] {
   const steps: Step[] = []
@@ -24,6 +26,14 @@ export function plan(running: Situation, wanted: Situation): Step[] {
     if (!running.sockets.has(socket)) {
       steps.push({ act: 'open', socket, because: move(listener, running, 'is new', 'moves here from') })
     }
+  }
+  for (const [socket, listener] of wanted.sockets) {
+    if (!running.sockets.has(socket) || running.reloadable?.get(socket) === wanted.reloadable?.get(socket)) continue
+    steps.push({
+      act: 'reload',
+      socket,
+      because: `listener ${listener} has other certificates, or tells another address`,
+    })
   }
   const changes = describeChanges(running, wanted)
   if (changes !== '') steps.push({ act: 'swap', because: changes })

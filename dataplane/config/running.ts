@@ -1,10 +1,15 @@
 import type { ListenerConfig, MediaEngineConfig, Resource, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { ContactTable } from '../policy/registered-contact.ts'
 import type { SourceTable } from '../policy/source-blocks.ts'
 
 /** A listener with the socket it got. */
 export interface OpenListener extends ListenerConfig {
-  /** IP address that is bound, and that peers are told in Contact. IPv6 without brackets. */
+  /** IP address or name that peers are told in Contact. IPv6 without brackets. */
   readonly address: string
+  /** Port that peers are told in Contact. */
+  readonly port: number
+  /** What is bound, where peers are told something else. */
+  readonly bound?: { readonly address: string; readonly port: number }
 }
 
 /**
@@ -21,6 +26,8 @@ export interface RunningConfig {
   readonly sources: SourceTable
   /** Engines that carry media, by name. */
   readonly mediaEngines: ReadonlyMap<string, MediaEngineConfig>
+  /** Accounts by the Contact they are registered with; made by `compileContacts(trunks.values())`. */
+  readonly contacts: ContactTable
   /** In the order in which they are tried; made by `compileRoutes(routes)`. */
   readonly routes: readonly CompiledRoute[]
 }

@@ -6,7 +6,7 @@ import type { ParsedMessage } from './message/parsed-message.ts'
 import { completeVia, formatVia, parseVia, type Via } from './message/via.ts'
 import { param } from './message/params.ts'
 import type { Transactions } from './transaction/transactions.ts'
-import { defaultPort } from './transport/address.ts'
+import { defaultPort } from './message/transports.ts'
 import type { Flow, Receiver } from './transport/transport.ts'
 
 interface Parts {

@@ -1,6 +1,8 @@
 import type { TrunkConfig } from '#api/snapshot.ts'
 import type { Running, RunningConfig } from '../config/running.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
+import { holdsName } from '../engine/message/domain-name.ts'
+import { namesOfTrunk } from './peer-tls.ts'
 import { compileBlocks, type SourceTable } from './source-blocks.ts'
 
 /** Who sent a request, and the name of the listener it came in on. */
@@ -25,11 +27,26 @@ export function compileSources(trunks: Iterable<TrunkConfig>): SourceTable {
 
 /**
  * Whether a request from there is taken at all. False means silence: an answer would tell a scanner that somebody is
- * there (feature item 29.4). Requests inside a dialog are not asked about.
+ * there (feature item 29.4). Requests inside a dialog are not asked about. `names` are those of its certificate, which
+ * count on a listener that asks for certificates.
  */
-export function admitSource({ current }: Running, health: TrunkHealth, source: Source): boolean {
+export function admitSource(
+  { current }: Running,
+  health: TrunkHealth,
+  source: Source & { readonly names?: readonly string[] },
+): boolean {
   if (current === undefined) return false
+  if (current.listeners.get(source.listener)?.tls?.clientAuthorities !== undefined) {
+    const { trunk } = findInboundTrunk(source, current, health)
+    return trunk !== undefined && isCertified(source.names ?? [], trunk)
+  }
   return exactMatch(source, current, health).length > 0 || blockMatch(source, current).length > 0
+}
+
+/** RFC 5922 section 7.4: who has a certificate is let in only as who the certificate is for. */
+function isCertified(certified: readonly string[], trunk: TrunkConfig): boolean {
+  const names = namesOfTrunk(trunk)
+  return certified.length > 0 && (names.length === 0 || holdsName(certified, names))
 }
 
 /**

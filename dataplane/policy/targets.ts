@@ -138,7 +138,9 @@ function addressesOf(trunk: string, target: TargetConfig, health: TrunkHealth): 
 /** A call sent to ourselves would come back as a new call, and again, until Max-Forwards runs out. */
 function isOwnListener(address: string, { port, transport }: TargetConfig, config: RunningConfig): boolean {
   for (const listener of config.listeners.values()) {
-    if (listener.address === address && listener.port === port && listener.transport === transport) return true
+    if (listener.transport !== transport) continue
+    if (listener.address === address && listener.port === port) return true
+    if (listener.bound?.address === address && listener.bound.port === port) return true
   }
   return false
 }

@@ -1,3 +1,4 @@
+import type { Transport } from '#api/fields.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
 /**
@@ -28,7 +29,7 @@ export interface Body {
 export interface IncomingRequest {
   readonly method: string
   readonly message: SipMessage
-  readonly source: { readonly address: string; readonly port: number; readonly transport: 'UDP' | 'TCP' }
+  readonly source: { readonly address: string; readonly port: number; readonly transport: Transport }
   /** Local address it came in on. Undefined inside a dialog. */
   readonly receivedOn: { readonly address: string; readonly port: number } | undefined
   /** In an ACK of a 2xx, the id of the INVITE it belongs to. */

@@ -1,3 +1,4 @@
+import { Transport } from '#api/fields.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { IncomingRequest, ResponseOptions } from './port.ts'
 import { srfHeaders } from './srf-headers.ts'
@@ -34,7 +35,7 @@ export class SrfIncomingRequest implements IncomingRequest {
 
   get source(): IncomingRequest['source'] {
     const { source_address: address, source_port: port, protocol } = this.#req
-    return { address: withoutBrackets(address), port, transport: protocol.toLowerCase() === 'udp' ? 'UDP' : 'TCP' }
+    return { address: withoutBrackets(address), port, transport: transportOf(protocol) }
   }
 
   get receivedOn(): IncomingRequest['receivedOn'] {
@@ -106,4 +107,10 @@ export class SrfIncomingRequest implements IncomingRequest {
 
 function withoutBrackets(address: string): string {
   return address.startsWith('[') ? address.slice(1, -1) : address
+}
+
+/** drachtio-server says tcp, or nothing, of WebSocket. */
+function transportOf(protocol: string): Transport {
+  const known = Transport.safeParse(protocol.toUpperCase())
+  return known.success ? known.data : 'TCP'
 }

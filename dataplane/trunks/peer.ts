@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net'
 import type { Transport } from '#api/fields.ts'
 import type { OpenListener } from '../config/running.ts'
+import { hopUri, transportParam } from '../engine/message/transports.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
 import type { HostResolution, HostWatch, IpFamily } from './resolution.ts'
 
@@ -53,7 +54,7 @@ export class Peer {
   }
 
   nextHop(address: string): string {
-    return `sip:${formatHostPort(address, this.config.port)};transport=${this.config.transport.toLowerCase()}`
+    return hopUri(this.config, address)
   }
 
   /** Address, port and transport for people: `192.0.2.1:5060 over UDP`. */
@@ -79,6 +80,7 @@ function familyOf({ host }: PeerConfig, listener: OpenListener | undefined): IpF
 
 /** URI of a listener, for Contact; UDP is what a URI without transport means for an address (RFC 3263 section 4.1). */
 export function listenerUri(user: string, { address, port, transport }: OpenListener): string {
-  const parameter = transport === 'UDP' ? '' : `;transport=${transport.toLowerCase()}`
+  const value = transportParam(transport)
+  const parameter = value === undefined ? '' : `;transport=${value}`
   return `sip:${user === '' ? '' : `${user}@`}${formatHostPort(address, port)}${parameter}`
 }

@@ -30,11 +30,14 @@ export interface Compiled extends Verdicts {
 export function compile(world: World): Compiled {
   const { voiceService } = world
   const findings = new Findings()
-  const trunks = compileTrunks(world)
+  const secrets = new Map(world.secrets.map((secret) => [secret.metadata.name, secret]))
+  const { namespace } = voiceService.metadata
+  const listeners = compileListeners(voiceService, { namespace, secrets }, findings)
+  const trunks = compileTrunks(world, secrets)
   const routes = compileRoutes(world, trunks, findings)
   const service = idOf(voiceService)
   const resources = [
-    ...compileListeners(voiceService).map((body, index) => resource(body, service, `spec.listeners[${index}]`)),
+    ...listeners.map(({ value, field }) => resource(value, service, field)),
     ...trunks.flatMap(({ trunk, config }) => (config === undefined ? [] : [resource(config, idOf(trunk), 'spec')])),
     ...routes.map(({ config, field }) => resource(config, service, field)),
     ...compileMediaEngines(voiceService, findings).map(({ value, field }) => resource(value, service, field)),

@@ -2,7 +2,8 @@ import type { SecretManifest } from '#api/sip-trunk.ts'
 import type { ListenerConfig } from '#api/snapshot.ts'
 import type { Listener, VoiceService } from '#api/voice-service.ts'
 import { canonicalBlock, familyOf } from './address.ts'
-import type { Part } from './check.ts'
+import { compileListenerTls, type SecretContext } from './certificates.ts'
+import { placed, type Findings, type Part, type Placed } from './check.ts'
 import type { Claims } from './claims.ts'
 
 /** What the parts of a trunk are checked against. */
@@ -14,6 +15,8 @@ export interface TrunkContext {
   readonly listeners: readonly Listener[]
   readonly secrets: ReadonlyMap<string, SecretManifest>
   readonly claims: Claims
+  /** Whether the trunk registers, so that calls to it come to a Contact of its own. */
+  readonly registers: boolean
 }
 
 interface Peer {
@@ -21,8 +24,19 @@ interface Peer {
   readonly transport: Listener['transport']
 }
 
-export function compileListeners({ spec }: VoiceService): ListenerConfig[] {
-  return spec.listeners.map((listener) => ({ type: 'Listener', ...listener }))
+export function compileListeners(
+  { spec }: VoiceService,
+  context: SecretContext,
+  findings: Findings,
+): Placed<ListenerConfig>[] {
+  return placed(spec.listeners, 'spec.listeners').map(({ value: { tls, ...listener }, field }) => ({
+    field,
+    value: {
+      type: 'Listener',
+      ...listener,
+      ...(tls !== undefined && { tls: compileListenerTls(tls, `${field}.tls`, context, findings) }),
+    },
+  }))
 }
 
 /** The listener that requests to a peer leave from: the first with its transport and, for an address, its IP family. */

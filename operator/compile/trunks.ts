@@ -4,6 +4,7 @@ import type { TargetConfig, TrunkConfig } from '#api/snapshot.ts'
 import type { Listener, VoiceService } from '#api/voice-service.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { canonicalBlock, canonicalHost } from './address.ts'
+import { compileTrunkTls, isSecure } from './certificates.ts'
 import { Findings, placed, type Check, type Part } from './check.ts'
 import { Claims, sourceClaims, targetClaims } from './claims.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
@@ -56,8 +57,7 @@ export interface CompiledTrunk extends Verdict {
 }
 
 /** Compiles the trunks of a fleet, oldest first, so that of two that claim one source the older keeps it. */
-export function compileTrunks(world: World): CompiledTrunk[] {
-  const secrets = new Map(world.secrets.map((secret) => [secret.metadata.name, secret]))
+export function compileTrunks(world: World, secrets: ReadonlyMap<string, SecretManifest>): CompiledTrunk[] {
   const claims = new Claims()
   return world.trunks.toSorted(bySeniority).map((trunk) => compileTrunk(trunk, world, secrets, claims))
 }
@@ -76,9 +76,13 @@ function compileTrunk(
   // Without a listener every other part would fail for the same cause; one message says it.
   if (listeners.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
 
-  const targets = findings.sift(placed(spec.targets, 'spec.targets'), context, targetChecks)
+  const tls = compileTrunkTls(trunk, context, findings)
+  const mayUse = ({ transport }: { transport: Transport }) => tls !== undefined || !isSecure(transport)
+  const targets = findings
+    .sift(placed(spec.targets, 'spec.targets'), context, targetChecks)
+    .filter(({ value }) => mayUse(value))
   const sources = findings.sift(placed(spec.access.allowedSources, 'spec.access.allowedSources'), context, sourceChecks)
-  const registrations = compileRegistrations(trunk, context, findings)
+  const registrations = compileRegistrations(trunk, context, findings).filter(mayUse)
   if (targets.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
 
   for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners))
@@ -99,6 +103,7 @@ function compileTrunk(
     registrations,
     registrationPolicy: spec.registration?.policy ?? 'All',
     keepalive,
+    ...(tls !== undefined && listeners.some(({ transport: one }) => isSecure(one)) && { tls }),
     sip: resolveBehaviour(spec.sip, voiceService.spec.sip),
   }
   return { trunk, config, ...verdict(idOf(trunk), findings.list, true) }

@@ -100,6 +100,7 @@ describe('the CRDs', () => {
 
 /** A value for each rule that keeps it, and one that breaks it: zod and CEL must agree on both. */
 const listener = { transport: 'UDP', port: 5060, ipFamily: 'IPv4' }
+const secure = { transport: 'TLS', port: 5061, tls: { secretRef: { name: 'certificate' } } }
 const listeners = (...items: object[]) => ({
   listeners: items.map((item, index) => ({ ...listener, name: `l${index}`, ...item })),
 })
@@ -141,6 +142,7 @@ const twins = [
     keeps: [
       listeners({}, { port: 5061 }),
       listeners({}, { transport: 'TCP' }),
+      listeners({}, { ...secure, port: 5060 }),
       listeners({}, { ipFamily: 'IPv6' }),
       { ...listeners({}), ...anchored, media: { engines: [{ name: 'a', host: '192.0.2.9' }] } },
       { ...routed({ sip: { media: { mode: 'Bypass' } } }), media: { engines: [] } },
@@ -148,9 +150,25 @@ const twins = [
     breaks: [
       listeners({}, {}),
       listeners({}, { port: 1 }, {}),
+      listeners({ transport: 'TCP' }, { ...secure, port: 5060 }),
       { ...listeners({}), ...anchored },
       { ...listeners({}), ...anchored, media: { engines: [] } },
       routed(anchored),
+    ],
+  },
+  {
+    path: 'VoiceService.spec.listeners[]',
+    schema: VoiceServiceSpec,
+    keeps: [
+      listeners({}),
+      listeners(secure),
+      listeners({ ...secure, transport: 'WSS' }),
+      listeners({ transport: 'WS' }),
+    ],
+    breaks: [
+      listeners({ ...secure, transport: 'WS' }),
+      listeners({ transport: 'TLS' }),
+      listeners({ transport: 'WSS' }),
     ],
   },
   {

@@ -11,7 +11,7 @@ describe('the reference', () => {
   it('has a row for a field with its type, bounds, default and meaning', () => {
     expect(page).toContain('| `spec.targets[].port` | integer | 1–65535 | `5060` | Port of the peer. |')
     expect(page).toContain('| **`spec.targets[].name`** | string | RFC 1123 label; 1–63 characters |')
-    expect(page).toContain('| `spec.targets[].transport` | `UDP`, `TCP` |  | `"UDP"` |')
+    expect(page).toContain('| `spec.targets[].transport` | `UDP`, `TCP`, `TLS`, `WS`, `WSS` |  | `"UDP"` |')
   })
 
   it('shows what SIP behaviour comes to when no level sets it', () => {

@@ -35,6 +35,8 @@ const [fleet, trunk] = kinds.map(({ manifest }) => manifest) as [AnyObject, AnyO
 function kindOf(resource: Resource<AnyObject>, zod: z.ZodType): Kind {
   const schema = definitionOf(resource.plural).spec.versions[0]?.schema.openAPIV3Schema as Schema
   const spec = sampleOf(schema.properties?.['spec'] ?? {}) as Record<string, unknown>
+  // Their sample has `tls`, which wants a transport that has it.
+  if (resource === voiceServices) spec['listeners'] = (spec['listeners'] as object[]).map(overTls)
   const manifest = {
     apiVersion: 'sbcfleet.dev/v1alpha1',
     kind: resource.kind,
@@ -44,11 +46,15 @@ function kindOf(resource: Resource<AnyObject>, zod: z.ZodType): Kind {
   return { kind: resource.kind, resource, zod, schema, manifest }
 }
 
+function overTls(listener: object): object {
+  return { ...listener, transport: 'TLS' }
+}
+
 /** For each rule in CEL, by its message, what the object that it is about has to have so as to break it. */
 const againstCel: Readonly<Record<string, readonly object[]>> = {
   'metadata.name must be at most 48 lower-case letters, digits and "-", and start with a letter: Services and replicas are named after it':
     ['a'.repeat(49), '7up', 'a.b'].map((name) => ({ metadata: { name, namespace } })),
-  'two listeners may not share transport, port and IP family': [
+  'two listeners may not share port and IP family, unless one of them is UDP and the other is not': [
     {
       listeners: [
         { name: 'a', transport: 'UDP', port: 5060 },
@@ -56,6 +62,7 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
       ],
     },
   ],
+  'tls is needed with transport TLS or WSS, and only there': [{ transport: 'UDP' }, { transport: 'WS' }],
   'sip.media.mode Anchor needs at least one engine in media.engines': [
     { media: { engines: [] }, sip: { media: { mode: 'Anchor' } } },
     {

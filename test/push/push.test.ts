@@ -27,7 +27,7 @@ async function control(epoch: number) {
 }
 
 function replica(name: string, urls: readonly string[]) {
-  const sockets = { open: (wanted: never) => Promise.resolve(wanted), close: () => Promise.resolve() }
+  const sockets = { open: (wanted: never) => Promise.resolve(wanted), reload: () => {}, close: async () => {} }
   const applier = new Applier({ fleet, addresses: ['127.0.0.1'], sockets, clock: systemClock, log })
   const client = new ControlClient({
     urls,

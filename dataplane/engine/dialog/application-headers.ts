@@ -1,3 +1,4 @@
+import { transportParam } from '../message/transports.ts'
 import type { Listener } from '../transport/transport.ts'
 
 /** Addresses of ours, in which an application may write `localhost` for the listener's host and port. */
@@ -14,9 +15,8 @@ export function withoutLocalhost(name: string, value: string, listener: Listener
 /** Where a listener is reached. */
 export function contactOf(listener: Listener): string {
   const { transport, hostPort } = listener
-  if (transport === 'UDP') return `<sip:${hostPort}>`
-  // RFC 7118 §5.4 has one value for WebSocket with and without TLS.
-  return `<sip:${hostPort};transport=${transport === 'WSS' ? 'ws' : transport.toLowerCase()}>`
+  const parameter = transportParam(transport)
+  return parameter === undefined ? `<sip:${hostPort}>` : `<sip:${hostPort};transport=${parameter}>`
 }
 
 /** What a body without Content-Type is: session descriptions tell by themselves. */

@@ -41,10 +41,3 @@ function canonicalIpv6(address: string): string {
     return address.toLowerCase()
   }
 }
-
-/** The port of a URI or Via that names none: RFC 3261 §19.1.2 and §18.2.2, RFC 7118 §5.3 for WebSocket. */
-export function defaultPort(transport: string): number {
-  if (transport === 'TLS') return 5061
-  if (transport === 'WS') return 80
-  return transport === 'WSS' ? 443 : 5060
-}

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { certifiedAddresses, holdsName, sipDomains } from './peer-name.ts'
+import { holdsName } from '../message/domain-name.ts'
+import { certifiedAddresses, sipDomains } from './peer-name.ts'
 
 function certificate(subjectaltname?: string, CN?: string) {
   return { ...(subjectaltname !== undefined && { subjectaltname }), subject: { CN } } as Parameters<

@@ -1,4 +1,5 @@
 import type { PeerCertificate } from 'node:tls'
+import { comparableName } from '../message/domain-name.ts'
 
 type Certificate = Pick<PeerCertificate, 'subject' | 'subjectaltname'>
 
@@ -11,38 +12,25 @@ export function sipDomains(certificate: Certificate): readonly string[] {
   const uris = alternatives.flatMap(([kind, value]) => (kind === 'URI' ? domainOfUri(value) : []))
   if (uris.length > 0) return uris
   if (certificate.subjectaltname !== undefined) {
-    return alternatives.flatMap(([kind, value]) => (kind === 'DNS' ? [comparable(value)] : []))
+    return alternatives.flatMap(([kind, value]) => (kind === 'DNS' ? [comparableName(value)] : []))
   }
   // The typings leave out that a subject may be missing, or name several.
   const name: unknown = (certificate.subject as { CN?: unknown } | undefined)?.CN
-  return typeof name === 'string' ? [comparable(name)] : []
+  return typeof name === 'string' ? [comparableName(name)] : []
 }
 
 /** IP addresses of the subjectAltName: no SIP domains, but all that a peer which is configured by address can show. */
 export function certifiedAddresses(certificate: Certificate): readonly string[] {
   return alternativeNames(certificate.subjectaltname ?? '').flatMap(([kind, value]) =>
-    kind === 'IP Address' ? [comparable(value)] : [],
+    kind === 'IP Address' ? [comparableName(value)] : [],
   )
-}
-
-/**
- * Whether one of the names is among the certificate's. RFC 5922 §7.2: names are compared whole and without regard to case,
- * and "Implementations MUST NOT match any form of wildcard".
- */
-export function holdsName(certified: readonly string[], names: readonly string[]): boolean {
-  return names.some((name) => certified.includes(comparable(name)))
-}
-
-function comparable(name: string): string {
-  if (!name.includes(':')) return name.toLowerCase().replace(/\.$/, '')
-  return URL.canParse(`http://[${name}]`) ? new URL(`http://[${name}]`).hostname.slice(1, -1) : name.toLowerCase()
 }
 
 /** `sip:example.com` names a domain, `sip:alice@example.com` a person in it, and other schemes nothing of SIP's. */
 function domainOfUri(uri: string): string[] {
   const match = /^sip:([^@;?]+)$/i.exec(uri)
   if (match?.[1] === undefined) return []
-  return [comparable(match[1].replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))]
+  return [comparableName(match[1].replace(/:\d+$/, '').replace(/^\[(.*)\]$/, '$1'))]
 }
 
 /** Node writes `DNS:a.example, URI:sip:a.example`, and a value with odd characters as a JSON string. */

@@ -10,7 +10,8 @@ import {
 } from 'node:tls'
 import { X509Certificate } from 'node:crypto'
 import type { ClientTls, Credentials, ServerTls } from '../engine.types.ts'
-import { certifiedAddresses, holdsName, sipDomains } from './peer-name.ts'
+import { holdsName } from '../message/domain-name.ts'
+import { certifiedAddresses, sipDomains } from './peer-name.ts'
 
 /** How long a handshake may take, in milliseconds. */
 const HANDSHAKE_TIMEOUT = 10_000
