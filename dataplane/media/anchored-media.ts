@@ -3,7 +3,7 @@ import { SerialQueue } from '#lib/queue.ts'
 import type { EnginePool, MediaEngine } from './engine-pool.ts'
 import type { CallMedia, Carried, OnCarried, Side } from './media-port.ts'
 import type { NgFields, NgReply } from './ng-client.ts'
-import { withoutAddressesOf } from './session-description.ts'
+import { withoutAddresses } from './session-description.ts'
 
 export interface AnchoredMediaOptions {
   readonly pool: Pick<EnginePool, 'choose'>
@@ -156,7 +156,7 @@ export class AnchoredMedia implements CallMedia {
     const candidates = own?.up === true ? [own, ...preferred.filter((engine) => engine !== own)] : preferred
     const next = (index: number) => {
       const engine = candidates[index]
-      if (engine === undefined) return done({ ok: false, cause: 'Refused', reason: 'no media engine is up' })
+      if (engine === undefined) return done(noEngine)
       this.#join(engine)
       this.#ask(command, fields, (reply) => {
         if (reply.ok || reply.cause === 'Error') done(reply)
@@ -167,7 +167,7 @@ export class AnchoredMedia implements CallMedia {
   }
 
   #ask(command: string, fields: NgFields, done: (reply: NgReply) => void): void {
-    if (this.#engine === undefined) return done({ ok: false, cause: 'Refused', reason: 'no media engine was chosen' })
+    if (this.#engine === undefined) return done(noEngine)
     this.#engine.request(command, { ...flags, ...fields, 'call-id': this.#options.session }, done)
   }
 
@@ -193,7 +193,7 @@ export class AnchoredMedia implements CallMedia {
     if (reply.ok) {
       const { sdp } = reply.fields
       if (typeof sdp === 'string') {
-        const carried = withoutAddressesOf(said, sdp)
+        const carried = withoutAddresses(sdp)
         this.#crossed[from] = { said, carried }
         return { ok: true, sdp: carried }
       }
@@ -201,11 +201,9 @@ export class AnchoredMedia implements CallMedia {
     }
     this.#options.log.warn({ session: this.#options.session, cause: reply.reason }, 'media could not be anchored')
     const { cause, reason } = reply
-    return {
-      ok: false,
-      status: cause === 'Refused' ? 503 : cause === 'Error' && /pars/i.test(reason) ? 488 : 500,
-      reason,
-    }
+    if (reply === noEngine) return { ok: false, status: 503, reason }
+    // The engine says "Failed to parse SDP" and the like.
+    return { ok: false, status: cause === 'Error' && /pars/i.test(reason) ? 488 : 500, reason }
   }
 }
 
@@ -219,6 +217,7 @@ const flags: NgFields = {
   flags: ['port-latching'],
 }
 
+const noEngine: NgReply = { ok: false, cause: 'Refused', reason: 'no media engine is up' }
 const gone: Carried = { ok: false, status: 500, reason: 'the call is over' }
 
 function ignore(): void {}

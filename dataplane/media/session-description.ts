@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
 const sdpType = /^application\/sdp\s*(;|$)/i
@@ -15,25 +16,24 @@ export function connectionAddress(sdp: string): string | undefined {
   return connectionLine.exec(sdp)?.[1]
 }
 
-/** Lines that may name addresses: origin, connection, attributes. */
-const addressed = /^[oca]=.*$/gm
-const addressLike = /(?:\d{1,3}\.){3}\d{1,3}|[0-9a-f]*:[0-9a-f:.]*:[0-9a-f:.]*/gi
+const attributeLine = /^a=[^\r\n]*(?:\r\n|\n|\r|$)/gm
+const ipv4 = /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])/g
 
 /**
- * The engine's description without any attribute that still names an address of the peer's own: the engine knows the
- * attributes that matter for media, and leaves the others as they were.
+ * The engine's description without any attribute that names an address but the engine's own: the engine knows the
+ * attributes that matter for media, and leaves the others as the peer wrote them.
  */
-export function withoutAddressesOf(peer: string, sdp: string): string {
-  const own = new Set<string>()
-  for (const line of peer.match(addressed) ?? []) {
-    if (line.startsWith('a=')) continue
-    for (const address of line.match(addressLike) ?? []) own.add(address)
-  }
+export function withoutAddresses(sdp: string): string {
   const engine = connectionAddress(sdp)
-  if (engine !== undefined) own.delete(engine)
-  if (own.size === 0) return sdp
-  return sdp.replace(/^a=[^\r\n]*(\r\n|\n|\r|$)/gm, (line) => {
-    for (const address of line.match(addressLike) ?? []) if (own.has(address)) return ''
-    return line
+  return sdp.replace(attributeLine, (line) => {
+    if (line.match(ipv4)?.some((address) => address !== engine)) return ''
+    const value = line.slice(line.indexOf(':') + 1)
+    return mayHoldIPv6(value) && value.split(/[^0-9A-Fa-f:.]+/).some((word) => isIPv6(word) && word !== engine)
+      ? ''
+      : line
   })
+}
+
+function mayHoldIPv6(value: string): boolean {
+  return value.includes(':', value.indexOf(':') + 1)
 }

@@ -4,7 +4,7 @@ import { createLog } from '#lib/log.ts'
 import { AnchoredMedia } from '../../dataplane/media/anchored-media.ts'
 import { EnginePool } from '../../dataplane/media/engine-pool.ts'
 import type { Carried, Side } from '../../dataplane/media/media-port.ts'
-import { openRtpPeer, streamOf, type RtpPeer } from './rtp-peer.ts'
+import { openRtpPeer, streamOf, talkBothWays, type RtpPeer } from './rtp-peer.ts'
 import { startRtpengine, type Rtpengine } from './rtpengine.ts'
 
 const log = createLog({ level: 'error', name: 'test', write: () => {} })
@@ -226,18 +226,6 @@ async function offer(media: AnchoredMedia, from: Side, sdp: string): Promise<str
 
 async function answer(media: AnchoredMedia, from: Side, sdp: string): Promise<string> {
   return sdpOf(await carried((done) => media.answer(from, sdp, done)))
-}
-
-/** Both talk to where they were told to, until each has heard ten packets of the other. */
-async function talkBothWays(one: RtpPeer, toOne: string, other: RtpPeer, toOther: string): Promise<void> {
-  const word = `talk-${one.heard.length}-${other.heard.length}`
-  const heard = (peer: RtpPeer, from: RtpPeer) =>
-    peer.heard.filter((payload) => payload === `${word}-${from.port}`).length >= 10
-  const bothHeard = () => heard(one, other) && heard(other, one)
-  await Promise.all([
-    one.talkUntil(toOne, `${word}-${one.port}`, bothHeard),
-    other.talkUntil(toOther, `${word}-${other.port}`, bothHeard),
-  ])
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {

@@ -63,3 +63,15 @@ function rtp(sequence: number, word: string): Buffer {
   packet.write(word, 12, 'latin1')
   return packet
 }
+
+/** Both talk to where they were told to, until each has heard ten packets of the other. */
+export async function talkBothWays(one: RtpPeer, toOne: string, other: RtpPeer, toOther: string): Promise<void> {
+  const word = `talk-${one.heard.length}-${other.heard.length}`
+  const heard = (peer: RtpPeer, from: RtpPeer) =>
+    peer.heard.filter((payload) => payload === `${word}-${from.port}`).length >= 10
+  const bothHeard = () => heard(one, other) && heard(other, one)
+  await Promise.all([
+    one.talkUntil(toOne, `${word}-${one.port}`, bothHeard),
+    other.talkUntil(toOther, `${word}-${other.port}`, bothHeard),
+  ])
+}

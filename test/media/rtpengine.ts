@@ -15,6 +15,7 @@ export interface Rtpengine {
   readonly port: number
   /** Address it carries media on. */
   readonly mediaAddress: string
+  readonly alive: boolean
   request(command: string, fields?: NgFields): Promise<NgReply>
   /** Names of the sessions it has. */
   sessions(): Promise<readonly string[]>
@@ -74,6 +75,9 @@ export async function startRtpengine(options: { mediaAddress?: string; port?: nu
     host,
     port,
     mediaAddress,
+    get alive() {
+      return child.exitCode === null && child.signalCode === null
+    },
     request,
     async sessions() {
       const reply = await request('list')
