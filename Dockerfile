@@ -1,4 +1,4 @@
-# Two images from one file: `docker build --target operator -t sbcfleet-operator .` and `--target replica -t sbcfleet-replica`.
+# Two images from one file, and one for tests: `docker build --target operator -t sbcfleet-operator .` and `--target replica -t sbcfleet-replica`.
 # Each is Node and one bundled file, runs as nobody, and writes nowhere but where it is given a volume.
 FROM node:24-bookworm-slim AS build
 WORKDIR /source
@@ -20,3 +20,8 @@ ENTRYPOINT ["/nodejs/bin/node", "/app/main.mjs"]
 FROM base AS replica
 COPY --from=build /source/dist/replica/app/ /app/
 ENTRYPOINT ["/nodejs/bin/node", "/app/main.mjs"]
+
+# For tests only: SIPp and Node in the network of a cluster.
+FROM node:24-bookworm-slim AS peers
+RUN apt-get update && apt-get install -y --no-install-recommends sip-tester && rm -rf /var/lib/apt/lists/*
+ENTRYPOINT []

@@ -405,3 +405,21 @@ describe('connections', () => {
     await until(server, ([first]) => first?.report?.calls === 3)
   })
 })
+
+describe('a new leader', () => {
+  it('is told of an epoch that a replica has seen, and sends what it published again under its own', async () => {
+    const seen: number[] = []
+    const { server, connect } = await start({ epoch: -1, onHigherEpoch: (epoch) => seen.push(epoch) })
+    const replica = await connect()
+    replica.hello({ epoch: 4 })
+    await until(server, (replicas) => replicas.length === 1)
+    expect(seen).toEqual([4])
+    server.lead(5)
+    const snapshot = snapshotOf({ inside: 5060 })
+    server.publish(snapshot)
+    replica.ack(await replica.next('delta'))
+    await until(server, ([first]) => first?.pending === false)
+    server.lead(6)
+    expect(await replica.next('delta')).toMatchObject({ epoch: 6, revision: snapshot.revision, upserts: [] })
+  })
+})

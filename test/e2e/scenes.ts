@@ -46,7 +46,7 @@ export const scenes: readonly Scene[] = [
     name: 'the quickstart is applied, and everything of it is True',
     async play(cluster) {
       const address = await nodeAddress(cluster)
-      peers = cluster.start(process.execPath, join(root, 'test/e2e/peers.ts'), address)
+      peers = cluster.start('node', join(root, 'test/e2e/peers.ts'), address)
       await cluster.kubectl('create', 'namespace', 'voice')
       await cluster.kubectl('label', 'namespace', 'voice', 'pod-security.kubernetes.io/enforce=restricted')
       await cluster.apply(manifests(address))
