@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -186,7 +187,7 @@ describe('a bad field', () => {
     [
       'with an unknown value lists the known ones',
       trunk + '      transport: udp\n',
-      `9:18: ${id} spec.targets[0].transport: must be UDP or TCP, but is "udp"; did you mean "UDP"?`,
+      `9:18: ${id} spec.targets[0].transport: must be UDP or TCP or TLS or WS or WSS, but is "udp"; did you mean "UDP"?`,
     ],
     [
       'of the wrong form says the form',
@@ -229,7 +230,7 @@ describe('a bad field', () => {
   it('of two listeners on one port is the second', async () => {
     const text = `${service}    - { name: other, transport: UDP, port: 5060 }\n`
     expect(await problemsOf({ 'a.yaml': text })).toEqual([
-      'a.yaml:7:44: VoiceService voice/edge spec.listeners[1].port: two listeners may not share transport, port and IP family',
+      'a.yaml:7:44: VoiceService voice/edge spec.listeners[1].port: two listeners may not share port and IP family, unless one of them is UDP and the other is not',
     ])
   })
 
@@ -343,6 +344,22 @@ describe('what cannot be read', () => {
     expect(await problemsOf({ 'a.yaml': `#${'x'.repeat(16 * 1024 * 1024)}` })).toEqual([
       'a.yaml:1:1: cannot be read: larger than 16 MiB; split it',
     ])
+  })
+
+  it.skipIf(process.platform === 'win32')('is a pipe, which is not waited for, and the rest is read', async () => {
+    put({ 'b.yaml': service })
+    execFileSync('mkfifo', [join(root, 'a.yaml')])
+    expect(await problemsOf({})).toEqual(['a.yaml:1:1: cannot be read: it is no regular file; remove it or rename it'])
+    expect(await idsIn()).toEqual(['VoiceService voice/edge'])
+  })
+
+  it.each([
+    ['Latin-1', Buffer.from(`# caf\xe9\n${trunk}`, 'latin1')],
+    ['UTF-16', Buffer.from(`\ufeff${trunk}`, 'utf16le')],
+    ['UTF-8 with a NUL in it', Buffer.from(`${trunk}\0`)],
+  ])('is text in %s', async (_encoding, bytes) => {
+    writeFileSync(join(root, 'a.yaml'), bytes)
+    expect(await problemsOf({})).toEqual(['a.yaml:1:1: cannot be read: it is not UTF-8 text; save it as UTF-8'])
   })
 
   it.skipIf(process.getuid?.() === 0)('is a file without permission, and the rest is read', async () => {

@@ -1,3 +1,4 @@
+import { isUtf8 } from 'node:buffer'
 import { readdir, readFile, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { LineCounter, parseAllDocuments, type YAMLError } from 'yaml'
@@ -51,9 +52,11 @@ async function findFiles(path: string, given: boolean, seen: Set<string>, readin
 
 async function readFileInto(file: string, reading: Reading): Promise<void> {
   try {
-    const { size } = await stat(file)
-    if (size > maxFileBytes) throw new Error(`larger than ${maxFileBytes / 1024 / 1024} MiB; split it`)
-    const text = await readFile(file, 'utf8')
+    const status = await stat(file)
+    // A read of a pipe would wait for whoever writes to it, and every later change with it.
+    if (!status.isFile()) throw new Error('it is no regular file; remove it or rename it')
+    if (status.size > maxFileBytes) throw new Error(`larger than ${maxFileBytes / 1024 / 1024} MiB; split it`)
+    const text = decode(await readFile(file))
     // An editor empties a file before it writes it; what stood there must not be gone for that moment.
     if (text.trim() === '') throw new Error('it is empty; remove the file when nothing is meant')
     parseInto(file, text, reading)
@@ -61,6 +64,12 @@ async function readFileInto(file: string, reading: Reading): Promise<void> {
     reading.unread.push(file)
     reading.problems.push(atTop(file, cannotRead(error)))
   }
+}
+
+/** Bytes that are no UTF-8 would change names silently; NUL is what UTF-16 and binary files have. */
+function decode(bytes: Uint8Array): string {
+  if (!isUtf8(bytes) || bytes.includes(0)) throw new Error('it is not UTF-8 text; save it as UTF-8')
+  return new TextDecoder().decode(bytes)
 }
 
 /** Reads the documents of one text. One that is broken leaves the others as they are. */
