@@ -25,7 +25,7 @@ export function carriedBody(message: SipMessage, leg: Leg, instead = message.bod
   if (message.body === '' || type === undefined) return undefined
   if (!sdpType.test(type)) return { content: message.body, type }
   const { sdp, origin } = hideOrigin(instead, leg.origin, leg.listener.address)
-  leg.origin = origin
+  leg.origin = { ...origin, carried: origin.rest }
   return { content: sdp, type }
 }
 

@@ -8,12 +8,14 @@ export interface SdpOrigin {
   readonly version: number
   /** The description sent last, but for the `o=` line; empty before the first. */
   readonly rest: string
+  /** What the other side said last, as this leg was told it; an answer that was made here is not the other side's. */
+  readonly carried: string
   /** Whether media is anchored: the origin then is where media goes, so that no address of this replica is told. */
   readonly anchored: boolean
 }
 
 export function newOrigin(sessionId: string): SdpOrigin {
-  return { sessionId, version: 0, rest: '', anchored: false }
+  return { sessionId, version: 0, rest: '', carried: '', anchored: false }
 }
 
 /** Lines that speak of the user and not of the media: origin, session name, URI, e-mail, phone. */

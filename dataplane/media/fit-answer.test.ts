@@ -1,0 +1,53 @@
+import { describe, expect, it } from 'vitest'
+import { fitAnswer } from './fit-answer.ts'
+
+const session = 'v=0\r\no=\r\ns=-\r\nc=IN IP4 192.0.2.9\r\nt=0 0\r\n'
+const audio = (payloads: string, ...attributes: string[]) =>
+  [`m=audio 4000 RTP/AVP ${payloads}`, ...attributes.map((attribute) => `a=${attribute}`), ''].join('\r\n')
+const video = (port: number) => `m=video ${port} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n`
+
+describe('fitAnswer', () => {
+  it.each([
+    ['sendrecv', 'sendrecv', 'sendrecv'],
+    ['sendonly', 'sendrecv', 'recvonly'],
+    ['recvonly', 'sendrecv', 'sendonly'],
+    ['inactive', 'sendrecv', 'inactive'],
+    ['sendrecv', 'sendonly', 'sendonly'],
+    ['sendrecv', 'recvonly', 'recvonly'],
+    ['sendonly', 'sendonly', 'inactive'],
+    ['recvonly', 'recvonly', 'inactive'],
+  ])('answers %s of a side that is %s with %s (RFC 3264 section 6.1)', (offered, said, direction) => {
+    expect(fitAnswer(session + audio('0', said), session + audio('0', offered))).toBe(session + audio('0', direction))
+  })
+
+  it('writes a direction where none stood, and none where it is not needed', () => {
+    expect(fitAnswer(session + audio('0'), session + audio('0', 'sendonly'))).toBe(session + audio('0', 'recvonly'))
+    expect(fitAnswer(session + audio('0'), session + audio('0'))).toBe(session + audio('0'))
+  })
+
+  it('keeps what both have, in the order of the offer, with what is said of it', () => {
+    const said = audio('0 8 101', 'rtpmap:0 PCMU/8000', 'rtpmap:101 telephone-event/8000', 'ptime:20')
+    const answer = audio('8 0', 'rtpmap:0 PCMU/8000', 'ptime:20')
+    expect(fitAnswer(session + said, session + audio('8 0 18'))).toBe(session + answer)
+  })
+
+  it('rejects a stream that is new, whatever it is (feature item 8, check 4)', () => {
+    const answer = fitAnswer(session + audio('0'), session + audio('0') + video(4002))
+    expect(answer).toBe(`${session}${audio('0')}m=video 0 RTP/AVP 96\r\n`)
+  })
+
+  it('leaves a stream rejected that either side has rejected', () => {
+    const rejected = `${session}${audio('0')}m=video 0 RTP/AVP 96\r\n`
+    expect(fitAnswer(session + audio('0') + video(0), session + audio('0') + video(4002))).toBe(rejected)
+    expect(fitAnswer(session + audio('0') + video(4002), session + audio('0') + video(0))).toBe(rejected)
+  })
+
+  it.each([
+    ['no codec is common', session + audio('18')],
+    ['the offer has lost a stream (RFC 3264 section 8)', session],
+    ['the stream is of another kind', `${session}m=image 4000 udptl t38\r\n`],
+    ['the stream is rejected', `${session}m=audio 0 RTP/AVP 0\r\n`],
+  ])('gives none when %s', (_why, offer) => {
+    expect(fitAnswer(session + audio('0'), offer)).toBeUndefined()
+  })
+})
