@@ -4,7 +4,7 @@ import { platformOf } from './platform.ts'
 import { type Scene, scenes } from './scenes.ts'
 
 /** Runs the product on a real cluster, scene by scene, from `helm install` to `helm uninstall`. */
-const platform = platformOf(process.env)
+const platform = await platformOf(process.env)
 const cluster = await Cluster.at(platform)
 const began = Date.now()
 

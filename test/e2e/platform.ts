@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { cacheFolder, provide } from '../tools/programs.ts'
 
 const root = join(import.meta.dirname, '../..')
 
@@ -21,10 +22,13 @@ export interface Platform {
  * `KUBECONFIG`, where `SBCFLEET_E2E_LOAD` is called with `operator` or `replica` and the name of the image to load, and
  * `SBCFLEET_E2E_EXEC` stands before commands that run in the cluster's network.
  */
-export function platformOf(environment: NodeJS.ProcessEnv): Platform {
+export async function platformOf(environment: NodeJS.ProcessEnv): Promise<Platform> {
   const { SBCFLEET_CLUSTER_SCRIPTS: scripts, KUBECONFIG: kubeconfig } = environment
   const { SBCFLEET_E2E_LOAD: load, SBCFLEET_E2E_EXEC: exec } = environment
-  if (scripts !== undefined && scripts !== '') return new SingleNode(scripts)
+  if (scripts !== undefined && scripts !== '') {
+    await provide('etcd', 'kube-apiserver', 'kube-controller-manager', 'kubectl', 'helm')
+    return new SingleNode(scripts)
+  }
   if (kubeconfig === undefined || load === undefined || exec === undefined) {
     throw new Error(
       'nowhere to run: set KUBECONFIG, SBCFLEET_E2E_LOAD and SBCFLEET_E2E_EXEC, or SBCFLEET_CLUSTER_SCRIPTS; ' +
@@ -75,7 +79,8 @@ class SingleNode implements Platform {
     const PATH = `${programs}:${process.env['PATH'] ?? ''}`
     return execFileSync(join(this.#scripts, script), args, {
       encoding: 'utf8',
-      env: { ...process.env, PATH },
+      // What other tests have built need not be built again.
+      env: { K8S_BIN_DIR: cacheFolder(), ...process.env, PATH },
       stdio: ['ignore', 'pipe', 'inherit'],
     })
   }
