@@ -12,6 +12,7 @@ import type { CallTable, DialogOwner } from './call-table.ts'
 import { callerStatus } from './failure-map.ts'
 import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
 import { InDialogKeepalive, type KeepaliveHost } from './in-dialog-keepalive.ts'
+import { InviteCredentials } from './invite-credentials.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
@@ -209,6 +210,17 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     leg.dialogId = dialogId
     this.#dialogs.add(dialogId)
     this.#services.table.bind(dialogId, this)
+  }
+
+  credentialsFor({ trunk }: Attempt): InviteCredentials {
+    const accounts = this.#new.config.trunks.get(trunk)?.registrations ?? []
+    return new InviteCredentials(accounts, callingNumber(this.invite.message), newToken)
+  }
+
+  serviceRoute({ trunk }: Attempt): readonly string[] {
+    const accounts = this.#new.config.trunks.get(trunk)?.registrations
+    if (accounts === undefined || accounts.length === 0) return []
+    return this.#services.health.serviceRoute(trunk, callingNumber(this.invite.message))
   }
 
   askTimer(leg: Leg): TimerFields {

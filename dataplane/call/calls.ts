@@ -6,6 +6,7 @@ import { decodeUser, type Uri } from '../engine/message/uri.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
 import { findInboundTrunk } from '../policy/inbound-trunk.ts'
+import { numberOf } from '../policy/registered-contact.ts'
 import type { HeaderList, IncomingRequest, SipPort } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import { Call, type CallServices } from './call.ts'
@@ -123,8 +124,9 @@ export class Calls {
   #receiveInvite(invite: IncomingRequest, listener: OpenListener, config: RunningConfig): void {
     const { health, random } = this.#options
     const check = checkInvite(invite.message)
+    const called = check.ok ? dialled(check.called, config) : undefined
     const { verdict, because } = decide(
-      callRequest(invite, check.ok ? check.called : undefined, listener),
+      callRequest(invite, check.ok ? check.called : undefined, called, listener),
       config,
       health,
       { random, turn: (trunk) => this.#turn(trunk) },
@@ -136,7 +138,7 @@ export class Calls {
     if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
     const refusal = checkTimer(invite.message, verdict.inbound.sessionTimer)
     if (refusal !== undefined) return invite.respond(refusal.status, { headers: refusal.headers })
-    new Call({ invite, called: check.called, verdict, because, listener, config }, this.#services).start()
+    new Call({ invite, called: called ?? check.called, verdict, because, listener, config }, this.#services).start()
   }
 
   #turn(trunk: string): number {
@@ -191,9 +193,20 @@ function sourceOf({ source }: IncomingRequest, listener: OpenListener) {
   return { address: source.address, port: source.port, listener: listener.name }
 }
 
-function callRequest(invite: IncomingRequest, called: Uri | undefined, listener: OpenListener): CallRequest {
+/** Where a call came to a Contact that hides the number, the number. */
+function dialled(uri: Uri, { contacts }: RunningConfig): Uri {
+  const number = contacts.size === 0 ? uri.user : numberOf(contacts, uri.user)
+  return number === uri.user ? uri : { ...uri, user: number }
+}
+
+function callRequest(
+  invite: IncomingRequest,
+  contact: Uri | undefined,
+  called: Uri | undefined,
+  listener: OpenListener,
+): CallRequest {
   return {
-    source: sourceOf(invite, listener),
+    source: { ...sourceOf(invite, listener), ...(contact === undefined ? {} : { user: contact.user }) },
     called: called === undefined ? '' : dialledNumber(called),
     calling: callingNumber(invite.message),
     maxForwards: invite.message.get('Max-Forwards'),

@@ -17,6 +17,7 @@ import { retryAfterSeconds } from '../trunks/registration.ts'
 import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
 import type { Uncarried } from '../media/media-port.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
+import type { InviteCredentials } from './invite-credentials.ts'
 import type { Leg } from './leg.ts'
 import { ownRequestHeaders } from './relay.ts'
 
@@ -35,6 +36,10 @@ export interface SetUpHost {
   carryOffer(done: (offer: SipMessage | Uncarried) => void): void
   /** What the INVITE to that leg says of the session timer. */
   askTimer(leg: Leg): TimerFields
+  /** Who answers when the INVITE of an attempt is challenged. */
+  credentialsFor(attempt: Attempt): InviteCredentials
+  /** Route that calls by way of this trunk take (RFC 3608 section 5). */
+  serviceRoute(attempt: Attempt): readonly string[]
   /** Whether a longer session interval can meet the 422. */
   raiseTimer(leg: Leg, response: IncomingResponse): boolean
   dialogOpened(leg: Leg, dialogId: string): void
@@ -54,6 +59,8 @@ export class SetUp {
   /** Attempts that have said how it is at their target. */
   readonly #observed = new Set<number>()
   readonly #transactions: ClientTransaction[] = []
+  /** By attempt, once it was challenged. */
+  readonly #credentials = new Map<number, InviteCredentials>()
   readonly #ringMilliseconds: number
   #hunt: Hunt = { at: 'trying', attempt: 0 }
   #cancelHeaders: HeaderList = []
@@ -143,11 +150,12 @@ export class SetUp {
       }),
     )
     const close = this.#host.open()
-    this.#transactions[index] = this.#sip.send(refused === undefined ? request : sameCall(request, refused), {
+    const complete = this.#completed(index, attempt, request)
+    this.#transactions[index] = this.#sip.send(refused === undefined ? complete : sameCall(complete, refused), {
       onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
       onResponse: (response) => {
         this.#host.guard(() => {
-          if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, offer, response.message)
+          if (this.#mayRetry(index, attempt, leg, response)) this.#send(index, attempt, leg, offer, response.message)
           else this.#onResponse(index, leg, response)
         })
         if (response.status >= 200) close()
@@ -159,10 +167,27 @@ export class SetUp {
     })
   }
 
-  /** RFC 4028 section 7.3: the session interval was too short, and the hunt still waits for this target. */
-  #mayRetry(index: number, leg: Leg, response: IncomingResponse): boolean {
-    if (response.status !== 422 || !this.#waitsFor(index)) return false
-    return this.#host.raiseTimer(leg, response)
+  #completed(index: number, attempt: Attempt, request: OutgoingRequest): OutgoingRequest {
+    const routes = this.#host.serviceRoute(attempt).map((route) => ['Route', route] as const)
+    const answers = this.#credentials.get(index)?.headers(request.uri ?? '') ?? []
+    return routes.length + answers.length === 0
+      ? request
+      : { ...request, headers: [...request.headers, ...routes, ...answers] }
+  }
+
+  /**
+   * While the hunt still waits for this target: the session interval was too short (RFC 4028 section 7.3), or the INVITE
+   * was challenged (RFC 3261 section 22.2).
+   */
+  #mayRetry(index: number, attempt: Attempt, leg: Leg, response: IncomingResponse): boolean {
+    const hunt = this.#hunt
+    const { status } = response
+    if ((status !== 422 && status !== 401 && status !== 407) || hunt.at === 'over' || hunt.attempt !== index)
+      return false
+    if (status === 422) return this.#host.raiseTimer(leg, response)
+    const credentials = this.#credentials.get(index) ?? this.#host.credentialsFor(attempt)
+    this.#credentials.set(index, credentials)
+    return credentials.meets(response)
   }
 
   #onResponse(attempt: number, leg: Leg, response: IncomingResponse): void {

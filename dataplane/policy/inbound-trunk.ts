@@ -10,6 +10,8 @@ export interface Source {
   readonly address: string
   readonly port: number
   readonly listener: string
+  /** User part of the Request-URI, which names the Contact of a registered account; undefined where it does not matter. */
+  readonly user?: string
 }
 
 /** Gathers the `allowedSources` of all trunks; a trunk counts on its own listeners only. */
@@ -51,7 +53,7 @@ function isCertified(certified: readonly string[], trunk: TrunkConfig): boolean 
 
 /**
  * The trunk a source belongs to. The resolved address of a target is the closest match, and among several trunks with
- * that address the port tells them apart; else the longest block of `allowedSources` wins. What is still ambiguous goes
+ * that address the Contact that was called, then the port, tells them apart; else the longest block of `allowedSources` wins. What is still ambiguous goes
  * to the first trunk by name, so that the same call always takes the same way.
  */
 export function findInboundTrunk(
@@ -61,6 +63,9 @@ export function findInboundTrunk(
 ): { trunk: TrunkConfig | undefined; because: string } {
   const from = `${source.address} port ${source.port} on listener ${source.listener}`
   const exact = exactMatch(source, config, health)
+  const called = calledTrunk(source, exact, config)
+  if (called !== undefined)
+    return { trunk: called, because: `${from} calls the Contact registered by trunk ${called.name}` }
   const byPort = exact.filter(({ port }) => port === source.port)
   const candidates = names(byPort.length > 0 ? byPort.map(({ trunk }) => trunk) : exact.map(({ trunk }) => trunk))
   if (candidates[0] !== undefined) {
@@ -70,6 +75,18 @@ export function findInboundTrunk(
   const blocks = names(blockMatch(source, config))
   if (blocks[0] !== undefined) return found(blocks, config, `${from} is in the allowed sources of trunk`)
   return { trunk: undefined, because: `${from} belongs to no trunk` }
+}
+
+/** The one trunk that registered the Contact that was called, where the address leaves a choice. */
+function calledTrunk(
+  source: Source,
+  exact: readonly { trunk: string }[],
+  config: RunningConfig,
+): TrunkConfig | undefined {
+  if (source.user === undefined || exact.length < 2) return undefined
+  const contacts = config.contacts.get(source.user) ?? []
+  const owners = names(exact.flatMap(({ trunk }) => (contacts.some((one) => one.trunk === trunk) ? [trunk] : [])))
+  return owners.length === 1 && owners[0] !== undefined ? config.trunks.get(owners[0]) : undefined
 }
 
 function exactMatch(source: Source, config: RunningConfig, health: TrunkHealth) {

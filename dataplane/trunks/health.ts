@@ -18,6 +18,8 @@ export interface TrunkHealth {
   observe(place: CallPlace, failure: CallFailure | undefined): void
   /** Trunks that a source address belongs to, since a target or a registrar of theirs resolves to it, with its port. */
   trunksAt(address: string): readonly { trunk: string; port: number }[]
+  /** Service-Route of a trunk's account: that of the calling number, or else the first that is registered. */
+  serviceRoute(trunk: string, calling: string): readonly string[]
   targets(): TargetReport[]
   registrations(): RegistrationReport[]
   /** Something a report would show has changed. */

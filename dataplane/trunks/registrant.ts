@@ -74,6 +74,11 @@ export class Registrant {
     return this.#client?.binding
   }
 
+  /** Route that calls of the account take (RFC 3608); empty while it is not registered. */
+  get serviceRoute(): readonly string[] {
+    return this.#standing.state === 'Registered' ? (this.#standing.serviceRoute ?? []) : []
+  }
+
   /** Whether the registrar takes the account now: as far as is known it does. */
   get isFailing(): boolean {
     return this.#standing.failure !== undefined

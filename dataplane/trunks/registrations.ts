@@ -41,6 +41,7 @@ export class Registrations {
   readonly #givenAway = new Map<string, { identity: string; registrant: Registrant; limit: Timer }>()
   readonly #leaving = new Set<Registrant>()
   readonly #bindings = new Map<string, Binding>()
+  readonly #serviceRoutes = new Map<string, readonly string[]>()
   readonly #waitingForHeirs = new Set<() => void>()
   #stopped = false
 
@@ -76,6 +77,7 @@ export class Registrations {
       const key = `${binding.trunk}/${binding.account}/${binding.registrar}`
       if (binding.expiresAt === 0) this.#bindings.delete(key)
       else this.#bindings.set(key, binding)
+      if (binding.replica !== this.#replica) this.#remember(key, binding.expiresAt === 0 ? [] : binding.serviceRoute)
       const given = this.#givenAway.get(key)
       if (given === undefined || binding.replica === this.#replica || binding.expiresAt === 0) continue
       // The heir's REGISTER has removed our Contact.
@@ -84,13 +86,17 @@ export class Registrations {
     }
   }
 
-  /** The binding of a registration, whichever replica has it; undefined when none is known. */
-  binding(trunk: string, account: string, registrar: string): Binding | undefined {
-    const key = `${trunk}/${account}/${registrar}`
-    const own = this.#registrants.get(key)?.registrant.report().binding
-    if (own !== undefined) return { trunk, account, registrar, replica: this.#replica, ...own }
-    const known = this.#bindings.get(key)
-    return known !== undefined && known.expiresAt > this.#outside.clock.wallTime() ? known : undefined
+  /** Service-Route of the account of that number, or else of the first one that has any; whichever replica registered. */
+  serviceRoute(trunk: string, calling: string): readonly string[] {
+    if (this.#serviceRoutes.size === 0) return []
+    let other: readonly string[] | undefined
+    for (const [key, wanted] of this.#wanted) {
+      if (wanted.trunk !== trunk) continue
+      const route = this.#serviceRoutes.get(key) ?? []
+      if (route.length > 0 && wanted.config.number === calling) return route
+      if (route.length > 0) other ??= route
+    }
+    return other ?? []
   }
 
   reports(): RegistrationReport[] {
@@ -194,10 +200,17 @@ export class Registrations {
 
   /** How a registrar fares decides whether the next one is tried, or a worse one is left. */
   #changed(key: string): void {
+    const registrant = this.#registrants.get(key)?.registrant
+    if (registrant !== undefined) this.#remember(key, registrant.serviceRoute)
     const rivals = this.#rivals.get(key) ?? []
     const isWrong = rivals.some((rival) => this.#owns(rival) && this.#isDue(rival) !== this.#registrants.has(rival))
     if (isWrong) this.#reconcile()
     else this.#outside.onChange()
+  }
+
+  #remember(key: string, route: readonly string[]): void {
+    if (route.length > 0) this.#serviceRoutes.set(key, route)
+    else this.#serviceRoutes.delete(key)
   }
 
   /** The removal of the same binding must not overtake its registration (RFC 3261 section 10.3, step 7). */

@@ -5,6 +5,7 @@ import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret } from '#lib/secret.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
 import { compileSources } from '../policy/inbound-trunk.ts'
+import { compileContacts } from '../policy/registered-contact.ts'
 import type { Resolve } from './resolution.ts'
 import { ScriptedPort } from './scripted-port.ts'
 import { Trunks } from './trunks.ts'
@@ -90,6 +91,7 @@ export function configOf(
     listeners: new Map(listeners.map((open) => [open.name, open])),
     trunks: new Map(trunks.map((one) => [one.name, one])),
     sources: compileSources(trunks),
+    contacts: compileContacts(trunks),
     routes: [],
     mediaEngines: new Map(),
   }

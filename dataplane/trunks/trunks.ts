@@ -118,6 +118,10 @@ export class Trunks implements TrunkHealth {
     return this.#monitors.get(trunk, target)?.usable ?? true
   }
 
+  serviceRoute(trunk: string, calling: string): readonly string[] {
+    return this.#registrations.serviceRoute(trunk, calling)
+  }
+
   observe({ trunk, target, address }: CallPlace, failure: CallFailure | undefined): void {
     const monitor = this.#monitors.get(trunk, target.name)
     if (failure === undefined) monitor?.trust(address)

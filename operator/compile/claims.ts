@@ -2,21 +2,24 @@ import type { Target } from '#api/sip-trunk.ts'
 import type { Listener } from '#api/voice-service.ts'
 import { canonicalBlock, canonicalHost } from './address.ts'
 
-/** Who is taken for whom: each source, on each listener, belongs to at most one trunk. The first to claim it has it. */
+/**
+ * Who is taken for whom: each source, on each listener, belongs to one trunk, and the first to claim it has it. Trunks that
+ * register may share one, since calls to them come to the Contact that they registered.
+ */
 export class Claims {
-  readonly #owners = new Map<string, string>()
+  readonly #owners = new Map<string, { trunk: string; registers: boolean }>()
 
-  /** The trunk that has one of these sources already. */
-  owner(keys: readonly string[]): string | undefined {
+  /** The trunk that has one of these sources already, and would get the calls of another one. */
+  owner(keys: readonly string[], { registers }: { registers: boolean }): string | undefined {
     for (const key of keys) {
       const owner = this.#owners.get(key)
-      if (owner !== undefined) return owner
+      if (owner !== undefined && !(registers && owner.registers)) return owner.trunk
     }
     return undefined
   }
 
-  add(trunk: string, keys: readonly string[]): void {
-    for (const key of keys) this.#owners.set(key, trunk)
+  add(trunk: string, keys: readonly string[], { registers }: { registers: boolean }): void {
+    for (const key of keys) this.#owners.set(key, { trunk, registers })
   }
 }
 

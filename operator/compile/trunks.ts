@@ -72,7 +72,8 @@ function compileTrunk(
   const fleet = fullName(voiceService)
   const findings = new Findings()
   const listeners = listenersOf(trunk, fleet, voiceService.spec.listeners, findings)
-  const context: TrunkContext = { namespace: metadata.namespace, fleet, listeners, secrets, claims }
+  const registers = spec.registration !== undefined
+  const context: TrunkContext = { namespace: metadata.namespace, fleet, listeners, secrets, claims, registers }
   // Without a listener every other part would fail for the same cause; one message says it.
   if (listeners.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
 
@@ -85,8 +86,8 @@ function compileTrunk(
   const registrations = compileRegistrations(trunk, context, findings).filter(mayUse)
   if (targets.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
 
-  for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners))
-  for (const { value } of sources) claims.add(metadata.name, sourceClaims(value, listeners))
+  for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners), context)
+  for (const { value } of sources) claims.add(metadata.name, sourceClaims(value, listeners), { registers: false })
   findings.passes(
     { trunk, targets: targets.map(({ value }) => value), listeners },
     'spec.keepalive.transport',
@@ -164,10 +165,10 @@ function targetIsNew({ value, earlier }: TargetPart) {
 }
 
 function targetIsUnclaimed({ value, context }: TargetPart) {
-  const owner = context.claims.owner(targetClaims(value, context.listeners))
+  const owner = context.claims.owner(targetClaims(value, context.listeners), context)
   if (owner === undefined) return undefined
   return {
-    message: `calls from ${peerOf(value)} are taken for SipTrunk ${context.namespace}/${owner}, which has the same target on the same listener; give one of the trunks a listener of its own`,
+    message: `calls from ${peerOf(value)} are taken for SipTrunk ${context.namespace}/${owner}, which has the same target on the same listener; give one of the trunks a listener of its own, or let both register, so that the Contact tells`,
   }
 }
 
@@ -177,7 +178,7 @@ function sourceIsBlock({ value }: SourcePart) {
 }
 
 function sourceIsUnclaimed({ value, context }: SourcePart) {
-  const owner = context.claims.owner(sourceClaims(value, context.listeners))
+  const owner = context.claims.owner(sourceClaims(value, context.listeners), { registers: false })
   if (owner === undefined) return undefined
   return {
     message: `calls from ${value} are taken for SipTrunk ${context.namespace}/${owner}, which allows the same source on the same listener; remove it from one of them, or give one of the trunks a listener of its own`,

@@ -37,7 +37,8 @@ export async function openPeer(
     const copied = ['Via', 'From', 'Call-ID', 'CSeq'].flatMap((name) =>
       headerOf(request, name).map((value) => `${name}: ${value}`),
     )
-    const to = `To: ${headerOf(request, 'To')[0]};tag=peer`
+    const [asked = ''] = headerOf(request, 'To')
+    const to = `To: ${asked}${asked.includes(';tag=') ? '' : ';tag=peer'}`
     const lines = [`SIP/2.0 ${reply.status}`, ...copied, to, ...(reply.headers ?? []), 'Content-Length: 0']
     socket.send(`${lines.join('\r\n')}\r\n\r\n`, from.port, from.address)
   })

@@ -3,6 +3,7 @@ import type { MediaEngineConfig, RouteConfig, TargetConfig, TrunkConfig } from '
 import type { OpenListener, RunningConfig } from '../../config/running.ts'
 import type { TrunkHealth } from '../../trunks/health.ts'
 import { compileSources } from '../inbound-trunk.ts'
+import { compileContacts } from '../registered-contact.ts'
 import { compileRoutes } from '../route-order.ts'
 
 /** Builders with defaults, for tests: what a case does not name is as in a small working fleet. */
@@ -67,6 +68,7 @@ export function runningConfig(parts: {
     listeners: new Map(listeners.map((one) => [one.name, one])),
     trunks: new Map(parts.trunks.map((one) => [one.name, one])),
     sources: compileSources(parts.trunks),
+    contacts: compileContacts(parts.trunks),
     routes: compileRoutes(parts.routes),
     mediaEngines: new Map(parts.mediaEngines?.map((one) => [one.name, one])),
   }
@@ -88,6 +90,7 @@ export function health(
     },
     usable: (trunkName, targetName) => state.down?.includes(`${trunkName}/${targetName}`) !== true,
     observe: () => {},
+    serviceRoute: () => [],
     trunksAt: (address) =>
       targets
         .filter((one) => addresses(`${one.trunk}/${one.target}`, one.host).includes(address))

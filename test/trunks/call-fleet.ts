@@ -1,0 +1,123 @@
+import { type ResolvedSipBehaviour, builtInBehaviour } from '#api/sip-behaviour.ts'
+import type { RegistrationConfig, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
+import { systemClock } from '#lib/clock.ts'
+import { createLog } from '#lib/log.ts'
+import { Calls } from '../../dataplane/call/calls.ts'
+import type { Running, RunningConfig } from '../../dataplane/config/running.ts'
+import { createEngine } from '../../dataplane/engine/engine.ts'
+import { compileContacts } from '../../dataplane/policy/registered-contact.ts'
+import { compileRoutes } from '../../dataplane/policy/route-order.ts'
+import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import { configOf, listener, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
+import { Trunks } from '../../dataplane/trunks/trunks.ts'
+import { requestText, SipPeer } from '../engine/sip-peer.ts'
+
+const log = createLog({ level: 'error', name: 'test' })
+
+/** Quick enough for a test: what is down is found in a fraction of a second. */
+export const quickKeepalive: TrunkConfig['keepalive'] = {
+  enabled: true,
+  upIntervalSeconds: 0.2,
+  downIntervalSeconds: 0.2,
+  failureThreshold: 1,
+  timeoutSeconds: 0.1,
+  scope: 'Fleet',
+  failureCodes: [503, 505],
+}
+
+interface Peer {
+  readonly address: string
+  readonly port: number
+}
+
+/** One replica in this process, with real sockets: calls of a PBX go to one trunk after the other. */
+export async function openFleet(options: {
+  trunks: Readonly<Record<string, readonly Peer[]>>
+  /** Behaviour towards the trunks. */
+  sip?: Partial<ResolvedSipBehaviour>
+  /** Behaviour towards the PBX. */
+  inbound?: Partial<ResolvedSipBehaviour>
+  keepalive?: TrunkConfig['keepalive']
+  registrations?: readonly RegistrationConfig[]
+}) {
+  const { keepalive = { ...quickKeepalive, enabled: false }, registrations = [] } = options
+  const engine = createEngine({ clock: systemClock, log, secret: 'test', admit: () => true })
+  const udp = await engine.open({ name: 'udp', transport: 'UDP', address: '127.0.0.1', port: 0 })
+  const { port } = await engine.serve()
+  const sip = await connectDrachtio({ host: '127.0.0.1', port, secret: 'test' }, log)
+  const pbx = await SipPeer.udp()
+  const behaviour = { ...builtInBehaviour, ...options.sip }
+  const trunks = Object.entries(options.trunks).map(([name, peers]) =>
+    trunk({
+      name,
+      keepalive,
+      registrations: [...registrations],
+      targets: peers.map((peer, index) =>
+        target({ name: `t${index}`, host: peer.address, port: peer.port, priority: index }),
+      ),
+    }),
+  )
+  const inside = trunk({
+    name: 'pbx',
+    keepalive: { ...keepalive, enabled: false },
+    targets: [target({ name: 'main', host: pbx.address, port: pbx.port })],
+    sip: { ...builtInBehaviour, ...options.inbound },
+  })
+  const routes = trunks.map(({ name }, index): RouteConfig => ({
+    type: 'Route',
+    name: `to-${name}`,
+    match: { trunks: ['pbx'] },
+    priority: index,
+    targets: [{ trunk: name, priority: 0, weight: 1, sip: behaviour }],
+    inbound: {},
+  }))
+  const all = [inside, ...trunks]
+  const config: RunningConfig = {
+    ...configOf(all, [listener({ address: '127.0.0.1', port: udp.port })]),
+    contacts: compileContacts(all),
+    routes: compileRoutes(routes),
+  }
+  const running: Running = { current: config, onChange() {} }
+  const loops = new Trunks({ sip, running, replica: 'edge-0', clock: systemClock, log, random: () => 0 })
+  const calls = new Calls({ sip, running, health: loops, clock: systemClock, log, random: () => 0 })
+  calls.start()
+  loops.start()
+  loops.setMembers(1, ['edge-0'])
+  let serial = 0
+  const uri = `sip:200@127.0.0.1:${udp.port}`
+  const hangUp = async (callId: string, toTag: string) => {
+    pbx.send(requestText(pbx, { method: 'ACK', uri, callId, toTag }), udp.port)
+    pbx.send(requestText(pbx, { method: 'BYE', uri, callId, toTag, cseq: 2 }), udp.port)
+    await pbx.response(200, 'BYE')
+  }
+  return {
+    pbx,
+    loops,
+    port: udp.port,
+    /** Calls, and resolves with the final answer. */
+    call: async (): Promise<{ status: number; get: (name: string) => string | undefined }> => {
+      const callId = `call-${++serial}`
+      pbx.send(requestText(pbx, { method: 'INVITE', uri, callId }), udp.port)
+      const { message } = await pbx.next(
+        (one) => one.kind === 'response' && one.callId === callId && (one.status ?? 0) >= 200,
+      )
+      if (message.status === 200) await hangUp(callId, message.get('To')?.split('tag=')[1] ?? '')
+      return { status: message.status ?? 0, get: (name) => message.get(name) }
+    },
+    /** Resolves as soon as it holds. */
+    until(holds: () => boolean): Promise<void> {
+      return new Promise((resolve) => {
+        const check = () => holds() && resolve()
+        loops.onChange(check)
+        check()
+      })
+    },
+    async close() {
+      await calls.endAll('the test is over')
+      await loops.stop()
+      sip.close()
+      await engine.stop()
+      await pbx.close()
+    },
+  }
+}
