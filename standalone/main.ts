@@ -7,6 +7,9 @@ import { runStart } from './start.ts'
 const root = join(import.meta.dirname, '..')
 const command = parseCommandLine(process.argv.slice(2), process.cwd(), join(root, 'examples', 'quickstart'))
 
+// Whoever reads the output may go first, as `head` does, or a terminal that is closed: a fleet goes on unwatched.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
+
 switch (command.name) {
   case 'start':
     process.exitCode = await runStart(command, process.stdout)

@@ -1,7 +1,8 @@
 import { spawn } from 'node:child_process'
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { watch } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
@@ -87,6 +88,28 @@ describe('sbcfleet', () => {
     const { code, output } = await run('start', '.', '--selftest')
     expect(code).toBe(1)
     expect(output).toContain('There is no call to place: route outbound of voice/edge: trunk carrier has no UDP target')
+  })
+
+  it('goes on when nobody reads its output any more, and ends in order', async () => {
+    const service = 'voiceservice-voice-edge.yaml'
+    write(quickstart.manifests)
+    const status = mkdtempSync(join(tmpdir(), 'command-status-'))
+    onTestFinished(() => rmSync(status, { recursive: true }))
+    const child = spawn(program, ['start', '.', '--status-dir', status], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    onTestFinished(() => void child.kill('SIGKILL'))
+    let errors = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (errors += text))
+    await once(child.stdout, 'data')
+    child.stdout.destroy()
+    for await (const { filename } of watch(status)) {
+      if (filename === service && readFileSync(join(status, service), 'utf8').includes('2/2 replicas run')) break
+    }
+    child.kill('SIGINT')
+    expect(await once(child, 'close')).toEqual([0, null])
+    expect(errors).toBe('')
   })
 
   it('does not start when there is nothing to run, and says why', async () => {
