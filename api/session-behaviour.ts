@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { withRules } from './fields.ts'
+import { type Rule, withRules } from './fields.ts'
 
 /** RFC 4028 section 4: no session interval is shorter than 90 s; here none is longer than a day. */
 const sessionSeconds = z.int().min(90).max(86_400)
@@ -8,7 +8,7 @@ const TimerMode = z.enum(['PassThrough', 'LegByLeg', 'Disabled'])
 const PreferredRefresher = z.enum(['Auto', 'Sbc', 'Peer'])
 const RefreshMethod = z.enum(['Auto', 'ReInvite', 'Update'])
 const TakeRefresherRole = z.enum(['WhenPeerUnsupported', 'Never', 'Always'])
-const MidcallMode = z.enum(['PassThrough', 'PreserveCodec', 'Disabled'])
+const MidcallMode = z.enum(['PassThrough', 'PassThroughMediaChange', 'PreserveCodec', 'Block', 'Disabled'])
 
 const SessionTimer = withRules(
   z.strictObject({
@@ -51,7 +51,7 @@ export const sessionFields = {
   midcall: z
     .strictObject({
       mode: MidcallMode.optional().describe(
-        'What becomes of an offer inside a call. PassThrough: it goes to the other leg. PreserveCodec: it does with the codec of the call alone, and without that codec it gets 488. Disabled: what changes nothing goes to the other leg, anything else gets 488. Where the legs of a call differ, the more restrictive mode holds.',
+        'What becomes of an offer inside a call. PassThrough: it goes to the other leg. PassThroughMediaChange: it does where it adds a stream in both directions; anything else is answered here. Block: all is answered here, new streams rejected. Both answer only where media is anchored (488 otherwise), and make the session timers leg by leg. PreserveCodec: it goes with the codec of the call alone, and without that codec it gets 488. Disabled: what changes nothing goes to the other leg, anything else gets 488. Where the legs of a call differ, the more restrictive mode holds.',
       ),
     })
     .optional()
@@ -105,4 +105,21 @@ export const builtInSession: z.infer<typeof Resolved> = {
   },
   midcall: { mode: 'PassThrough' },
   inDialogKeepalive: { enabled: false, intervalSeconds: 60, skipWhenSessionTimer: true },
+}
+
+/** Modes in which offers are answered here, for which media has to be here, too. */
+export function answersHere(mode: MidcallMode | undefined): boolean {
+  return mode === 'Block' || mode === 'PassThroughMediaChange'
+}
+
+/** A level that contradicts itself; what levels make together is looked at by the compiler. */
+export const answersNeedMedia: Rule<{
+  readonly midcall?: { readonly mode?: MidcallMode | undefined } | undefined
+  readonly media?: { readonly mode?: string | undefined } | undefined
+}> = {
+  cel: "!(has(self.midcall) && has(self.midcall.mode) && self.midcall.mode in ['Block', 'PassThroughMediaChange'] && has(self.media) && has(self.media.mode) && self.media.mode == 'Bypass')",
+  message:
+    'midcall.mode Block and PassThroughMediaChange answer offers in the name of the other peer, which needs media.mode Anchor',
+  holds: ({ midcall, media }) => !(answersHere(midcall?.mode) && media?.mode === 'Bypass'),
+  path: () => ['midcall', 'mode'],
 }

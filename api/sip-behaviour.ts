@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { setOf, withRules } from './fields.ts'
 import { builtInMedia, mediaFields, resolvedMediaFields } from './media-behaviour.ts'
-import { builtInSession, resolvedSessionFields, sessionFields } from './session-behaviour.ts'
+import { answersNeedMedia, builtInSession, resolvedSessionFields, sessionFields } from './session-behaviour.ts'
 
 export const HuntingScheme = z.enum(['Priority', 'RoundRobin', 'Weighted', 'Random'])
 export type HuntingScheme = z.infer<typeof HuntingScheme>
@@ -25,90 +25,93 @@ const CodeRange = withRules(
  * SIP behaviour, the same schema at three levels: route > SipTrunk > VoiceService. An absent field inherits; an explicit
  * value, `false` included, overrides. What no level sets takes the value in `builtInBehaviour`.
  */
-export const SipBehaviour = z.strictObject({
-  maxForwards: z
-    .int()
-    .min(1)
-    .max(70)
-    .optional()
-    .describe(
-      'Hops a request may still take. Upper bound for the Max-Forwards that is carried from one leg to the other, less one (RFC 3261 section 8.1.1.6, RFC 7332).',
-    ),
-  timers: z
-    .strictObject({
-      noResponseMilliseconds: z
-        .int()
-        .min(500)
-        .max(32_000)
-        .optional()
-        .describe('How long an INVITE may stay without any response before the next target is tried.'),
-      inviteExpiresMilliseconds: z
-        .int()
-        .min(60_000)
-        .max(1_800_000)
-        .optional()
-        .describe(
-          'How long a call may ring. When it ends the target gets CANCEL and the caller 408 (RFC 3261 section 13.2.1). A smaller Expires of the caller wins.',
-        ),
-    })
-    .optional()
-    .describe('How long to wait for whom.'),
-  errors: z
-    .strictObject({
-      keepaliveFailure: z
-        .int()
-        .min(400)
-        .max(699)
-        .optional()
-        .describe(
-          'Status code sent to the caller when every target of the route is down. Evaluated where the call comes in: on the trunk it comes from, or the route.',
-        ),
-      retryAfterSeconds: z
-        .int()
-        .min(1)
-        .max(3600)
-        .optional()
-        .describe(
-          'Retry-After in that answer, in seconds (RFC 3261 section 20.33). A caller that heeds it sends nothing to this fleet meanwhile. Absent: no Retry-After.',
-        ),
-      reasonQ850: z
-        .int()
-        .min(1)
-        .max(127)
-        .optional()
-        .describe('Q.850 cause in the Reason of that answer (RFC 3326), as `Q.850;cause=41`. Absent: no Reason.'),
-    })
-    .optional()
-    .describe('Answers that the fleet makes up by itself.'),
-  hunting: z
-    .strictObject({
-      scheme: HuntingScheme.optional().describe(
-        'In which order the targets of a trunk are tried. Priority: lower values of `priority` first, equals drawn by `weight`. RoundRobin: every call begins with the next one. Weighted: all are drawn by `weight`. Random: all are drawn alike. Only Priority looks at `priority`.',
+export const SipBehaviour = withRules(
+  z.strictObject({
+    maxForwards: z
+      .int()
+      .min(1)
+      .max(70)
+      .optional()
+      .describe(
+        'Hops a request may still take. Upper bound for the Max-Forwards that is carried from one leg to the other, less one (RFC 3261 section 8.1.1.6, RFC 7332).',
       ),
-      huntOn: z
-        .strictObject({
-          codes: setOf(z.int().min(400).max(699), { max: 64 })
-            .optional()
-            .describe('Status codes after which the next target is tried; every other one ends the call.'),
-          timeout: z
-            .boolean()
-            .optional()
-            .describe('Whether the next target is tried when nothing came, or nothing could be sent.'),
-        })
-        .optional()
-        .describe('What sends a call to the next target.'),
-      stopOn: z
-        .array(CodeRange)
-        .max(16)
-        .meta({ 'x-kubernetes-list-type': 'atomic' })
-        .optional()
-        .describe('Status codes that end the call, whatever huntOn says.'),
-    })
-    .optional()
-    .describe('How another target is found for a call. Evaluated where the call goes to.'),
-  ...sessionFields,
-  ...mediaFields,
-})
+    timers: z
+      .strictObject({
+        noResponseMilliseconds: z
+          .int()
+          .min(500)
+          .max(32_000)
+          .optional()
+          .describe('How long an INVITE may stay without any response before the next target is tried.'),
+        inviteExpiresMilliseconds: z
+          .int()
+          .min(60_000)
+          .max(1_800_000)
+          .optional()
+          .describe(
+            'How long a call may ring. When it ends the target gets CANCEL and the caller 408 (RFC 3261 section 13.2.1). A smaller Expires of the caller wins.',
+          ),
+      })
+      .optional()
+      .describe('How long to wait for whom.'),
+    errors: z
+      .strictObject({
+        keepaliveFailure: z
+          .int()
+          .min(400)
+          .max(699)
+          .optional()
+          .describe(
+            'Status code sent to the caller when every target of the route is down. Evaluated where the call comes in: on the trunk it comes from, or the route.',
+          ),
+        retryAfterSeconds: z
+          .int()
+          .min(1)
+          .max(3600)
+          .optional()
+          .describe(
+            'Retry-After in that answer, in seconds (RFC 3261 section 20.33). A caller that heeds it sends nothing to this fleet meanwhile. Absent: no Retry-After.',
+          ),
+        reasonQ850: z
+          .int()
+          .min(1)
+          .max(127)
+          .optional()
+          .describe('Q.850 cause in the Reason of that answer (RFC 3326), as `Q.850;cause=41`. Absent: no Reason.'),
+      })
+      .optional()
+      .describe('Answers that the fleet makes up by itself.'),
+    hunting: z
+      .strictObject({
+        scheme: HuntingScheme.optional().describe(
+          'In which order the targets of a trunk are tried. Priority: lower values of `priority` first, equals drawn by `weight`. RoundRobin: every call begins with the next one. Weighted: all are drawn by `weight`. Random: all are drawn alike. Only Priority looks at `priority`.',
+        ),
+        huntOn: z
+          .strictObject({
+            codes: setOf(z.int().min(400).max(699), { max: 64 })
+              .optional()
+              .describe('Status codes after which the next target is tried; every other one ends the call.'),
+            timeout: z
+              .boolean()
+              .optional()
+              .describe('Whether the next target is tried when nothing came, or nothing could be sent.'),
+          })
+          .optional()
+          .describe('What sends a call to the next target.'),
+        stopOn: z
+          .array(CodeRange)
+          .max(16)
+          .meta({ 'x-kubernetes-list-type': 'atomic' })
+          .optional()
+          .describe('Status codes that end the call, whatever huntOn says.'),
+      })
+      .optional()
+      .describe('How another target is found for a call. Evaluated where the call goes to.'),
+    ...sessionFields,
+    ...mediaFields,
+  }),
+  [answersNeedMedia],
+)
 export type SipBehaviour = z.infer<typeof SipBehaviour>
 
 /** Behaviour with every field decided. Replicas get only this and never merge. */

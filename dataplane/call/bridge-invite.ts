@@ -9,6 +9,14 @@ import { identityHeaders, nextHop, targetUri } from './identity-headers.ts'
 import type { Leg } from './leg.ts'
 import { carriedBody, product } from './relay.ts'
 
+/** What the INVITE of leg B has that is not the caller's. */
+export interface BridgedParts {
+  readonly ringMilliseconds: number
+  readonly timer: TimerFields
+  /** Description instead of the caller's. */
+  readonly body: string | undefined
+}
+
 /**
  * The INVITE of leg B: a dialog of its own that carries who calls whom, the offer and the listed headers of leg A, and
  * nothing of its topology. Undefined when Max-Forwards allows no further hop.
@@ -18,8 +26,7 @@ export function bridgeInvite(
   called: Uri,
   attempt: Attempt,
   leg: Leg,
-  ringMilliseconds: number,
-  timer: TimerFields,
+  { ringMilliseconds, timer, body }: BridgedParts,
 ): OutgoingRequest | undefined {
   const maxForwards = nextMaxForwards(invite.get('Max-Forwards'), attempt.sip.maxForwards)
   if (maxForwards === undefined) return undefined
@@ -35,7 +42,7 @@ export function bridgeInvite(
       ['User-Agent', product],
       ...carriedHeaders(invite, attempt.listener.address, timer),
     ],
-    body: carriedBody(invite, leg),
+    body: carriedBody(invite, leg, body),
   }
 }
 

@@ -16,6 +16,7 @@ import { InviteCredentials } from './invite-credentials.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
+import { openedAnswer, openedOffer } from './offer-treatment.ts'
 import { carriedReasons, sipReason } from './reason-header.ts'
 import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
 import { AnchoredMedia } from '../media/anchored-media.ts'
@@ -228,6 +229,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     return leg.timerAsked
   }
 
+  openedOffer(leg: Leg, { body }: SipMessage): string | undefined {
+    return openedOffer(body, this.#a, leg)
+  }
+
   raiseTimer(leg: Leg, { message }: IncomingResponse): boolean {
     return this.#timers.raise(leg, message, leg.timerAsked)
   }
@@ -236,7 +241,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#ringing = true
     if (this.#b !== undefined) learnAllow(this.#b, message)
     this.invite.respond(status, {
-      ...carriedResponse(message, this.#a, status),
+      ...carriedResponse(message, this.#a, status, { body: this.#openedAnswer(message) }),
       toTag: this.#toTag,
       onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
     })
@@ -263,7 +268,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#keepalive.start(this.#a)
     this.#keepalive.start(b)
     this.invite.respond(200, {
-      ...carriedResponse(response.message, this.#a, 200, timer),
+      ...carriedResponse(response.message, this.#a, 200, { timer, body: this.#openedAnswer(response.message) }),
       toTag: this.#toTag,
       onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
       // The CANCEL was there first: the caller has got 487.
@@ -367,6 +372,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#acknowledgeB(request)
     this.#apply(this.#a, 'acknowledged')
     this.#releaseQueue()
+  }
+
+  #openedAnswer({ body }: SipMessage): string | undefined {
+    return this.#b && openedAnswer(body, this.invite.message.body, this.#a, this.#b)
   }
 
   #acknowledgeB(ack: IncomingRequest | undefined): void {

@@ -3,6 +3,7 @@ import type { HeaderList, IncomingRequest } from '../sip/port.ts'
 import { carriedExtensions, carriedMethods, unsupportedOptions } from './header-relay.ts'
 import type { Leg } from './leg.ts'
 import { hasCarriedBody, lastDescription, product } from './relay.ts'
+import { hideOrigin } from './sdp-origin.ts'
 import type { SessionTimers } from './session-timers.ts'
 
 export interface Refusal {
@@ -45,9 +46,14 @@ export function answerOptions(request: IncomingRequest): void {
   })
 }
 
-/** The 2xx to a refresh: the description is the one that this leg was told last, byte for byte. */
-export function answerHere(request: IncomingRequest, leg: Leg, timer: TimerFields): void {
+/**
+ * The 2xx to an offer that goes no further: with the description that was made for it, or the one that this leg was told
+ * last, byte for byte.
+ */
+export function answerHere(request: IncomingRequest, leg: Leg, timer: TimerFields, body?: string): void {
   const { method, message } = request
+  const described = method === 'INVITE' || message.body !== ''
+  if (described && body !== undefined) leg.origin = hideOrigin(body, leg.origin, leg.listener.address).origin
   request.respond(200, {
     headers: [
       ['Contact', leg.contact],
@@ -56,6 +62,6 @@ export function answerHere(request: IncomingRequest, leg: Leg, timer: TimerField
       ...(timer.supported ? [['Supported', 'timer'] as const] : []),
       ...writeTimer(timer),
     ],
-    body: method === 'INVITE' || message.body !== '' ? lastDescription(leg) : undefined,
+    body: described ? lastDescription(leg) : undefined,
   })
 }

@@ -98,7 +98,8 @@ export class MidCall {
     const convert = method === 'UPDATE' && to.allowsUpdate === false
     // Feature item 15 (b): before the answer, an UPDATE that the other side does not know is rejected.
     if (early && convert && message.body !== '') return request.respond(488)
-    if (treatment.do === 'answer' || (early && convert)) return this.#answerHere(from, to, request)
+    if (treatment.do === 'answer') return this.#answerHere(from, to, request, treatment.body)
+    if (early && convert) return this.#answerHere(from, to, request)
     if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment.body)
     if (message.body !== '') this.#offering = { request, from }
     this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment.body))
@@ -237,7 +238,7 @@ export class MidCall {
     this.#settle(request)
     learnAllow(to, message)
     const timer = timers.answered(from, to, { request: request.message, response: message, asked })
-    request.respond(200, carriedResponse(message, from, 200, timer))
+    request.respond(200, carriedResponse(message, from, 200, { timer }))
   }
 
   #startReInvite(from: Leg, to: Leg, request: IncomingRequest, body: string | undefined): void {
@@ -293,15 +294,15 @@ export class MidCall {
     if (this.#reInvite === reInvite) this.#reInvite = undefined
   }
 
-  /** A refresh that goes no further: the other side hears nothing. */
-  #answerHere(from: Leg, to: Leg, request: IncomingRequest): void {
+  /** It goes no further: the other side hears nothing. */
+  #answerHere(from: Leg, to: Leg, request: IncomingRequest, body?: string): void {
     const { timers } = this.#services
     const timer = from.state.at === 'setUp' ? noTimer : timers.answeredHere(from, to, request.message)
     if (request.method === 'INVITE') {
       const release = this.#queue.hold()
       this.#unacknowledged = { request, acknowledged: release, abandon: release }
     }
-    answerHere(request, from, timer)
+    answerHere(request, from, timer, body)
   }
 
   #sendOwn(leg: Leg, other: Leg, method: 'INVITE' | 'UPDATE', done: (outcome: OwnOutcome) => void): void {

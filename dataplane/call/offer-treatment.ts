@@ -1,7 +1,9 @@
-import type { MidcallMode } from '#api/session-behaviour.ts'
+import { answersHere, type MidcallMode } from '#api/session-behaviour.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
+import { fitAnswer } from '../media/fit-answer.ts'
+import { addsMedia, answeringOnly, offersFax, withExplicitHold, withoutHold } from '../policy/media-change.ts'
 import { pinCodec } from '../policy/pinned-codec.ts'
-import { type Scope, scopeOf } from '../policy/session-timer.ts'
+import { scopeOf } from '../policy/session-timer.ts'
 import type { Leg } from './leg.ts'
 import { isSameDescription } from './sdp-origin.ts'
 
@@ -9,12 +11,22 @@ import { isSameDescription } from './sdp-origin.ts'
 export type Treatment =
   /** It goes to the other leg, with this body where it is another. */
   | { readonly do: 'carry'; readonly body?: string }
-  /** It changes nothing, and is answered with what was said before. */
-  | { readonly do: 'answer' }
+  /** The other leg hears nothing. Without a body the answer is what this leg was told last. */
+  | { readonly do: 'answer'; readonly body?: string }
   | { readonly do: 'refuse'; readonly status: number }
 
 /** The most restrictive first. */
-const byRestriction: readonly MidcallMode[] = ['Disabled', 'PreserveCodec', 'PassThrough']
+const byRestriction: readonly MidcallMode[] = [
+  'Disabled',
+  'Block',
+  'PassThroughMediaChange',
+  'PreserveCodec',
+  'PassThrough',
+]
+
+const carry: Treatment = { do: 'carry' }
+const answer: Treatment = { do: 'answer' }
+const notAcceptable: Treatment = { do: 'refuse', status: 488 }
 
 /** Feature item 8: when the legs differ, "the more restrictive wins". */
 export function midcallMode(one: Leg, other: Leg): MidcallMode {
@@ -23,22 +35,52 @@ export function midcallMode(one: Leg, other: Leg): MidcallMode {
 }
 
 /**
+ * Of a call in which nobody hears of a hold later, so that nobody may begin with one: the caller's offer goes out without,
+ * and the answer to it has no other hold than the offer's (feature item 8). Undefined: as it is.
+ */
+export function openedOffer(offer: string, from: Leg, to: Leg): string | undefined {
+  return blocked(from, to) && offer !== '' ? withoutHold(offer) : undefined
+}
+
+export function openedAnswer(answer: string, offer: string, from: Leg, to: Leg): string | undefined {
+  return blocked(from, to) && offer !== '' && answer !== '' ? answeringOnly(answer, offer) : undefined
+}
+
+function blocked(from: Leg, to: Leg): boolean {
+  return from.origin.anchored && midcallMode(from, to) === 'Block'
+}
+
+/**
  * Feature item 8. A refresh, which repeats the last description or is an UPDATE without one, crosses end to end and is
- * answered here where the timers are leg by leg; the answer is what this leg was told last, since nothing changes.
+ * answered here where the timers are leg by leg.
  */
 export function treatOffer(message: SipMessage, from: Leg, to: Leg): Treatment {
-  const refresh = message.body === '' ? message.method === 'UPDATE' : isSameDescription(message.body, to.origin)
-  const scope: Scope = scopeOf(from.sip, to.sip)
-  if (refresh) return scope === 'LegByLeg' && from.origin.rest !== '' ? { do: 'answer' } : { do: 'carry' }
-  if (message.body === '') return { do: 'carry' }
-  switch (midcallMode(from, to)) {
+  const { method, body } = message
+  const mode = midcallMode(from, to)
+  const refresh = body === '' ? method === 'UPDATE' : isSameDescription(body, to.origin)
+  const anchored = from.origin.anchored
+  if (answersHere(mode) && anchored) return treatAnchored(message, from, mode)
+  // What nothing changes is answered by what this leg was told last, wherever media runs.
+  if (refresh) return scopeOf(from.sip, to.sip) === 'LegByLeg' && from.origin.rest !== '' ? answer : carry
+  switch (mode) {
+    case 'Block':
+    case 'PassThroughMediaChange':
+      return notAcceptable
     case 'Disabled':
-      return { do: 'refuse', status: 488 }
+      return body === '' ? carry : notAcceptable
     case 'PreserveCodec': {
-      const body = pinCodec(message.body, from.origin.rest, to.origin.rest)
-      return body === undefined ? { do: 'refuse', status: 488 } : { do: 'carry', body }
+      const pinned = body === '' ? '' : pinCodec(body, from.origin.rest, to.origin.rest)
+      return pinned === undefined ? notAcceptable : pinned === '' ? carry : { do: 'carry', body: pinned }
     }
     case 'PassThrough':
-      return { do: 'carry' }
+      return carry
   }
+}
+
+function treatAnchored({ method, body }: SipMessage, from: Leg, mode: MidcallMode): Treatment {
+  const { carried } = from.origin
+  if (body === '') return method === 'UPDATE' || carried !== '' ? { do: 'answer', body: carried } : carry
+  if (mode === 'PassThroughMediaChange' && addsMedia(body, carried)) return carry
+  const fitting = offersFax(body) ? undefined : fitAnswer(carried, withExplicitHold(body))
+  return fitting === undefined ? notAcceptable : { do: 'answer', body: fitting }
 }

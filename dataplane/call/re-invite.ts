@@ -161,7 +161,7 @@ export class ReInvite {
       response: message,
       asked: this.#asked,
     })
-    const carried = carriedResponse(message, this.from, 200, timer)
+    const carried = carriedResponse(message, this.from, 200, { timer })
     const answersUpdate = request.method === 'UPDATE' && request.message.body === ''
     request.respond(200, {
       ...carried,

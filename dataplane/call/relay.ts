@@ -72,7 +72,12 @@ export function carriedRequest(
 }
 
 /** An answer of one peer, for the other leg. `status` is what it becomes there. */
-export function carriedResponse(message: SipMessage, leg: Leg, status: number, timer?: TimerFields): ResponseOptions {
+export function carriedResponse(
+  message: SipMessage,
+  leg: Leg,
+  status: number,
+  { timer, body }: { timer?: TimerFields | undefined; body?: string | undefined } = {},
+): ResponseOptions {
   const formsDialog = status < 300 && isTargetRefresh(message.method)
   return {
     headers: [
@@ -81,7 +86,7 @@ export function carriedResponse(message: SipMessage, leg: Leg, status: number, t
       ...carriedHeaders(message, leg.listener.address, timer),
     ],
     // An answer to OPTIONS describes the peer's own media addresses, of which this call has none.
-    body: status < 300 && message.method !== 'OPTIONS' ? carriedBody(message, leg) : undefined,
+    body: status < 300 && message.method !== 'OPTIONS' ? carriedBody(message, leg, body) : undefined,
   }
 }
 

@@ -40,6 +40,8 @@ export interface SetUpHost {
   credentialsFor(attempt: Attempt): InviteCredentials
   /** Route that calls by way of this trunk take (RFC 3608 section 5). */
   serviceRoute(attempt: Attempt): readonly string[]
+  /** The description that goes to that leg instead of the caller's. */
+  openedOffer(leg: Leg, offer: SipMessage): string | undefined
   /** Whether a longer session interval can meet the 422. */
   raiseTimer(leg: Leg, response: IncomingResponse): boolean
   dialogOpened(leg: Leg, dialogId: string): void
@@ -140,7 +142,8 @@ export class SetUp {
   #send(index: number, attempt: Attempt, leg: Leg, offer: SipMessage, refused?: SipMessage): void {
     const { called } = this.#host
     const timer = this.#host.askTimer(leg)
-    const request = bridgeInvite(offer, called, attempt, leg, this.#ringMilliseconds, timer)
+    const body = this.#host.openedOffer(leg, offer)
+    const request = bridgeInvite(offer, called, attempt, leg, { ringMilliseconds: this.#ringMilliseconds, timer, body })
     if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
     this.#silence?.cancel()
     this.#silence = this.#clock.after(attempt.sip.timers.noResponseMilliseconds, () =>

@@ -1,5 +1,5 @@
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
-import type { ResolvedSessionTimer } from '#api/session-behaviour.ts'
+import { answersHere, type ResolvedSessionTimer } from '#api/session-behaviour.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
 /**
@@ -91,7 +91,8 @@ export function scopeOf(a: ResolvedSipBehaviour, b: ResolvedSipBehaviour): Scope
   return keepsToItself(a) || keepsToItself(b) ? 'LegByLeg' : 'EndToEnd'
 }
 
-function keepsToItself({ sessionTimer: { mode, takeRefresherRole } }: ResolvedSipBehaviour): boolean {
+function keepsToItself({ sessionTimer: { mode, takeRefresherRole }, midcall }: ResolvedSipBehaviour): boolean {
+  if (answersHere(midcall.mode)) return true
   return mode === 'LegByLeg' || (mode !== 'Disabled' && takeRefresherRole === 'Always')
 }
 

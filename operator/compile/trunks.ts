@@ -1,3 +1,4 @@
+import { answersHere } from '#api/session-behaviour.ts'
 import type { SecretManifest, SipTrunk, Target } from '#api/sip-trunk.ts'
 import type { Transport } from '#api/fields.ts'
 import type { TargetConfig, TrunkConfig } from '#api/snapshot.ts'
@@ -43,6 +44,10 @@ const probeChecks: readonly Check<ProbesPart>[] = [
 
 const mediaChecks: readonly Check<MediaPart>[] = [
   mediaHasEngine, // calls whose media nobody carries are refused
+]
+
+const midcallChecks: readonly Check<MediaPart>[] = [
+  midcallHasMedia, // offers cannot be answered here where media is not
 ]
 
 const sourceChecks: readonly Check<SourcePart>[] = [
@@ -94,6 +99,7 @@ function compileTrunk(
     probeChecks,
   )
   findings.passes({ trunk, voiceService }, 'spec.sip.media.mode', mediaChecks)
+  findings.passes({ trunk, voiceService }, 'spec.sip.midcall.mode', midcallChecks)
   const { transport, ...keepalive } = spec.keepalive
   const config: TrunkConfig = {
     type: 'Trunk',
@@ -153,6 +159,14 @@ function mediaHasEngine({ trunk, voiceService }: MediaPart) {
   if (trunk.spec.sip?.media?.mode !== 'Anchor' || voiceService.spec.media.engines.length > 0) return undefined
   return {
     message: `VoiceService ${fullName(voiceService)} has no media engines, so calls of this trunk get 503; add one to its spec.media.engines, or use Bypass`,
+  }
+}
+
+function midcallHasMedia({ trunk, voiceService }: MediaPart) {
+  const { midcall, media } = resolveBehaviour(trunk.spec.sip, voiceService.spec.sip)
+  if (!answersHere(midcall.mode) || media.mode === 'Anchor') return undefined
+  return {
+    message: `${midcall.mode} answers offers inside a call in the name of the other peer, which needs media.mode Anchor; with ${media.mode} every one that changes something gets 488`,
   }
 }
 

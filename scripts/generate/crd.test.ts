@@ -128,6 +128,33 @@ const routed = (route: object) => ({
   ...listeners({}),
   routes: [{ name: 'out', match: {}, targets: [{ trunkRef: { name: 'carrier' } }], ...route }],
 })
+/** Every level at which SIP behaviour is written. */
+const levels = [
+  { path: 'SipTrunk.spec.sip', schema: SipTrunkSpec, at: (sip: object) => ({ ...keepalive({}), sip }) },
+  { path: 'VoiceService.spec.sip', schema: VoiceServiceSpec, at: (sip: object) => ({ ...listeners({}), sip }) },
+  { path: 'VoiceService.spec.routes[].sip', schema: VoiceServiceSpec, at: (sip: object) => routed({ sip }) },
+]
+const sessions = levels.flatMap(({ path, schema, at }) => [
+  {
+    path,
+    schema,
+    keeps: [at({ midcall: { mode: 'Block' } }), at({ midcall: { mode: 'PassThrough' }, media: { mode: 'Bypass' } })],
+    breaks: [
+      at({ midcall: { mode: 'Block' }, media: { mode: 'Bypass' } }),
+      at({ midcall: { mode: 'PassThroughMediaChange' }, media: { mode: 'Bypass' } }),
+    ],
+  },
+  {
+    path: `${path}.sessionTimer`,
+    schema,
+    keeps: [
+      at({ sessionTimer: { expiresSeconds: 90, minSeSeconds: 90 } }),
+      at({ sessionTimer: { minSeSeconds: 3600 } }),
+      at({ sessionTimer: { expiresSeconds: 90 } }),
+    ],
+    breaks: [at({ sessionTimer: { expiresSeconds: 90, minSeSeconds: 91 } })],
+  },
+])
 const anchored = { sip: { media: { mode: 'Anchor' } } }
 const twins = [
   {
@@ -204,6 +231,7 @@ const twins = [
     keeps: [routed(stopOn(500, 599))],
     breaks: [routed(stopOn(599, 500))],
   },
+  ...sessions,
 ]
 
 describe('every CEL rule', () => {
