@@ -6,6 +6,7 @@ interface Bench {
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   calls: () => import('./bench-calls.ts'),
   parse: () => import('./bench-parse.ts'),
+  trunks: () => import('./bench-trunks.ts'),
 }
 
 const [name = '', ...args] = process.argv.slice(2)
