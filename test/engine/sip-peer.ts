@@ -64,22 +64,24 @@ export class SipPeer {
   /** The same over TLS, with what it shows and asks for on each side; `onBytes` sees what comes over its server. */
   static tls(
     server: TlsOptions,
-    client: ConnectionOptions,
+    client: ConnectionOptions & { readonly localAddress?: string },
     address = '127.0.0.1',
     onBytes: (bytes: Buffer, stream: Stream) => void = () => {},
+    port = 0,
   ): Promise<SipPeer> {
     const listen = (follow: (stream: Stream) => void) =>
       createTlsServer(server, (stream) => {
         follow(stream)
         stream.on('data', (bytes: Buffer) => onBytes(bytes, stream))
       })
-    return SipPeer.#overStreams(address, listen, (port) => connectTls({ ...client, port, host: address }))
+    return SipPeer.#overStreams(address, listen, (to) => connectTls({ host: address, ...client, port: to }), port)
   }
 
   static async #overStreams(
     address: string,
     listen: (follow: (stream: Stream) => void) => Server,
     dial: (port: number) => Stream,
+    port = 0,
   ): Promise<SipPeer> {
     const streams = new Set<Stream>()
     let out: Stream | undefined
@@ -94,13 +96,13 @@ export class SipPeer {
       })
     }
     const server: Server = listen(follow)
-    await new Promise<void>((resolve) => server.listen(0, address, resolve))
+    await new Promise<void>((resolve) => server.listen(port, address, resolve))
     const bound = server.address()
     const peer: SipPeer = new SipPeer(
       { address, port: bound !== null && typeof bound === 'object' ? bound.port : 0 },
-      (text, port) => {
+      (text, to) => {
         if (out === undefined) {
-          out = dial(port)
+          out = dial(to)
           follow(out)
         }
         out.write(text, 'latin1')

@@ -122,7 +122,7 @@ class StreamListener implements Listener {
     else if (this.#closed) sent(new Error(`listener ${this.name} is closed`))
     // RFC 7118 §5.2: nobody can connect to a WebSocket client.
     else if (connection !== undefined && this.#isWebSocket) sent(new Error('the WebSocket is closed'))
-    else this.#connectionTo(flow).send(text, sent)
+    else this.#sendAnew(text, flow, sent)
   }
 
   reload(wanted: ListenerAddress): void {
@@ -211,6 +211,18 @@ class StreamListener implements Listener {
     }
     const peer = { listener: this, address, port }
     this.#keep(new StreamConnection(peer, { ...this.#connectionParts(channel), accepted: true, names }), peer, '')
+  }
+
+  #sendAnew(text: string, flow: Flow, sent: SendCallback): void {
+    let connection: StreamConnection
+    try {
+      connection = this.#connectionTo(flow)
+    } catch (error) {
+      // Node throws for credentials that it cannot read, and for a port out of range.
+      sent(error instanceof Error ? error : new Error(String(error)))
+      return
+    }
+    connection.send(text, sent)
   }
 
   /** RFC 3261 §18: a connection that is open to the address and port is used again. */
