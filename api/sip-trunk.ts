@@ -273,6 +273,7 @@ export const SipTrunkStatus = z.strictObject({
             'Why it is not up, or not all of it: nothing came, a code that counts as failure, no connection, no address.',
           ),
         consecutiveFailures: z.int().min(0).optional().describe('Failed probes in a row; absent when there are none.'),
+        message: z.string().max(500).optional().describe('The last failure, for people.'),
         prober: z.string().max(253).optional().describe('Replica that probes for the fleet.'),
         replicasUp: z.int().min(0).describe('Replicas that see it up.'),
         replicasTotal: z.int().min(0).describe('Replicas that report on it.'),
@@ -295,6 +296,7 @@ export const SipTrunkStatus = z.strictObject({
           .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'NameNotResolved'])
           .optional()
           .describe('Why the last attempt failed.'),
+        message: z.string().max(500).optional().describe('The last failure, for people.'),
         lastCode: z
           .int()
           .min(0)

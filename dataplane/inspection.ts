@@ -34,7 +34,7 @@ export function adminSources(parts: InspectedParts): AdminSources {
       resources: [...(running.current?.resources.values() ?? [])],
     }),
     calls: () => calls.list(),
-    trunks: () => ({ targets: trunks.targets(), registrations: trunks.registrations() }),
+    trunks: () => trunks.view(),
     members: () => client.members,
     health: () => ({
       ready: readiness.ready,

@@ -16,6 +16,7 @@ export interface StartCommand {
 export type Command =
   | StartCommand
   | { readonly name: 'check'; readonly directory: string }
+  | { readonly name: 'trunks'; readonly statusDirectory: string }
   | { readonly name: 'help' | 'version' }
   /** The command line cannot be used; the message says why, and what would be right. */
   | { readonly name: 'wrong'; readonly message: string }
@@ -29,6 +30,9 @@ export const usage = `sbcfleet: a fleet of session border controllers on this ma
                          (default: 127.0.0.1 and ::1, then 127.0.0.2, 127.0.0.3 …)
     --status-dir D       where status and logs are written (default: .sbcfleet/<name of DIR>)
   sbcfleet check DIR     compile the manifests in DIR and print every problem with its place
+  sbcfleet trunks [DIR]  show what the running fleets of DIR know of every target and registration:
+                         state, since when, found by whom, and the last exchange
+    --status-dir D       where they write their status (default: .sbcfleet/<name of DIR>)
   sbcfleet version       print the version
   sbcfleet help          print this
 
@@ -42,6 +46,7 @@ const options = {
     'status-dir': { type: 'string' },
     help: { type: 'boolean', short: 'h' },
   },
+  trunks: { 'status-dir': { type: 'string' }, help: { type: 'boolean', short: 'h' } },
   check: { help: { type: 'boolean', short: 'h' } },
   help: { help: { type: 'boolean', short: 'h' } },
   version: { help: { type: 'boolean', short: 'h' } },
@@ -81,6 +86,10 @@ function readCommand(name: Name, words: string[], cwd: string, defaultDirectory:
       ? wrong('"check" needs the directory of the manifests: sbcfleet check DIR')
       : { name, directory: shorten(given, cwd) }
   }
+  if (name === 'trunks') {
+    const trunks = parseArgs({ args: words, options: options.trunks, allowPositionals: true })
+    return { name, statusDirectory: statusDirectoryOf(given ?? defaultDirectory, trunks.values['status-dir'], cwd) }
+  }
   const start = parseArgs({ args: words, options: options.start, allowPositionals: true })
   return readStart(shorten(given ?? defaultDirectory, cwd), start.values, cwd)
 }
@@ -95,8 +104,12 @@ function readStart(
   if (bad !== undefined) {
     return wrong(`--address "${bad}" is not an IP address; give one such as 192.0.2.1 or 2001:db8::1`)
   }
-  const statusDirectory = shorten(values['status-dir'] ?? `.sbcfleet/${basename(resolve(cwd, directory))}`, cwd)
+  const statusDirectory = statusDirectoryOf(directory, values['status-dir'], cwd)
   return { name: 'start', directory, statusDirectory, addresses, selftest: values.selftest ?? false }
+}
+
+function statusDirectoryOf(directory: string, given: string | undefined, cwd: string): string {
+  return shorten(given ?? `.sbcfleet/${basename(resolve(cwd, directory))}`, cwd)
 }
 
 /** A path as people want to read it: relative where it lies below the current directory. */

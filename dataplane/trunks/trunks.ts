@@ -137,6 +137,17 @@ export class Trunks implements TrunkHealth {
     return this.#monitors.reports()
   }
 
+  /** Everything for people: every target with the addresses that calls may try, and the registrations of this replica. */
+  view(): unknown {
+    const targets = this.#monitors.list().map(({ trunk, target, monitor, state }) => {
+      const report = monitor.report()
+      const knownBy =
+        report === undefined ? 'the prober' : report.probe === undefined ? 'this replica' : 'this replica, for all'
+      return { trunk, target, ...state, usable: monitor.usable, addresses: monitor.addresses, knownBy }
+    })
+    return { targets, registrations: this.registrations() }
+  }
+
   registrations(): RegistrationReport[] {
     return this.#registrations.reports()
   }

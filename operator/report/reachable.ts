@@ -62,6 +62,7 @@ function targetOf(target: Target, reports: readonly SeenReport[]): SeenTarget {
       state,
       ...(telling?.lastCode === undefined ? {} : { lastCode: telling.lastCode }),
       ...(telling?.failure === undefined ? {} : { failure: telling.failure }),
+      ...(telling?.detail === undefined ? {} : { message: telling.detail }),
       ...(telling?.failures === undefined ? {} : { consecutiveFailures: telling.failures }),
       ...(prober === undefined ? {} : { prober }),
       ...(telling === undefined ? {} : { lastTransitionTime: isoTime(telling.since) }),

@@ -75,6 +75,7 @@ function statusOf({ account, registrar, replica, report }: Seen): RegistrationSt
     state: report?.state ?? 'Pending',
     ...(report === undefined ? {} : { lastTransitionTime: isoTime(report.since) }),
     ...(report?.failure === undefined ? {} : { failure: report.failure }),
+    ...(report?.detail === undefined ? {} : { message: report.detail }),
     ...(report?.lastCode === undefined ? {} : { lastCode: report.lastCode }),
     ...(report?.expiresAt === undefined ? {} : { expirationTime: isoTime(report.expiresAt) }),
     replica,
