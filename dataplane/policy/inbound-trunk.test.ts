@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { Secret } from '#lib/secret.ts'
 import { admitSource, findInboundTrunk } from './inbound-trunk.ts'
 import { health, listener, runningConfig, target, trunk } from './testing/configuration.ts'
 
@@ -39,6 +40,36 @@ describe('the trunk a source belongs to', () => {
     expect(findInboundTrunk(source, config, health(config)).because).toBe(
       '10.1.2.3 port 5060 on listener udp is in the allowed sources of trunk lab, taken before lab-2 by name',
     )
+  })
+
+  it.each([
+    ['with a certificate for its trunk, by the host of a target', '192.0.2.20', ['sip.carrier.example'], true],
+    ['with one for a name that the trunk allows', '192.0.2.20', ['carrier.example'], true],
+    ['with any certificate, where the trunk has no names', '192.0.2.21', ['whoever.example'], true],
+    ['with one for somebody else', '192.0.2.20', ['pbx.example'], false],
+    ['with one for a name below (RFC 5922 section 7.2)', '192.0.2.20', ['a.carrier.example'], false],
+    ['without a certificate', '192.0.2.21', [], false],
+    ['of no trunk, with a certificate', '192.0.2.99', ['carrier.example'], false],
+  ])('on a listener that asks for certificates, a source %s: %s', (_who, address, certified, expected) => {
+    const minVersion = 'TLSv1.2'
+    const tls = { certificate: '', key: new Secret(''), others: [], clientAuthorities: 'any' }
+    const secured = runningConfig({
+      listeners: [listener({ name: 'tls', transport: 'TLS', tls: { ...tls, minVersion } })],
+      trunks: [
+        trunk({
+          name: 'carrier',
+          listeners: ['tls'],
+          targets: [target({ name: 'a', host: 'sip.carrier.example', transport: 'TLS', listener: 'tls' })],
+          allowedSources: ['192.0.2.20'],
+          tls: { verify: true, allowedNames: ['carrier.example'], minVersion },
+        }),
+        trunk({ name: 'by-address', listeners: ['tls'], allowedSources: ['192.0.2.21'] }),
+      ],
+      routes: [],
+    })
+    const source = { address, port: 40000, listener: 'tls', names: certified }
+    const running = { current: secured, onChange: () => {} }
+    expect(admitSource(running, health(secured), source)).toBe(expected)
   })
 
   it('admits nobody before the first configuration', () => {

@@ -162,6 +162,25 @@ describe('a TLS listener', () => {
   })
 })
 
+describe('TLS over IPv6', () => {
+  it('carries a call with bracketed addresses', async () => {
+    await begin()
+    const v6 = await engine.engine.open({ ...listener, name: 'tls6', address: '::1', port: 0, tls: serverTls() })
+    const material = { cert: carrier.certificate, key: carrier.key }
+    const trusted = { ca: authority.certificate, servername: 'sbc.example' }
+    const alice = await SipPeer.tls(material, trusted, '::1')
+    closing.push(() => alice.close())
+    const invite = { method: 'INVITE', uri: 'sip:b@c', callId: 'v6', transport: 'TLS', body: sdp } as const
+    alice.send(requestText(alice, invite), v6.port)
+    const { transactionId } = await application.request('INVITE')
+    await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    expect((await alice.response(200)).message.get('Contact')).toBe(`<sip:[::1]:${v6.port};transport=tls>`)
+    const way = `sip:carrier.example:${alice.port};transport=tls;maddr=[::1]`
+    await application.command(`sip|||${way}`, 'OPTIONS sip:alice@example.com SIP/2.0\r\n\r\n')
+    expect((await alice.request('OPTIONS')).message.get('Via')).toContain(`SIP/2.0/TLS [::1]:${v6.port};`)
+  })
+})
+
 describe('a TLS listener that asks for certificates', () => {
   beforeEach(() => begin({ clientAuthorities: authority.certificate }))
 

@@ -228,6 +228,6 @@ describe('calls over TLS, from Secrets to sockets', () => {
       ],
       { env: { ...process.env, GNUTLS_SYSTEM_PRIORITY_FILE: files.path('gnutls') } },
     )
-    expect(run.status, `${run.stdout}${run.stderr}`).toBe(0)
+    expect(run.status, String(run.stdout) + String(run.stderr)).toBe(0)
   })
 })
