@@ -174,9 +174,14 @@ function madeOf({ voiceService, trunks, secrets, neighbours, services }: FleetIn
   ])
 }
 
-/** The API server has understood, and will not: no use in asking again soon. */
+/**
+ * The API server has understood, and will not: no use in asking again soon. A field that its schema does not have it
+ * answers with 500, and without a reason.
+ */
 function isRefusal(error: unknown): error is ApiError {
-  return error instanceof ApiError && [400, 403, 409, 413, 422].includes(error.code)
+  if (!(error instanceof ApiError)) return false
+  if (error.code === 500) return error.status.message?.startsWith('failed to create typed patch object') === true
+  return [400, 403, 409, 413, 422].includes(error.code)
 }
 
 function soonest(delays: readonly (number | undefined)[]): Outcome {
