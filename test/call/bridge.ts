@@ -178,7 +178,7 @@ export class Party {
 
   send(
     method: string,
-    options: { headers?: readonly string[]; body?: string; cseq?: number; branch?: string } = {},
+    options: { headers?: readonly string[]; body?: string; cseq?: number; branch?: string; contact?: false } = {},
   ): void {
     const cseq = options.cseq ?? (method === 'ACK' || method === 'CANCEL' ? this.cseq : ++this.cseq)
     this.peer.send(this.#text(method, { ...options, cseq }), this.#port)
@@ -197,7 +197,7 @@ export class Party {
 
   #text(
     method: string,
-    options: { headers?: readonly string[]; body?: string; cseq: number; branch?: string },
+    options: { headers?: readonly string[]; body?: string; cseq: number; branch?: string; contact?: false },
   ): string {
     const { remoteTag } = this
     return requestText(this.peer, {

@@ -1,3 +1,4 @@
+import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
 import { EnginePool } from '../../dataplane/media/engine-pool.ts'
@@ -27,7 +28,9 @@ export interface AnchoredBridge {
 
 const log = createLog({ level: 'error', name: 'test', write: () => {} })
 
-export async function beginAnchored(options: { engines?: number; targets?: number } = {}): Promise<AnchoredBridge> {
+export async function beginAnchored(
+  options: { engines?: number; targets?: number; sip?: Partial<ResolvedSipBehaviour> } = {},
+): Promise<AnchoredBridge> {
   const engines: Rtpengine[] = []
   for (let index = 0; index < (options.engines ?? 1); index++) engines.push(await startRtpengine())
   const pool = new EnginePool({ clock: systemClock, log, cookiePrefix: `test-${Math.random()}-` })
@@ -36,7 +39,7 @@ export async function beginAnchored(options: { engines?: number; targets?: numbe
   )
   const bridge = await Bridge.begin({
     targets: options.targets ?? 1,
-    sip: { media: { mode: 'Anchor' } },
+    sip: { media: { mode: 'Anchor' }, ...options.sip },
     engines: pool,
   })
   const a = await openRtpPeer('127.0.0.11')
