@@ -71,14 +71,17 @@ export class ClientCore implements ExchangeOwner {
   /** Ends a dialog by a BYE of the engine's own, and tells the application that it is gone. */
   endByItself(dialog: LiveDialog, reason: string): void {
     const { application, state } = dialog
-    this.bye(dialog, [['Reason', `SIP;cause=200;text="${reason}"`]], (outcome) => {
-      if (!outcome.ok || application === undefined || application.gone) return
-      application.deliverNotice({
-        text: outcome.text,
-        source: outcome.flow,
-        transactionId: 'unsolicited',
-        dialogId: state.id,
-      })
+    const listener = this.#listeners.get(state.listener)
+    const headers = [['Reason', `SIP;cause=200;text="${reason}"`]] as const
+    this.bye(dialog, headers, (outcome) => {
+      if (application === undefined || application.gone) return
+      // The application has to know, though the BYE has no way to go.
+      const source = outcome.ok ? outcome.flow : nowhere(listener)
+      if (source === undefined) return
+      const text = outcome.ok
+        ? outcome.text
+        : formatRequest(composePlain('BYE', state, state.localSequence, headers), createBranch(), source.listener)
+      application.deliverNotice({ text, source, transactionId: 'unsolicited', dialogId: state.id })
     })
   }
 
@@ -177,9 +180,14 @@ export class ClientCore implements ExchangeOwner {
       return done(refuse('Server error: another INVITE is in progress in this dialog'))
     }
     const preferred = this.#listeners.get(dialog.state.listener)
-    if (preferred === undefined) return done(refuse(`listener ${dialog.state.listener} is closed`))
+    // A BYE that can go nowhere ends the dialog all the same: nobody will ask for it again.
+    const told = (outcome: Outcome): void => {
+      if (!outcome.ok && request.method === 'BYE') this.dialogs.remove(dialog)
+      done(outcome)
+    }
+    if (preferred === undefined) return told(refuse(`listener ${dialog.state.listener} is closed`))
     const outgoing = composeInside(request, dialog.state, ++dialog.state.localSequence, preferred)
-    this.#dispatch(outgoing.nextHop, preferred, done, dialog, (flow) => this.#open(application, outgoing, flow, dialog))
+    this.#dispatch(outgoing.nextHop, preferred, told, dialog, (flow) => this.#open(application, outgoing, flow, dialog))
   }
 
   #requestOutside(application: Application, { request, nextHop }: RequestOrder, done: Done): void {

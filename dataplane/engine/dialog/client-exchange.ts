@@ -163,12 +163,15 @@ export class ClientExchange implements ClientTransactionUser {
       if (!this.#canDeliver()) this.#owner.acknowledgePlain(dialog, this.#cseq)
     }
     this.#deliver(response.text, source, dialog)
+    this.#settle(response, dialog)
   }
 
   /** What the final response to a request in a dialog does to it. */
   #settle(response: SipMessage, dialog: LiveDialog): void {
     const { status } = response
     if (status < 200) return
+    // RFC 5057 §5.1: a 481 destroys the dialog with all its usages; nobody will send a BYE in it.
+    if (status === 481) return this.#owner.dialogs.remove(dialog)
     if (status < 300 && isTargetRefresh(this.method)) refreshTarget(dialog.state, response)
     if (this.method === 'BYE') this.#endDialog(dialog, status === 401 || status === 407)
   }

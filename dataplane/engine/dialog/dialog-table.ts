@@ -31,6 +31,8 @@ export class DialogTable {
   readonly #byTags = new Map<string, LiveDialog>()
   /** Forks of one INVITE share an id; later ones come last. */
   readonly #byId = new Map<string, LiveDialog[]>()
+  /** Told of each dialog that goes. */
+  onRemove: (dialog: LiveDialog) => void = () => {}
 
   get count(): number {
     return this.#byTags.size
@@ -72,8 +74,14 @@ export class DialogTable {
     const { state } = dialog
     dialog.unacknowledged?.stop()
     dialog.unacknowledged = undefined
+    // RFC 3261 §17.1.1.2 has no limit for an INVITE that was answered provisionally; one whose dialog is over gets the
+    // limit of one that was cancelled (§9.1), or it would wait for ever.
+    if (state.state === 'confirmed') dialog.ownInvite?.cancelSent()
     const key = keyOf(state.callId, state.localTag, state.remoteTag)
-    if (this.#byTags.get(key) === dialog) this.#byTags.delete(key)
+    if (this.#byTags.get(key) === dialog) {
+      this.#byTags.delete(key)
+      this.onRemove(dialog)
+    }
     const left = this.#byId.get(state.id)?.filter((fork) => fork !== dialog)
     if (left === undefined || left.length === 0) this.#byId.delete(state.id)
     else this.#byId.set(state.id, left)

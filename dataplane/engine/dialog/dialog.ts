@@ -149,7 +149,13 @@ function reversedRecordRoute(response: SipMessage): readonly string[] {
   return response.values('Record-Route').map(detached).toReversed()
 }
 
-function contactUri(message: SipMessage): string | undefined {
+/**
+ * The URI of the first Contact, if requests can be sent there. §12.1.1 and §12.1.2 make it the remote target, and §8.1.1.8
+ * wants "one SIP or SIPS URI": a `*` or a tel: URI is no place to send a BYE to.
+ */
+export function contactUri(message: SipMessage): string | undefined {
   const contact = message.get('Contact')
-  return contact === undefined ? undefined : parseNameAddr(contact)?.uri
+  const uri = contact === undefined ? undefined : parseNameAddr(contact)?.uri
+  const parsed = uri === undefined ? undefined : parseUri(uri)
+  return parsed === undefined || parsed.scheme === 'tel' ? undefined : uri
 }

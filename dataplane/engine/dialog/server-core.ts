@@ -1,9 +1,12 @@
 import type { Counters } from '../counters.ts'
+import { detached } from '../detached.ts'
 import { parseNameAddr, tagOf } from '../message/name-addr.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
 import { createTag } from '../transaction/identifiers.ts'
 import type { ServerTransaction } from '../transaction/server-transaction.ts'
 import { type Transactions, serverKey } from '../transaction/transactions.ts'
+import type { TimerTarget } from '../transaction/timer-wheel.ts'
+import { GIVE_UP } from '../transaction/timers.ts'
 import type { Flow } from '../transport/transport.ts'
 import { type Application, type Applications, type Outcome, refuse, type ResponseOrder } from './application.ts'
 import type { ClientCore } from './client-core.ts'
@@ -46,9 +49,12 @@ interface Parts {
 export class ServerCore {
   readonly #parts: Parts
   readonly #exchanges = new Map<string, Exchange>()
+  /** Ids of the dialogs that INVITEs under way may make. */
+  readonly #invites = new Set<string>()
 
   constructor(parts: Parts) {
     this.#parts = parts
+    parts.dialogs.onRemove = (dialog) => this.#abandon(dialog)
   }
 
   /** Takes a well-formed request whose top Via is complete. `reply` is where its responses go. */
@@ -92,7 +98,7 @@ export class ServerCore {
     else if (inside !== undefined && status >= 200 && status < 300 && isTargetRefresh(request.method)) {
       refreshTarget(inside.state, request)
     }
-    if (status >= 200) this.#exchanges.delete(transactionId)
+    if (status >= 200) this.#forget(transactionId)
     transaction.respond(status, text)
     return { ok: true, text, flow: transaction.flow, transactionId, dialogId }
   }
@@ -104,20 +110,46 @@ export class ServerCore {
   }
 
   onTerminated(transaction: ServerTransaction): void {
-    this.#exchanges.delete(transaction.id)
+    this.#forget(transaction.id)
   }
 
   /** The application has left: what it had not answered gets a 503 (RFC 3261 §21.5.4). */
   applicationGone(application: Application): void {
     for (const [id, exchange] of this.#exchanges) {
       if (exchange.application !== application) continue
-      this.#exchanges.delete(id)
+      this.#forget(id)
       this.#finish(exchange, 503, [['Retry-After', RETRY_AFTER]])
     }
   }
 
   stop(): void {
     this.#exchanges.clear()
+    this.#invites.clear()
+  }
+
+  /**
+   * §15.1.2: a peer's INVITE that is pending when its dialog ends "MUST still" be answered, with 487. The application does;
+   * what it has not answered after 64*T1 it never will.
+   */
+  #abandon(dialog: LiveDialog): void {
+    const { invite } = dialog
+    if (invite?.pending !== true || this.#exchanges.get(invite.id)?.inside !== dialog) return
+    const late: TimerTarget = {
+      onTimer: () => {
+        const exchange = this.#exchanges.get(invite.id)
+        if (exchange === undefined) return
+        this.#forget(invite.id)
+        this.#finish(exchange, 487, [])
+      },
+    }
+    this.#parts.transactions.wheel.start(GIVE_UP, late, 'abandoned')
+  }
+
+  #forget(transactionId: string): void {
+    const exchange = this.#exchanges.get(transactionId)
+    if (exchange === undefined) return
+    this.#exchanges.delete(transactionId)
+    this.#invites.delete(inviteIdOf(exchange))
   }
 
   #dialogOf(message: ParsedMessage): LiveDialog | undefined {
@@ -126,13 +158,17 @@ export class ServerCore {
 
   #receiveOutside(request: ParsedMessage, key: string, source: Flow, reply: Flow): void {
     if (!this.#parts.admit(source)) return
-    const { transactions, applications, clients } = this.#parts
+    const { transactions, applications, clients, dialogs } = this.#parts
     const { method } = request
     const mergeKey = `${request.callId} ${request.fromTag} ${request.cseq} ${method}`
+    const dialogId = method === 'INVITE' ? dialogIdOf(request.callId, request.fromTag) : ''
     const rejection =
       checkOutside(request, {
         merged: transactions.hasMerge(mergeKey),
-        own: method === 'INVITE' && clients.hasSent(dialogIdOf(request.callId, request.fromTag)),
+        // Of two dialogs with one id the application could never say which one it means.
+        own:
+          dialogId !== '' &&
+          (clients.hasSent(dialogId) || this.#invites.has(dialogId) || dialogs.ofId(dialogId) !== undefined),
         allowed: this.#allowed,
       }) ?? this.#checkService(method)
     const application = rejection === undefined ? applications.next(method) : undefined
@@ -150,6 +186,10 @@ export class ServerCore {
     dialog.state.remoteSequence = Math.max(dialog.state.remoteSequence, request.cseq)
     const transaction = transactions.createServer({ key, method }, reply)
     if (rejection !== undefined) return this.#reject(transaction, request, rejection)
+    if (isForeignFork(dialog, dialogs, method)) {
+      if (method === 'BYE' && dialog.state.state === 'confirmed') dialogs.remove(dialog)
+      return this.#reject(transaction, request, { status: 481, headers: [] })
+    }
     dialog.way = wayBack(source)
     const application = this.#applicationOf(dialog, method)
     // §15.1.2: "A UAS first processes the BYE request according to the general UAS processing … If the BYE matches an
@@ -180,6 +220,7 @@ export class ServerCore {
   ): void {
     const exchange: Exchange = { transaction, request, application, inside, toTag: createTag(), early: [] }
     this.#exchanges.set(transaction.id, exchange)
+    if (inviteIdOf(exchange) !== '') this.#invites.add(detached(inviteIdOf(exchange)))
     // §17.2.1: "The server transaction MUST generate a 100 (Trying) response unless it knows that the TU will generate a
     // provisional or final response within 200 ms".
     if (request.method === 'INVITE') transaction.respond(100, formatResponse(request, { status: 100 }))
@@ -304,7 +345,7 @@ export class ServerCore {
     transaction.respond(200, formatResponse(cancel, { status: 200, toTag: exchange?.toTag ?? createTag() }))
     // "If it has already sent a final response for the original request, the CANCEL has no effect".
     if (exchange === undefined) return
-    this.#exchanges.delete(invite.id)
+    this.#forget(invite.id)
     const dialogId = exchange.inside?.state.id ?? exchange.early[0]?.state.id ?? ''
     this.#finish(exchange, 487, [])
     exchange.application.deliverRequest({ text: cancel.text, source, transactionId: invite.id, dialogId })
@@ -332,4 +373,20 @@ export class ServerCore {
 function wayBack(source: Flow): Flow | undefined {
   const { transport } = source.listener
   return transport === 'WS' || transport === 'WSS' ? source : undefined
+}
+
+/** Id of the dialogs that an INVITE outside a dialog may make; empty for anything else. */
+function inviteIdOf({ request, inside }: Exchange): string {
+  return request.method === 'INVITE' && inside === undefined ? dialogIdOf(request.callId, request.fromTag) : ''
+}
+
+/**
+ * A fork of our INVITE that the application does not have, since it knows all forks by one id and another one has answered.
+ * Nor may the called party end an early dialog: §15 leaves that to the caller alone.
+ */
+function isForeignFork(dialog: LiveDialog, dialogs: DialogTable, method: string): boolean {
+  const { role, state, id } = dialog.state
+  if (role === 'uas') return false
+  const answered = dialogs.ofId(id)
+  return state === 'early' ? method === 'BYE' || answered?.state.state === 'confirmed' : answered !== dialog
 }

@@ -70,6 +70,8 @@ type State = InviteClientState | NonInviteClientState
 export class ClientTransaction implements TimerTarget {
   readonly method: string
   readonly branch: string
+  readonly #callId: string
+  readonly #sequence: number
   readonly #context: TransactionContext
   readonly #user: ClientTransactionUser
   readonly #machine: Machine<State, ClientEvent, ClientEffect>
@@ -94,6 +96,8 @@ export class ClientTransaction implements TimerTarget {
     this.#user = user
     this.method = wanted.request.method
     this.branch = wanted.branch
+    this.#callId = detached(wanted.request.callId)
+    this.#sequence = wanted.request.cseq
     this.#flow = wanted.flow
     this.#fallback = wanted.fallback
     this.#request = wanted.request
@@ -113,6 +117,11 @@ export class ClientTransaction implements TimerTarget {
   /** True until a final response, a timeout or a transport error. */
   get pending(): boolean {
     return this.#state === 'calling' || this.#state === 'trying' || this.#state === 'proceeding'
+  }
+
+  /** The response says that it is of this request. */
+  answeredBy({ method, callId, cseq }: SipMessage): boolean {
+    return method === this.method && callId === this.#callId && cseq === this.#sequence
   }
 
   /** Sends the request. The text is what went on the wire. */
@@ -143,7 +152,7 @@ export class ClientTransaction implements TimerTarget {
     return this.#state === 'proceeding'
   }
 
-  /** The CANCEL is on its way: from now on the final response is only awaited for so long. */
+  /** The CANCEL is on its way, or the dialog is over: from now on the final response is only awaited for so long. */
   cancelSent(): void {
     this.#fire('cancelled')
   }
