@@ -13,7 +13,8 @@ export type InviteCheck =
 
 export function checkInvite(invite: SipMessage): InviteCheck {
   const called = parseUri(invite.uri)
-  // RFC 3261 section 8.2.2.1. A sips: URI asks for TLS on every hop (section 26.2.2), which there is not.
+  // RFC 3261 section 8.2.2.1. A sips: URI asks for TLS on every hop up to the callee (section 26.2.2), which nobody here
+  // can promise for what is beyond the other trunk.
   if (called === undefined || called.scheme === 'sips') return { ok: false, status: 416, headers: [] }
   const options = unsupportedOptions(invite)
   // RFC 3261 section 8.2.2.3: "the server MUST respond by generating a response with status code 420 (Bad Extension)",

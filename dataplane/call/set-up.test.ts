@@ -339,7 +339,7 @@ describe('what is refused before a call is made', () => {
       420,
       [['Unsupported', '100rel']] as const,
     ],
-    ['sips: gets 416, since there is no TLS', { uri: 'sips:2000@203.0.113.1' }, 416, []],
+    ['sips: gets 416, since TLS on every hop cannot be promised', { uri: 'sips:2000@203.0.113.1' }, 416, []],
     [
       'a body that is no session description gets 415',
       { body: { content: '--x', type: 'multipart/mixed;boundary=x' } },

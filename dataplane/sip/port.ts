@@ -99,6 +99,8 @@ export interface IncomingResponse {
   readonly message: SipMessage
   /** Made up by the server here, since nothing came from the network. */
   readonly local: boolean
+  /** Why nothing could be sent, where the server says so; undefined otherwise. */
+  readonly localReason?: string | undefined
   readonly dialogId: string | undefined
   /** Sends the ACK of a 2xx to INVITE; nothing for any other answer. */
   ack(options?: { headers?: HeaderList; body?: Body | undefined }): void

@@ -95,6 +95,10 @@ class SrfIncomingResponse implements IncomingResponse {
     return this.message.has(localMark)
   }
 
+  get localReason(): string | undefined {
+    return this.local ? this.message.get('X-Engine-Reason') : undefined
+  }
+
   get dialogId(): string | undefined {
     const id = this.#res.stackDialogId
     return id === '' ? undefined : id

@@ -84,3 +84,8 @@ export function listenerUri(user: string, { address, port, transport }: OpenList
   const parameter = value === undefined ? '' : `;transport=${value}`
   return `sip:${user === '' ? '' : `${user}@`}${formatHostPort(address, port)}${parameter}`
 }
+
+/** `192.0.2.1:5061 over TLS cannot be reached: certificate has expired` */
+export function unreachable(peer: string, reason: string | undefined): string {
+  return reason === undefined ? `${peer} cannot be reached` : `${peer} cannot be reached: ${reason}`
+}

@@ -2,6 +2,7 @@ import type { Timer } from '#lib/clock.ts'
 import type { IncomingResponse, OutgoingRequest } from '../sip/port.ts'
 import { type KeepalivePolicy, probeInterval, type ProbeResult, step, type TargetHealth } from './keepalive.ts'
 import type { Outside } from './outside.ts'
+import { unreachable } from './peer.ts'
 
 /** A probe that could not leave is tried again soon, whatever the intervals are, in milliseconds. */
 const notSentRetryMilliseconds = 1000
@@ -127,6 +128,8 @@ export class ProbeSession {
     this.#deadline?.cancel()
     const before = this.#health
     this.#health = step(before, result, this.#policy)
+    const isRejected = result.kind === 'Answer' && this.#health.failure === 'Rejected'
+    this.#outside.counters.probes[result.kind !== 'Answer' ? result.kind : isRejected ? 'Rejected' : 'Answered']++
     if (this.#health.state !== before.state) this.#since = this.#outside.clock.wallTime()
     if (result.kind === 'NotSent') this.start(notSentRetryMilliseconds * (0.5 + this.#outside.random()))
     else this.#startInterval()
@@ -144,5 +147,5 @@ function resultOf(response: IncomingResponse, peer: string): ProbeResult {
   if (!response.local) return { kind: 'Answer', status: response.status, reason: response.reason }
   return response.status === 408
     ? { kind: 'NoAnswer', detail: `no answer from ${peer}` }
-    : { kind: 'Unreachable', detail: `${peer} cannot be reached` }
+    : { kind: 'Unreachable', detail: unreachable(peer, response.localReason) }
 }

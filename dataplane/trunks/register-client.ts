@@ -6,7 +6,7 @@ import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList, IncomingResponse, SipPortError } from '../sip/port.ts'
 import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from './digest.ts'
 import type { Outside } from './outside.ts'
-import { listenerUri, type Peer } from './peer.ts'
+import { listenerUri, type Peer, unreachable } from './peer.ts'
 import {
   grantedSeconds,
   mayAnswer,
@@ -192,7 +192,7 @@ export class RegisterClient {
 
   #answered(exchange: Exchange, response: IncomingResponse): void {
     const { status, message } = response
-    if (response.local) return this.#silent(exchange, status)
+    if (response.local) return this.#silent(exchange, status, response.localReason)
     if (status < 300) {
       const asked = exchange.expiresSeconds
       const granted = asked === 0 ? 0 : grantedSeconds(message, this.#contactUri, asked)
@@ -248,7 +248,7 @@ export class RegisterClient {
     return true
   }
 
-  #silent(exchange: Exchange, status: number): void {
+  #silent(exchange: Exchange, status: number, reason?: string): void {
     const address = this.#peer.describe(exchange.address)
     this.#peer.passOver(exchange.address)
     exchange.silent++
@@ -257,7 +257,7 @@ export class RegisterClient {
       exchange.address = next
       return this.#send(exchange)
     }
-    const detail = status === 408 ? `no answer from ${address}` : `${address} cannot be reached`
+    const detail = status === 408 ? `no answer from ${address}` : unreachable(address, reason)
     this.#finish(exchange, { kind: 'Silent', detail })
   }
 

@@ -14,6 +14,7 @@ const authority = new Authority()
 const stranger = new Authority()
 const callerAddress = '127.0.0.2'
 const calledAddress = '127.0.0.3'
+const watchedAddress = '127.0.0.4'
 
 function secret(name: string, data: Record<string, string>): string {
   return stringify({ apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'voice' }, stringData: data })
@@ -29,13 +30,14 @@ function manifests(ports: {
   callerPort: number
   calledPort: number
 }): Record<string, string> {
-  const trunk = (name: string, address: string, port: number) => ({
+  const probed = { upIntervalSeconds: 5, downIntervalSeconds: 5, failureThreshold: 1 }
+  const trunk = (name: string, address: string, port: number, keepalive: object = { enabled: false }) => ({
     apiVersion: 'sbcfleet.dev/v1alpha1',
     kind: 'SipTrunk',
     metadata: { name, namespace: 'voice' },
     spec: {
       voiceServiceRef: { name: 'edge' },
-      keepalive: { enabled: false },
+      keepalive,
       targets: [{ name: 'a', host: address, port, transport: 'TLS' }],
       tls: { caRef: { name: 'authority' }, serverName: `${name}.example` },
     },
@@ -62,6 +64,7 @@ function manifests(ports: {
     'caller.yaml': stringify(trunk('caller', callerAddress, ports.callerPort)),
     'called.yaml': stringify(trunk('called', calledAddress, ports.calledPort)),
     'scanner.yaml': stringify(trunk('scanner', '127.0.0.1', 5061)),
+    'watched.yaml': stringify(trunk('watched', watchedAddress, ports.calledPort, probed)),
     'authority.yaml': secret('authority', { 'ca.crt': authority.certificate }),
     'own.yaml': certificateSecret('own', authority.issue({ dns: ['sbc.example'] })),
   }
@@ -205,6 +208,21 @@ describe('calls over TLS, from Secrets to sockets', () => {
     await alice.response(503, 'INVITE')
     expect(bob.arrived).toEqual([])
   })
+
+  it('the status says what is wrong with the certificate of a target', async () => {
+    await peer(
+      'watched.example',
+      watchedAddress,
+      ports.calledPort,
+      authority.issue({ dns: ['watched.example'] }, expired),
+    )
+    await fleet.until('the certificate is said to have expired', (statuses) =>
+      statuses.some(({ metadata, status }) => {
+        const reachable = status.conditions?.find(({ type }) => type === 'Reachable')
+        return metadata.name === 'watched' && reachable?.message.includes('certificate has expired') === true
+      }),
+    )
+  }, 60_000)
 
   it('a caller with a certificate for another trunk gets no answer (RFC 5922 section 7.4)', async () => {
     const mallory = await peer('called.example', callerAddress, ports.callerPort)

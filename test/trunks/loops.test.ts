@@ -171,6 +171,8 @@ describe('a keepalive on the wire', () => {
     const { trunks, clock, until } = await startTrunks(one)
     clock.advance(0)
     await until(() => trunks.targets()[0]?.state === 'Down')
-    expect(trunks.targets()[0]?.detail).toBe(`127.0.0.1:${port} over TCP cannot be reached`)
+    expect(trunks.targets()[0]?.detail).toBe(
+      `127.0.0.1:${port} over TCP cannot be reached: connect ECONNREFUSED 127.0.0.1:${port}`,
+    )
   })
 })

@@ -102,8 +102,8 @@ export class ClientExchange implements ClientTransactionUser {
     this.#failLocally('timeout')
   }
 
-  onTransportError(): void {
-    this.#failLocally('transport')
+  onTransportError(error: Error): void {
+    this.#failLocally('transport', error.message)
   }
 
   onFallback(refused: Flow): void {
@@ -219,7 +219,7 @@ export class ClientExchange implements ClientTransactionUser {
     this.#owner.bye(fork, [], () => {})
   }
 
-  #failLocally(cause: 'timeout' | 'transport'): void {
+  #failLocally(cause: 'timeout' | 'transport', reason?: string): void {
     const request = this.#request
     if (request === undefined) return
     this.#request = undefined
@@ -229,7 +229,8 @@ export class ClientExchange implements ClientTransactionUser {
     // the dialog", which is the application's to do, but a BYE has ended it anyway.
     if (this.method === 'BYE' && this.#inside !== undefined) this.#owner.dialogs.remove(this.#inside)
     const { flow, branch } = this.#transaction
-    this.#deliver(formatLocalResponse(request, formatOwnVia(branch, flow.listener), cause), flow, this.#inside)
+    const text = formatLocalResponse(request, formatOwnVia(branch, flow.listener), cause, reason)
+    this.#deliver(text, flow, this.#inside)
   }
 
   #canDeliver(): boolean {
