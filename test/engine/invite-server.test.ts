@@ -197,6 +197,9 @@ describe('an INVITE from the network', () => {
   it.each<[title: string, options: Options, status: number, check: [name: string, value: string] | undefined]>([
     ['with Max-Forwards 0 gets 483 (RFC 3261 §16.3)', { maxForwards: 0 }, 483, undefined],
     ['without Contact gets 400 (RFC 3261 §8.1.1.8)', { contact: false }, 400, undefined],
+    ['with a star for Contact gets 400 (RFC 3261 §8.1.1.8)', { contact: '*' }, 400, undefined],
+    ['with two Contacts gets 400 (RFC 3261 §8.1.1.8)', { contact: '<sip:a@h>, <sip:b@h>' }, 400, undefined],
+    ['whose Contact is no SIP URI gets 400 (RFC 3261 §8.1.1.8)', { contact: '<tel:+1>' }, 400, undefined],
     ['with the To tag of no dialog gets 481 (RFC 3261 §12.2.2)', { toTag: 'unknown' }, 481, undefined],
     ['to a URI of no telephone gets 416 (RFC 3261 §8.2.2.1)', { uri: 'http://example.com' }, 416, undefined],
     [

@@ -1,6 +1,8 @@
 import { knownMethods } from '../counters.ts'
+import { parseNameAddr } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Headers } from '../transaction/outgoing-request.ts'
+import { isTargetRefresh } from './dialog.ts'
 import type { LiveDialog } from './dialog-table.ts'
 
 /** How a request is answered that the application never sees. */
@@ -48,7 +50,7 @@ export function checkOutside(request: SipMessage, facts: OutsideFacts): Rejectio
   // §8.1.1.8: "The Contact header field MUST be present and contain exactly one SIP or SIPS URI in any request that can
   // result in the establishment of a dialog."
   if (method === 'INVITE' && !request.has('Contact')) return { status: 400, reason: 'Missing Contact', headers: [] }
-  return undefined
+  return method === 'INVITE' ? checkContact(request) : undefined
 }
 
 /** Why a request in a dialog is rejected; `retryAfter` is a random number of seconds from 0 to 10. */
@@ -65,8 +67,8 @@ export function checkInside(
     return { status: 500, reason: 'CSeq Out of Order', headers: [] }
   }
   if (!knownMethods.has(method)) return unknownMethod(allowed)
-  const unsupported = checkRequire(request)
-  if (unsupported !== undefined) return unsupported
+  const refused = checkRequire(request) ?? (isTargetRefresh(method) ? checkContact(request) : undefined)
+  if (refused !== undefined) return refused
   if (method === 'INVITE') {
     // §14.2: "A UAS that receives a second INVITE before it sends the final response to a first INVITE with a lower CSeq
     // sequence number on the same dialog MUST return a 500 (Server Internal Error) response to the second INVITE and MUST
@@ -79,6 +81,14 @@ export function checkInside(
   // RFC 3311 §5.2: an UPDATE before the final response to an earlier one gets the same 500 with Retry-After.
   if (method === 'UPDATE' && dialog.update?.pending === true) return busyServer(retryAfter)
   return undefined
+}
+
+/** The one SIP URI of §8.1.1.8, which becomes the remote target: nothing could be sent to a star, and two are a riddle. */
+function checkContact(request: SipMessage): Rejection | undefined {
+  if (!request.has('Contact')) return undefined
+  const [contact = '', ...others] = request.values('Contact')
+  if (others.length === 0 && /^sips?:/i.test(parseNameAddr(contact)?.uri ?? '')) return undefined
+  return { status: 400, reason: 'Contact Is Not One SIP URI', headers: [] }
 }
 
 function busyServer(retryAfter: () => number): Rejection {
