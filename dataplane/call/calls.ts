@@ -2,7 +2,7 @@ import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
-import { decodeUser, type Uri } from '../engine/message/uri.ts'
+import type { Uri } from '../engine/message/uri.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
 import { findInboundTrunk } from '../policy/inbound-trunk.ts'
@@ -13,7 +13,7 @@ import { Call, type CallServices } from './call.ts'
 import type { CallEvents, CallRecord } from './call-record.ts'
 import { CallTable } from './call-table.ts'
 import { carriedExtensions, carriedMethods } from './header-relay.ts'
-import { callingNumber } from './identity-headers.ts'
+import { callingNumber, plainUser } from './identity-headers.ts'
 import { checkInvite, checkTimer } from './invite-checks.ts'
 
 export interface CallsOptions {
@@ -215,6 +215,6 @@ function callRequest(
 
 /** RFC 3966 section 5.1.1: the visual separators of a tel: URI mean nothing. */
 function dialledNumber(uri: Uri): string {
-  const user = decodeUser(uri)
-  return uri.scheme === 'tel' ? user.replace(/[-.()]/g, '') : user
+  const number = plainUser(uri)
+  return uri.scheme === 'tel' ? number.replace(/[-.()]/g, '') : number
 }

@@ -18,7 +18,7 @@ export function targetUri(called: Uri, { target }: Attempt): string {
   const transport = transportParam(target.transport)
   return formatUri({
     scheme: 'sip',
-    user: called.user,
+    user: carriedUser(called),
     host: target.host,
     port: target.port === defaultPort(target.transport) ? undefined : target.port,
     params: [...numberParamsOf(called), ...(transport === undefined ? [] : [['transport', transport] as const])],
@@ -56,12 +56,34 @@ export function contactAt({ address, port, transport }: OpenListener, user: stri
 /** The number in From, for routing and for people; empty when there is none. */
 export function callingNumber(message: SipMessage): string {
   const uri = addressUri(message.get('From') ?? '')
-  return uri === undefined ? '' : decodeUser(uri)
+  return uri === undefined ? '' : plainUser(uri)
 }
 
-/** The user part of From as it stands, for a URI. */
+/** The user part of From, for a URI of ours. */
 export function callingUser(message: SipMessage): string {
-  return addressUri(message.get('From') ?? '')?.user ?? ''
+  const uri = addressUri(message.get('From') ?? '')
+  return uri === undefined ? '' : carriedUser(uri)
+}
+
+/** The user with %-escapes decoded; of a telephone number, the number without its parameters. */
+export function plainUser(uri: Uri): string {
+  const user = decodeUser(uri)
+  return telephoneUser.test(user) ? user.slice(0, user.indexOf(';')) : user
+}
+
+/** RFC 3261 section 19.1.6: a telephone number in the user part may have the parameters of a tel: URI. */
+const telephoneUser = /^\+?[0-9A-F*#().-]+;/i
+/** Those that say more of the number itself: RFC 3966 section 5.3 and 5.4, RFC 4694. */
+const keptUserParam = /^(ext|isub|postd|rn|cic|npdi|cpc|oli)(=|$)/i
+
+/**
+ * The user part for the other leg. Of the parameters of a number those stay that speak of the number; phone-context, and
+ * the trunk group of RFC 4904 with its context, name domains and trunks of the side they come from.
+ */
+export function carriedUser({ user }: Uri): string {
+  if (!telephoneUser.test(user)) return user
+  const [number = '', ...params] = user.split(';')
+  return [number, ...params.filter((each) => keptUserParam.test(each))].join(';')
 }
 
 function rehosted(value: string, host: string): string {
@@ -69,7 +91,7 @@ function rehosted(value: string, host: string): string {
   const uri = address === undefined ? undefined : parseUri(address.uri)
   if (address === undefined || uri === undefined) return `<sip:${formatHostPort(host, undefined)}>`
   const kept = uri.host.toLowerCase() === anonymousHost ? anonymousHost : host
-  const rewritten = formatUri({ scheme: 'sip', user: uri.user, host: kept, params: numberParamsOf(uri) })
+  const rewritten = formatUri({ scheme: 'sip', user: carriedUser(uri), host: kept, params: numberParamsOf(uri) })
   return formatNameAddr({ displayName: address.displayName, uri: rewritten })
 }
 

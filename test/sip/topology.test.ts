@@ -1,5 +1,6 @@
 import { platform } from 'node:os'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { answer, Party } from '../call/bridge.ts'
 import { type Arrival, SipPeer } from '../engine/sip-peer.ts'
 import { type Fleet, startFleet } from './fleet.ts'
@@ -94,38 +95,57 @@ function begin(caller: Side, callee: Side, options: { body: string }): Party {
   const { word, peer, port } = caller
   const party = new Party({
     ...{ peer, port, localTag: `${word}-tag`, callId: `${word}-${calls++}@${peer.address}` },
-    target: `sip:+15550199@${fleetAddress}:${port}`,
+    target: `sip:+15550199;tgrp=${word};trunk-context=${word}.example@${fleetAddress}:${port}`,
   })
   party.invite({ body: options.body, headers: tellingLines(caller), branch: `z9hG4bK-${word}-${calls}` })
   return party
 }
 
+/** An INVITE that has not been seen yet: on a busy machine the fleet sends one again. */
+async function newInvite({ peer }: Side): Promise<Arrival> {
+  const key = ({ callId, cseq }: SipMessage) => `${callId} ${cseq}`
+  const arrival = await peer.next((one) => one.kind === 'request' && one.method === 'INVITE' && !seen.has(key(one)))
+  seen.add(key(arrival.message))
+  return arrival
+}
+
+const seen = new Set<string>()
+
+/** The next final answer to the method in the call of the party; others of its calls are still repeated. */
+function final(method: string, { peer, callId }: Party): Promise<Arrival> {
+  return peer.next((one) => one.status >= 200 && one.method === method && one.callId === callId)
+}
+
+/** The next request of that method in the call of the party. */
+function requestTo({ peer, callId }: Party, method: string): Promise<Arrival> {
+  return peer.next((one) => one.kind === 'request' && one.method === method && one.callId === callId)
+}
+
 /** A call that is up: the caller's end and the callee's. */
 async function connect(caller: Side, callee: Side): Promise<{ a: Party; b: Party }> {
   const a = begin(caller, callee, { body: description(caller, 1) })
-  const invite = await callee.peer.request('INVITE')
+  const invite = await newInvite(callee)
   const b = Party.called(invite, callee.peer, callee.port, `${callee.word}-tag`)
   reply(invite, callee, 183, description(callee, 1))
-  a.learn(await caller.peer.response(183, 'INVITE'))
+  a.learn(await caller.peer.next(({ status, callId }) => status === 183 && callId === a.callId))
   reply(invite, callee, 200, description(callee, 1))
-  a.learn(await caller.peer.response(200, 'INVITE'))
+  a.learn(await final('INVITE', a))
   a.send('ACK', { headers: tellingLines(caller) })
-  await callee.peer.request('ACK')
+  await requestTo(b, 'ACK')
   return { a, b }
 }
 
 /** A request of one end inside the call, and what is said to it. */
-async function exchange(method: string, from: Side, party: Party, to: Side, status: number): Promise<void> {
+async function exchange(method: string, from: Side, sender: Party, to: Side, taker: Party, status: number) {
   const body = method === 'OPTIONS' || method === 'INFO' ? '' : description(from, 2)
-  party.send(method, { body, headers: tellingLines(from) })
+  sender.send(method, { body, headers: tellingLines(from) })
   const success = status < 300 && body !== ''
   // OPTIONS is answered by the fleet.
-  if (method !== 'OPTIONS') reply(await to.peer.request(method), to, status, success ? description(to, 2) : '')
-  const final = await from.peer.next((message) => message.status >= 200 && message.method === method)
-  if (method === 'INVITE' && final.message.status < 300) {
-    party.send('ACK', { headers: tellingLines(from) })
-    await to.peer.request('ACK')
-  }
+  if (method !== 'OPTIONS') reply(await requestTo(taker, method), to, status, success ? description(to, 2) : '')
+  const { message } = await final(method, sender)
+  if (method !== 'INVITE' || message.status >= 300) return
+  sender.send('ACK', { headers: tellingLines(from) })
+  await requestTo(taker, 'ACK')
 }
 
 const midCall = ['INVITE', 'UPDATE', 'INFO', 'OPTIONS'] as const
@@ -134,50 +154,55 @@ const midCall = ['INVITE', 'UPDATE', 'INFO', 'OPTIONS'] as const
 const courses: Readonly<Record<string, (caller: Side, callee: Side) => Promise<void>>> = {
   async 'answered, changed by both sides, released by the caller'(caller, callee) {
     const { a, b } = await connect(caller, callee)
-    for (const method of midCall) await exchange(method, caller, a, callee, 200)
-    for (const method of midCall) await exchange(method, callee, b, caller, 200)
-    await exchange('BYE', caller, a, callee, 200)
+    for (const method of midCall) await exchange(method, caller, a, callee, b, 200)
+    for (const method of midCall) await exchange(method, callee, b, caller, a, 200)
+    await exchange('BYE', caller, a, callee, b, 200)
   },
   async 'answered, every change refused, released by the callee'(caller, callee) {
     const { a, b } = await connect(caller, callee)
-    for (const method of midCall) await exchange(method, caller, a, callee, 488)
-    for (const method of midCall) await exchange(method, callee, b, caller, 500)
-    await exchange('BYE', callee, b, caller, 200)
+    for (const method of midCall) await exchange(method, caller, a, callee, b, 488)
+    for (const method of midCall) await exchange(method, callee, b, caller, a, 500)
+    await exchange('BYE', callee, b, caller, a, 200)
   },
   async 'answered, and lost by the callee'(caller, callee) {
-    const { a } = await connect(caller, callee)
+    const { a, b } = await connect(caller, callee)
     a.send('INFO', { headers: tellingLines(caller) })
-    reply(await callee.peer.request('INFO'), callee, 481)
-    const bye = await caller.peer.request('BYE')
-    reply(bye, caller, 200)
+    reply(await requestTo(b, 'INFO'), callee, 481)
+    reply(await requestTo(a, 'BYE'), caller, 200)
   },
   async 'a late offer'(caller, callee) {
     const a = begin(caller, callee, { body: '' })
-    reply(await callee.peer.request('INVITE'), callee, 200, description(callee, 1))
-    a.learn(await caller.peer.response(200, 'INVITE'))
+    const invite = await newInvite(callee)
+    const b = Party.called(invite, callee.peer, callee.port, `${callee.word}-tag`)
+    reply(invite, callee, 200, description(callee, 1))
+    a.learn(await final('INVITE', a))
     a.send('ACK', { body: description(caller, 1), headers: tellingLines(caller) })
-    await callee.peer.request('ACK')
-    await exchange('BYE', caller, a, callee, 200)
+    await requestTo(b, 'ACK')
+    await exchange('BYE', caller, a, callee, b, 200)
   },
   async 'cancelled while it rings'(caller, callee) {
     const branch = `z9hG4bK-${caller.word}-${calls + 1}`
     const a = begin(caller, callee, { body: description(caller, 1) })
-    const invite = await callee.peer.request('INVITE')
+    const invite = await newInvite(callee)
     reply(invite, callee, 180)
-    await caller.peer.response(180, 'INVITE')
+    await caller.peer.next(({ status, callId }) => status === 180 && callId === a.callId)
     a.send('CANCEL', { branch, headers: telling(caller).map(([name, value]) => `${name}: ${value}`) })
     reply(await callee.peer.request('CANCEL'), callee, 200)
     reply(invite, callee, 487)
-    await callee.peer.request('ACK')
+    await final('INVITE', a)
+  },
+  async 'challenged, and not let in with credentials'(caller, callee) {
+    const a = begin(caller, callee, { body: description(caller, 1) })
+    for (const status of [407, 403]) reply(await newInvite(callee), callee, status)
+    await final('INVITE', a)
   },
   ...Object.fromEntries(
-    [302, 400, 401, 404, 407, 420, 422, 484, 486, 488, 500, 504, 600, 606].map((status) => [
+    [302, 400, 404, 420, 422, 484, 486, 488, 500, 504, 600, 606].map((status) => [
       `refused with ${status}`,
       async (caller: Side, callee: Side) => {
-        begin(caller, callee, { body: description(caller, 1) })
-        reply(await callee.peer.request('INVITE'), callee, status)
-        await callee.peer.request('ACK')
-        await caller.peer.next((message) => message.status >= 300 && message.method === 'INVITE')
+        const a = begin(caller, callee, { body: description(caller, 1) })
+        reply(await newInvite(callee), callee, status)
+        await final('INVITE', a)
       },
     ]),
   ),
