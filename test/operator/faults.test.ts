@@ -28,6 +28,8 @@ describe.skipIf(!inject('kubernetes'))('a fleet that runs', () => {
 
   beforeAll(async () => {
     plane = await startControlPlane()
+  }, longestStart)
+  beforeAll(async () => {
     client = clientOf(plane)
     await installDefinitions(client)
     await plane.startControllers()
@@ -42,7 +44,7 @@ describe.skipIf(!inject('kubernetes'))('a fleet that runs', () => {
     await createFleet(client, { listener, peer: peer.port })
     replica = await programs.replica('voice/edge', 'edge-0', '127.0.0.1', ports.slice(0, 2))
     await untilTrue(client, sipTrunks, 'carrier', ['Ready', 'Registered', 'Reachable'])
-  }, longestStart)
+  }, 60_000)
   afterAll(async () => {
     await programs?.stop()
     peer?.close()

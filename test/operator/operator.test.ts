@@ -15,6 +15,8 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
 
   beforeAll(async () => {
     plane = await startControlPlane()
+  }, longestStart)
+  beforeAll(async () => {
     client = clientOf(plane)
     await installDefinitions(client)
     await plane.startControllers()
@@ -24,7 +26,7 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
     programs = new Programs(plane, client)
     ports = await freePorts(3)
     programs.operator('operator-0', ports[0] ?? 0, ports[1] ?? 0)
-  }, longestStart)
+  }, 60_000)
   afterAll(async () => {
     await programs?.stop()
     peer?.close()
