@@ -43,7 +43,6 @@ const withoutHost: Carry = (value, _message, host) => {
  */
 const carried: Readonly<Record<string, Carry>> = {
   Accept: asIs,
-  'Accept-Encoding': asIs,
   'Accept-Language': asIs,
   'Alert-Info': withoutHost,
   'Content-Disposition': withBody,

@@ -4,7 +4,7 @@ import { parseUri, type Uri } from '../engine/message/uri.ts'
 import { readTimer, tooShort } from '../policy/session-timer.ts'
 import type { HeaderList } from '../sip/port.ts'
 import { unsupportedOptions } from './header-relay.ts'
-import { hasCarriedBody } from './relay.ts'
+import { acceptedBodies, hasCarriedBody } from './relay.ts'
 
 /** Who is called, or why an INVITE cannot be carried whoever that is. */
 export type InviteCheck =
@@ -20,8 +20,7 @@ export function checkInvite(invite: SipMessage): InviteCheck {
   // RFC 3261 section 8.2.2.3: "the server MUST respond by generating a response with status code 420 (Bad Extension)",
   // with Unsupported listing what it does not understand.
   if (options.length > 0) return { ok: false, status: 420, headers: [['Unsupported', options.join(', ')]] }
-  // RFC 3261 section 8.2.3: 415, with Accept listing what would do.
-  if (!hasCarriedBody(invite)) return { ok: false, status: 415, headers: [['Accept', 'application/sdp']] }
+  if (!hasCarriedBody(invite)) return { ok: false, status: 415, headers: acceptedBodies }
   return { ok: true, called }
 }
 

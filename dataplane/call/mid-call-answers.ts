@@ -2,7 +2,7 @@ import { type TimerFields, writeTimer } from '../policy/session-timer.ts'
 import type { HeaderList, IncomingRequest } from '../sip/port.ts'
 import { carriedExtensions, carriedMethods, unsupportedOptions } from './header-relay.ts'
 import type { Leg } from './leg.ts'
-import { hasCarriedBody, lastDescription, product } from './relay.ts'
+import { acceptedBodies, hasCarriedBody, lastDescription, product } from './relay.ts'
 import { hideOrigin } from './sdp-origin.ts'
 import type { SessionTimers } from './session-timers.ts'
 
@@ -25,7 +25,7 @@ export function refusalOf(
   const options = unsupportedOptions(message)
   if (options.length > 0) return { status: 420, headers: [['Unsupported', options.join(', ')]] }
   const exchangesOffers = method === 'INVITE' || method === 'UPDATE'
-  if (exchangesOffers && !hasCarriedBody(message)) return { status: 415, headers: [['Accept', 'application/sdp']] }
+  if (exchangesOffers && !hasCarriedBody(message)) return { status: 415, headers: acceptedBodies }
   // RFC 4028 section 9.
   const minimum = exchangesOffers ? timers.tooShort(from, message) : undefined
   if (minimum !== undefined) return { status: 422, headers: [['Min-SE', String(minimum)]] }

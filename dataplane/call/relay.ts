@@ -11,10 +11,21 @@ export const product = 'sbcfleet'
 
 const sdpType = /^application\/sdp\s*(;|$)/i
 
-/** Whether the body can be carried in INVITE and UPDATE: a session description, or none. */
+/** Whether the body can be carried in INVITE and UPDATE: a session description that can be read, or none. */
 export function hasCarriedBody(message: SipMessage): boolean {
-  return message.body === '' || sdpType.test(message.get('Content-Type') ?? '')
+  return message.body === '' || (sdpType.test(message.get('Content-Type') ?? '') && !isEncoded(message))
 }
+
+/** Whoever made a compressed description cannot be hidden in it. */
+function isEncoded(message: SipMessage): boolean {
+  return message.has('Content-Encoding') && !/^identity$/i.test(message.get('Content-Encoding') ?? '')
+}
+
+/** RFC 3261 section 8.2.3: a 415 lists what would do. */
+export const acceptedBodies: HeaderList = [
+  ['Accept', 'application/sdp'],
+  ['Accept-Encoding', 'identity'],
+]
 
 /**
  * The body as it goes out on the leg: a session description with its origin hidden, anything else byte for byte.

@@ -5,6 +5,12 @@ import { createScenario, farSdp, sdp } from './testing/scenario.ts'
 
 const retryAfter = [['Retry-After', '30']] as const
 
+/** RFC 3261 section 8.2.3: what a 415 says would do. */
+const accepted = [
+  ['Accept', 'application/sdp'],
+  ['Accept-Encoding', 'identity'],
+] as const
+
 describe('a call that is answered', () => {
   it('rings, is answered, and both sides get their ACK', () => {
     const { sip, invite, ack, calls, answered } = createScenario()
@@ -344,7 +350,13 @@ describe('what is refused before a call is made', () => {
       'a body that is no session description gets 415',
       { body: { content: '--x', type: 'multipart/mixed;boundary=x' } },
       415,
-      [['Accept', 'application/sdp']] as const,
+      accepted,
+    ],
+    [
+      'a session description that is compressed gets 415: its origin could not be hidden (RFC 3261 section 8.2.3)',
+      { headers: [['Content-Encoding', 'gzip']] as const },
+      415,
+      accepted,
     ],
   ])('%s', (_case, options, status, headers) => {
     const { invite, calls } = createScenario()
