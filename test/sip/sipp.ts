@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
@@ -21,6 +21,8 @@ export interface SippOptions {
   readonly limitSeconds?: number
   /** More command line arguments, as `-t t1` for TCP or `-key name value`. */
   readonly more?: readonly string[]
+  /** Files that the scenario reads, by name, in the folder it runs in. */
+  readonly files?: Readonly<Record<string, Uint8Array>>
 }
 
 export interface SippResult {
@@ -46,6 +48,7 @@ const ownScenarios = ['uac', 'uas']
 /** Starts a SIPp of its own in a folder of its own, without a screen. */
 export function startSipp(options: SippOptions): SippRun {
   const folder = mkdtempSync(join(tmpdir(), 'sipp-'))
+  for (const [name, content] of Object.entries(options.files ?? {})) writeFileSync(join(folder, name), content)
   const child = spawn('sipp', argumentsOf(options), { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
