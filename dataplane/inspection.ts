@@ -58,6 +58,8 @@ export function metricsOf({ engine, applier, trunks, calls, client }: InspectedP
     calls: () => calls.count,
     targets: () => trunks.targets(),
     registrations: () => trunks.registrations(),
+    usable: () => trunks.usableTargets(),
+    trunkCounters: trunks.counters,
     verdict: () => applier.verdict,
     connected: () => client.connected,
   })

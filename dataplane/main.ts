@@ -7,6 +7,7 @@ import { Calls } from './call/calls.ts'
 import { Applier } from './config/apply.ts'
 import { ControlClient } from './config/control-client.ts'
 import { LastGood } from './config/last-good.ts'
+import { LastMembers } from './config/last-members.ts'
 import { Drain } from './drain.ts'
 import { createEngine } from './engine/engine.ts'
 import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
@@ -43,6 +44,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const applier = new Applier({ fleet, addresses, sockets: engine, clock, log })
   const { running } = applier
   const lastGood = env.stateDirectory === undefined ? undefined : new LastGood(env.stateDirectory, log)
+  const lastMembers = env.stateDirectory === undefined ? undefined : new LastMembers(env.stateDirectory, log)
   const trunks = new Trunks({ sip, running, replica, clock, log, random })
   const engines = new EnginePool({ clock, log, cookiePrefix: `${randomUUID()}_` })
   const calls = new Calls({ sip, engines, running, health: trunks, clock, log, random })
@@ -55,7 +57,10 @@ async function run(env: Env, log: Log): Promise<void> {
     instance: randomUUID(),
     applier,
     report: () => ({ targets: trunks.targets(), registrations: trunks.registrations(), calls: calls.count }),
-    onMembers: (epoch, replicas) => trunks.setMembers(epoch, replicas),
+    onMembers: (epoch, replicas) => {
+      trunks.setMembers(epoch, replicas)
+      lastMembers?.save(fleet, replicas)
+    },
     onFindings: (findings) => trunks.setFindings(findings),
     onConnection: (connected) => trunks.setConnected(connected),
     clock,
@@ -95,6 +100,8 @@ async function run(env: Env, log: Log): Promise<void> {
     { name: 'calls', start: () => calls.start() },
     // Reads the running configuration and the members. Writes OPTIONS, REGISTER and the trunks' health.
     { name: 'trunks', start: () => trunks.start(), stop: () => trunks.stop() },
+    // Reads and writes the disk. Writes the members that count until others are named.
+    { name: 'members', start: () => recall(trunks, lastMembers, fleet), stop: () => lastMembers?.flush() },
     // Reads the disk, then deltas. Writes the running configuration, sockets, and the disk.
     { name: 'configuration', start: () => restore(applier, lastGood, fleet), stop: () => settle(applier, lastGood) },
     // Reads deltas and members from the control side. Writes answers and reports to it.
@@ -127,6 +134,12 @@ function door(name: string, port: number | undefined, log: Log, open: (port: num
 async function restore(applier: Applier, lastGood: LastGood | undefined, fleet: string): Promise<void> {
   const change = await lastGood?.load(fleet)
   if (change !== undefined) await applier.apply(change)
+}
+
+/** Who shared the work last still does, until a control side says otherwise. */
+async function recall(trunks: Trunks, lastMembers: LastMembers | undefined, fleet: string): Promise<void> {
+  const replicas = await lastMembers?.load(fleet)
+  if (replicas !== undefined) trunks.recall(replicas)
 }
 
 async function settle(applier: Applier, lastGood: LastGood | undefined): Promise<void> {

@@ -2,6 +2,7 @@ import type { RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { Verdict } from './config/apply.ts'
 import type { Engine } from './engine/engine.types.ts'
 import type { Family } from './metrics.ts'
+import type { TrunkCounters } from './trunks/counters.ts'
 
 /** What the metrics of a replica are made of. */
 export interface MetricSources {
@@ -9,6 +10,9 @@ export interface MetricSources {
   readonly calls: () => number
   readonly targets: () => readonly TargetReport[]
   readonly registrations: () => readonly RegistrationReport[]
+  /** Whether calls may go there, of every target. */
+  readonly usable: () => readonly { readonly trunk: string; readonly target: string; readonly usable: boolean }[]
+  readonly trunkCounters: TrunkCounters
   readonly verdict: () => Verdict
   readonly connected: () => boolean
 }
@@ -38,6 +42,52 @@ export function collectMetrics(sources: MetricSources): Family[] {
       samples: sources.targets().map(({ trunk, target, state }) => ({ labels: { trunk, target, state }, value: 1 })),
     },
     {
+      name: 'sbcfleet_target_usable',
+      type: 'gauge',
+      help: '1 while this replica sends calls to a target, 0 while it is down for it.',
+      samples: sources
+        .usable()
+        .map(({ trunk, target, usable }) => ({ labels: { trunk, target }, value: usable ? 1 : 0 })),
+    },
+    counters(
+      'sbcfleet_probes_total',
+      'OPTIONS that were sent or should have been, by result.',
+      sources.trunkCounters.probes,
+    ),
+    {
+      name: 'sbcfleet_targets_distrusted_total',
+      type: 'counter',
+      help: 'Times that a call of this replica, by 503 or silence, took a target out for it.',
+      samples: [{ value: sources.trunkCounters.distrusted }],
+    },
+    counters(
+      'sbcfleet_register_exchanges_total',
+      'Exchanges with registrars, from a REGISTER to a verdict, by result.',
+      sources.trunkCounters.registers,
+    ),
+    {
+      name: 'sbcfleet_registration_failure',
+      type: 'gauge',
+      help: '1 for the cause of the last failure of a registration that this replica owns, while it fails.',
+      samples: sources
+        .registrations()
+        .flatMap(({ trunk, account, registrar, failure }) =>
+          failure === undefined ? [] : [{ labels: { trunk, account, registrar, failure }, value: 1 }],
+        ),
+    },
+    {
+      name: 'sbcfleet_registration_expiry_timestamp_seconds',
+      type: 'gauge',
+      help: 'When a binding that this replica owns lapses unless it is refreshed, in seconds since 1970.',
+      samples: sources
+        .registrations()
+        .flatMap(({ trunk, account, registrar, expiresAt }) =>
+          expiresAt === undefined
+            ? []
+            : [{ labels: { trunk, account, registrar }, value: Math.round(expiresAt / 1000) }],
+        ),
+    },
+    {
       name: 'sbcfleet_registration_state',
       type: 'gauge',
       help: '1 for the state of a registration that this replica owns.',
@@ -62,6 +112,11 @@ export function collectMetrics(sources: MetricSources): Family[] {
     },
     gauge('process_resident_memory_bytes', 'Memory used, in bytes.', process.memoryUsage.rss()),
   ]
+}
+
+function counters(name: string, help: string, values: Readonly<Record<string, number>>): Family {
+  const samples = Object.entries(values).map(([result, value]) => ({ labels: { result }, value }))
+  return { name, type: 'counter', help, samples }
 }
 
 function gauge(name: string, help: string, value: number): Family {

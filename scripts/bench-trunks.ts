@@ -97,13 +97,15 @@ async function measureLoad(replicas: readonly ReplicaProcess[], peer: Peer, size
   }
   const { optionsPerSecond, registersPerSecond } = figures
   console.log(`${optionsPerSecond} OPTIONS/s, computed ${round(size.targets / size.interval)}`)
+  console.log(`${peer.repeated.count} requests came twice, since the answer was late`)
   console.log(`${registersPerSecond} REGISTER/s, computed ${round(size.registrations / (size.expires * 0.8))}`)
   return figures
 }
 
 /** How long after the peer fell silent, or spoke again, the control side knew of each target. */
-async function measureFailure(fleetState: FleetState, peer: Peer, { failing }: Size) {
-  const names = Array.from({ length: failing }, (_, index) => hostOf(index))
+async function measureFailure(fleetState: FleetState, peer: Peer, { targets, failing }: Size) {
+  // Spread over all, since those that started together are probed together.
+  const names = Array.from({ length: failing }, (_, index) => hostOf(Math.floor((index * targets) / failing)))
   const detection = await fleetState.times('Down', failing, () => {
     for (const name of names) peer.silent.add(name)
   })
@@ -114,6 +116,8 @@ async function measureFailure(fleetState: FleetState, peer: Peer, { failing }: S
 interface Peer {
   readonly port: number
   readonly counts: { OPTIONS: number; REGISTER: number }
+  /** Requests that came again, since the answer was late. */
+  readonly repeated: { count: number }
   /** Hosts in Request-URIs that get no answer. */
   readonly silent: Set<string>
   close(): void
@@ -124,11 +128,17 @@ async function openPeer(): Promise<Peer> {
   const socket = createSocket({ type: 'udp4', recvBufferSize: 8 * 1024 * 1024 })
   const counts = { OPTIONS: 0, REGISTER: 0 }
   const silent = new Set<string>()
+  const repeated = { count: 0 }
+  const recent = new Set<string>()
   socket.on('message', (bytes, from) => {
     const text = bytes.toString('latin1')
     const [, method = '', host = ''] = /^(\w+) sip:([^:;\s]+)/.exec(text) ?? []
     if (method !== 'OPTIONS' && method !== 'REGISTER') return
-    counts[method]++
+    const branch = /branch=([^;\s]+)/.exec(text)?.[1] ?? ''
+    if (recent.has(branch)) repeated.count++
+    else counts[method]++
+    recent.add(branch)
+    if (recent.size > 20_000) recent.clear()
     if (silent.has(host)) return
     const header = (name: string) => new RegExp(`^${name}: .*$`, 'mi').exec(text)?.[0].trimEnd() ?? ''
     const own = method === 'REGISTER' ? [header('Contact'), header('Expires')] : []
@@ -138,7 +148,7 @@ async function openPeer(): Promise<Peer> {
   })
   socket.bind(0, '0.0.0.0')
   await once(socket, 'listening')
-  return { port: socket.address().port, counts, silent, close: () => void socket.close() }
+  return { port: socket.address().port, counts, repeated, silent, close: () => void socket.close() }
 }
 
 function startReplica(url: string, index: number): ReplicaProcess {

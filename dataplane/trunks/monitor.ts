@@ -157,6 +157,7 @@ export class Monitor {
   /** A call failed there as a call does where nobody is: no more calls until a probe is answered well. */
   distrust(address: string, { status, retryAfterSeconds = 0 }: CallFailure): void {
     if (!this.#policy.enabled || !this.peer.addresses.includes(address)) return
+    this.#outside.counters.distrusted++
     const relapses = this.#relapses.get(address) ?? 0
     this.#relapses.set(address, Math.min(relapses + 1, 16))
     const what = status === undefined ? 'no answer' : `${status}`

@@ -1,13 +1,9 @@
 import { rendezvousOwner } from '#lib/hash.ts'
 import type { Finding, TargetReport } from '#api/wire.ts'
-import type { Timer } from '#lib/clock.ts'
 import type { RunningConfig } from '../config/running.ts'
 import { Monitor, type MonitoredPeer, monitoredIdentity, type PeerState, probeName } from './monitor.ts'
 import type { Outside } from './outside.ts'
 import type { Peer } from './peer.ts'
-
-/** How long the members are waited for before a replica probes for itself alone, in milliseconds. */
-const aloneMilliseconds = 5000
 
 /** A target of a trunk, and what watches it. */
 export interface WatchedTarget {
@@ -33,23 +29,19 @@ export class Monitors {
   /** Members did not come in time: whoever else there is, targets are probed. */
   #isAlone = false
   #connected = true
-  #waiting: Timer | undefined
 
   constructor(replica: string, outside: Outside) {
     this.#replica = replica
     this.#outside = outside
   }
 
-  start(): void {
-    if (this.#members !== undefined) return
-    this.#waiting = this.#outside.clock.after(aloneMilliseconds, () => {
-      this.#isAlone = true
-      this.#shareOut()
-    })
+  /** Nobody says who else there is: everything is probed from here. */
+  probeAlone(): void {
+    this.#isAlone = this.#members === undefined
+    this.#shareOut()
   }
 
   stop(): void {
-    this.#waiting?.cancel()
     for (const { monitor } of this.#monitors.values()) monitor.stop()
   }
 
@@ -77,7 +69,6 @@ export class Monitors {
   setMembers(replicas: readonly string[]): void {
     this.#members = replicas
     this.#isAlone = false
-    this.#waiting?.cancel()
     this.#shareOut()
   }
 

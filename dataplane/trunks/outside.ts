@@ -1,6 +1,7 @@
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { SipPort } from '../sip/port.ts'
+import type { TrunkCounters } from './counters.ts'
 import type { Pace } from './pace.ts'
 import type { HostResolution } from './resolution.ts'
 
@@ -14,6 +15,7 @@ export interface Outside {
   /** Unpredictable hex digits, for tags, Call-IDs and cnonces. */
   readonly token: () => string
   readonly resolution: HostResolution
+  readonly counters: TrunkCounters
   /** When first probes and first REGISTERs leave, of the many that a start or a take-over brings. */
   readonly probePace: Pace
   readonly registerPace: Pace

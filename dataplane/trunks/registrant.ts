@@ -206,6 +206,7 @@ export class Registrant {
   }
 
   #settle(outcome: RegisterOutcome): void {
+    this.#outside.counters.registers[outcome.kind]++
     if (outcome.kind === 'Accepted' || outcome.kind === 'Silent') this.#mayBeBound = true
     if (this.#leaving) return this.#unregister()
     switch (outcome.kind) {

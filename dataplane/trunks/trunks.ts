@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import type { Findings, RegistrationReport, TargetReport } from '#api/wire.ts'
-import type { Clock } from '#lib/clock.ts'
+import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Running, RunningConfig } from '../config/running.ts'
 import type { SipPort } from '../sip/port.ts'
+import { TrunkCounters } from './counters.ts'
 import type { CallPlace, TrunkHealth } from './health.ts'
 import type { CallFailure } from './monitor.ts'
 import { Monitors } from './monitors.ts'
@@ -29,6 +30,8 @@ export interface TrunksOptions {
   readonly token?: () => string
 }
 
+/** How long the members are waited for, in milliseconds. */
+const unknownMilliseconds = 5000
 /** How many targets are probed for the first time in a second. */
 const probesPerSecond = 200
 /** How many registrations start in a second: a registrar is to see no storm when a fleet starts. */
@@ -39,6 +42,7 @@ const registersPerSecond = 50
  * and the resolution of their hosts. Follows the running configuration by difference.
  */
 export class Trunks implements TrunkHealth {
+  readonly counters = new TrunkCounters()
   readonly #running: Running
   readonly #outside: Outside
   readonly #monitors: Monitors
@@ -46,7 +50,10 @@ export class Trunks implements TrunkHealth {
   readonly #registrations: Registrations
   readonly #sources = new SourceIndex(() => this.#peers())
   readonly #listeners = new Set<() => void>()
-  #epoch = 0
+  /** Undefined before the members are known. */
+  #epoch: number | undefined
+  #remembered: readonly string[] | undefined
+  #waiting: Timer | undefined
   #state: 'New' | 'Started' | 'Stopped' = 'New'
 
   constructor(options: TrunksOptions) {
@@ -59,6 +66,7 @@ export class Trunks implements TrunkHealth {
       random,
       token: options.token ?? (() => randomBytes(16).toString('hex')),
       resolution: new HostResolution({ clock, resolve: options.resolve ?? dnsResolve() }),
+      counters: this.counters,
       probePace: new Pace(clock, probesPerSecond),
       registerPace: new Pace(clock, registersPerSecond),
       onChange: () => {
@@ -74,13 +82,14 @@ export class Trunks implements TrunkHealth {
     if (this.#state !== 'New') return
     this.#state = 'Started'
     this.#running.onChange((next) => this.#apply(next))
-    this.#monitors.start()
+    if (this.#epoch === undefined) this.#waiting = this.#outside.clock.after(unknownMilliseconds, () => this.#goOn())
     if (this.#running.current !== undefined) this.#apply(this.#running.current)
   }
 
   /** Ends all loops and removes the registrations; settles within 2 s. */
   async stop(): Promise<void> {
     this.#state = 'Stopped'
+    this.#waiting?.cancel()
     this.#monitors.stop()
     for (const { peer } of this.#registrars.values()) peer.stop()
     await this.#registrations.stop()
@@ -88,10 +97,16 @@ export class Trunks implements TrunkHealth {
 
   /** A lower epoch than one before is old news. No members at all cannot be, since this replica lives. */
   setMembers(epoch: number, replicas: readonly string[]): void {
-    if (epoch < this.#epoch || replicas.length === 0) return
+    if (epoch < (this.#epoch ?? 0) || replicas.length === 0) return
     this.#epoch = epoch
+    this.#waiting?.cancel()
     this.#monitors.setMembers(replicas)
     this.#registrations.setMembers(replicas)
+  }
+
+  /** Members of an earlier life of this replica, which count when nobody names others within 5 s. */
+  recall(replicas: readonly string[]): void {
+    this.#remembered = replicas
   }
 
   /** What the probers of the fleet have found: all there is, or what has changed. */
@@ -137,6 +152,11 @@ export class Trunks implements TrunkHealth {
     return this.#monitors.reports()
   }
 
+  /** Every target, and whether calls may go there. */
+  usableTargets(): { trunk: string; target: string; usable: boolean }[] {
+    return this.#monitors.list().map(({ trunk, target, monitor }) => ({ trunk, target, usable: monitor.usable }))
+  }
+
   /** Everything for people: every target with the addresses that calls may try, and the registrations of this replica. */
   view(): unknown {
     const targets = this.#monitors.list().map(({ trunk, target, monitor, state }) => {
@@ -154,6 +174,13 @@ export class Trunks implements TrunkHealth {
 
   onChange(listener: () => void): void {
     this.#listeners.add(listener)
+  }
+
+  /** No control side: as before the replica was started again; without that, probes cost little, REGISTERs do not leave. */
+  #goOn(): void {
+    if (this.#remembered === undefined) return this.#monitors.probeAlone()
+    this.#monitors.setMembers(this.#remembered)
+    this.#registrations.setMembers(this.#remembered)
   }
 
   #apply(config: RunningConfig): void {

@@ -129,6 +129,15 @@ describe('targets of a fleet', () => {
     expect(run.sip.sent).toHaveLength(1)
   })
 
+  it('are probed by a replica that remembers the members as these share them, after 5 s', () => {
+    const runs = names.map((replica) => runTrunks(configOf([carrier]), { replica, members: [] }))
+    for (const run of runs) {
+      run.trunks.recall(names)
+      run.clock.advance(6000)
+    }
+    expect(runs.map(({ sip }) => sip.sent.length).toSorted()).toEqual([0, 0, 1])
+  })
+
   it('that are down are looked for by every replica while no control side brings the news', () => {
     const { advance, answer, others, usable } = startFleet()
     advance(1000)
