@@ -93,8 +93,13 @@ class FuzzRun {
   async run(): Promise<FuzzResult> {
     const { messages, seed, onProgress, stopped } = this.#options
     const start = performance.now()
-    const replica = await this.#start()
+    let replica = await this.#start()
     for (let round = 0; this.#messages < messages && stopped?.() !== true; round++) {
+      // What a leak has left behind would be found again after every round.
+      if (replica.leftover !== undefined) {
+        await replica.stop()
+        replica = await this.#start()
+      }
       await this.#round(replica)
       const heap = heapAfterCollection()
       if (round < 2) this.#heap[0] = heap

@@ -51,7 +51,8 @@ export function dialogOfServer(
     state: response.status < 200 ? 'early' : 'confirmed',
     localSequence: 0,
     remoteSequence: invite.cseq,
-    remoteTarget: detached(contactUri(invite) ?? ''),
+    // Nothing can be sent to a peer that names no place; its requests are answered all the same.
+    remoteTarget: detached(contactUri(invite) ?? 'sip:nowhere.invalid'),
     routeSet: invite.values('Record-Route').map(detached),
     listener,
   }
