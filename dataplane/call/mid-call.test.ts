@@ -334,6 +334,36 @@ describe('UPDATE (RFC 3311)', () => {
     expect(fromA(a, 'UPDATE').lastAnswer).toEqual({ status: 500, headers: [['Retry-After', '5']] })
   })
 
+  it.each([481, 408])('%i of a target that the hunt has left does not end the call with the next one', (status) => {
+    const { sip, invite, ack, fromA, calls } = createScenario()
+    const a = invite()
+    sip.last('INVITE').respond(183, { body: farSdp('5000') })
+    const update = fromA(a, 'UPDATE', { body: sdp('4002', 2) })
+    const left = sip.last('UPDATE')
+    sip.last('INVITE').respond(503)
+    sip.last('INVITE').respond(200, { body: farSdp('5002') })
+    ack(a)
+    left.respond(status)
+    expect(update.lastAnswer).toEqual({ status: 500, headers: [['Retry-After', '5']] })
+    expect(sip.sent.filter(({ request }) => request.method === 'BYE')).toEqual([])
+    expect(calls.list()).toMatchObject([{ legB: { target: 't2' } }])
+  })
+
+  it('a target that the hunt has left, which answers an UPDATE too late, does not end the call either', () => {
+    const { sip, clock, invite, ack, fromA, calls } = createScenario()
+    const a = invite()
+    sip.last('INVITE').respond(183, { body: farSdp('5000') })
+    const update = fromA(a, 'UPDATE', { body: sdp('4002', 2) })
+    const left = sip.last('UPDATE')
+    sip.last('INVITE').respond(503)
+    sip.last('INVITE').respond(200, { body: farSdp('5002') })
+    ack(a)
+    clock.advance(10_000)
+    expect(update.statuses).toEqual([504])
+    left.respond(481)
+    expect(calls.list()).toMatchObject([{ legB: { target: 't2' }, state: 'Up' }])
+  })
+
   it('with an offer that meets a re-INVITE gets 491 from the other side, 500 from the same (section 5.2)', () => {
     const { connect, fromA, fromB } = createScenario()
     const { invite, b } = connect()

@@ -205,7 +205,7 @@ export class MidCall {
         over()
       },
       onFailure: (error) => {
-        this.#host.guard(() => late || this.#failed(request, to, error))
+        this.#host.guard(() => late || this.#failed(request, from, to, error))
         over()
       },
     })
@@ -255,7 +255,7 @@ export class MidCall {
         },
         failed: (error) => {
           this.#over(reInvite)
-          this.#failed(request, to, error)
+          this.#failed(request, from, to, error)
         },
         over: () => this.#over(reInvite),
         lost: (status) => this.#host.lost(to, status),
@@ -343,13 +343,16 @@ export class MidCall {
   }
 
   #answered(request: IncomingRequest, from: Leg, to: Leg, response: IncomingResponse): void {
+    // A target that the hunt has left says that it is not in the call any more; the caller still is.
+    if (this.#host.otherLeg(from) !== to) return this.#answer(request, 500, this.#retryAfter())
     const status = callerStatus(response.status)
     this.#settle(request)
     request.respond(status, carriedResponse(response.message, from, status))
     if (response.status === 481 || response.status === 408) this.#host.lost(to, response.status)
   }
 
-  #failed(request: IncomingRequest, to: Leg, error: SipPortError): void {
+  #failed(request: IncomingRequest, from: Leg, to: Leg, error: SipPortError): void {
+    if (this.#host.otherLeg(from) !== to) return this.#answer(request, 500, this.#retryAfter())
     this.#answer(request, failureStatus[error.code])
     if (error.code === 'DialogGone') this.#host.lost(to, 481)
   }
