@@ -170,6 +170,16 @@ describe('an INVITE from the network', () => {
     expect(late.tokens).toEqual(['NOK', 'Response not sent due to unknown transaction'])
   })
 
+  it('cancelled while it rings keeps the tag the application chose, in the 200 to CANCEL too (RFC 3261 §9.2)', async () => {
+    const branch = 'z9hG4bK-cancel-ringing'
+    const { transactionId } = await invite({ branch })
+    await application.respond(transactionId, 'SIP/2.0 180 Ringing\r\nTo: <sip:bob@example.com>;tag=chosen\r\n\r\n')
+    await alice.response(180)
+    send('CANCEL', { branch, contact: false })
+    expect((await alice.response(200, 'CANCEL')).message.toTag).toBe('chosen')
+    expect((await alice.response(487, 'INVITE')).message.toTag).toBe('chosen')
+  })
+
   it('is not cancelled by a CANCEL that has its Call-ID but not its branch (RFC 3261 §9.2)', async () => {
     await invite()
     send('CANCEL', { branch: 'z9hG4bK-of-somebody-else', contact: false })

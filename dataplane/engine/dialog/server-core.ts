@@ -342,7 +342,8 @@ export class ServerCore {
     const exchange = this.#exchanges.get(invite.id)
     transaction.start()
     // "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same".
-    transaction.respond(200, formatResponse(cancel, { status: 200, toTag: exchange?.toTag ?? createTag() }))
+    const toTag = exchange === undefined ? createTag() : tagOfExchange(exchange)
+    transaction.respond(200, formatResponse(cancel, { status: 200, toTag }))
     // "If it has already sent a final response for the original request, the CANCEL has no effect".
     if (exchange === undefined) return
     this.#forget(invite.id)
@@ -352,21 +353,25 @@ export class ServerCore {
   }
 
   #finish(exchange: Exchange, status: number, headers: readonly (readonly [string, string])[]): void {
-    const { request, transaction, early, toTag } = exchange
+    const { request, transaction, early } = exchange
     for (const dialog of early) this.#parts.dialogs.remove(dialog)
-    const tag = early[0]?.state.localTag ?? toTag
-    transaction.respond(status, formatResponse(request, { status, headers, toTag: tag }))
+    transaction.respond(status, formatResponse(request, { status, headers, toTag: tagOfExchange(exchange) }))
   }
 
   /** The tag the application has put on To; else the one of its earlier responses, or the exchange's own. */
   #tagFor(exchange: Exchange, response: ParsedMessage): string {
-    const { request, early, toTag } = exchange
+    const { request } = exchange
     if (request.toTag !== '') return request.toTag
     const to = response.get('To')
     const address = to === undefined || !to.includes('tag') ? undefined : parseNameAddr(to)
     const chosen = address === undefined ? '' : tagOf(address)
-    return chosen !== '' ? chosen : (early[0]?.state.localTag ?? toTag)
+    return chosen !== '' ? chosen : tagOfExchange(exchange)
   }
+}
+
+/** The tag of To that the peer has seen; before any response, the one it will see. */
+function tagOfExchange({ early, toTag }: Exchange): string {
+  return early[0]?.state.localTag ?? toTag
 }
 
 /** The way a request came, where there is no other to who sent it. */
