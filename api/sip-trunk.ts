@@ -267,10 +267,10 @@ export const SipTrunkStatus = z.strictObject({
           .describe('Status code of the last probe; absent when nothing came.'),
         lastTransitionTime: z.iso.datetime().optional().describe('When the state last changed.'),
         failure: z
-          .enum(['NoAnswer', 'Rejected', 'Unreachable', 'NameNotResolved'])
+          .enum(['NoAnswer', 'Rejected', 'Unreachable', 'TlsFailed', 'NameNotResolved'])
           .optional()
           .describe(
-            'Why it is not up, or not all of it: nothing came, a code that counts as failure, no connection, no address.',
+            'Why it is not up, or not all of it: nothing came, a code that counts as failure, no connection, no TLS, no address.',
           ),
         consecutiveFailures: z.int().min(0).optional().describe('Failed probes in a row; absent when there are none.'),
         message: z.string().max(500).optional().describe('The last failure, for people.'),
@@ -293,7 +293,7 @@ export const SipTrunkStatus = z.strictObject({
           .describe('Whether the binding is in place. Standby: a better registrar has the account.'),
         lastTransitionTime: z.iso.datetime().optional().describe('When the state last changed.'),
         failure: z
-          .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'NameNotResolved'])
+          .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'TlsFailed', 'NameNotResolved'])
           .optional()
           .describe('Why the last attempt failed.'),
         message: z.string().max(500).optional().describe('The last failure, for people.'),

@@ -74,8 +74,8 @@ export const Members = z.strictObject({
 })
 export type Members = z.infer<typeof Members>
 
-/** Why a target is not up: nothing came, a code that counts as failure, no connection, or no address. */
-export const TargetFailure = z.enum(['NoAnswer', 'Rejected', 'Unreachable', 'NameNotResolved'])
+/** Why a target is not up: nothing came, a code that counts as failure, no connection, no TLS, or no address. */
+export const TargetFailure = z.enum(['NoAnswer', 'Rejected', 'Unreachable', 'TlsFailed', 'NameNotResolved'])
 export type TargetFailure = z.infer<typeof TargetFailure>
 
 const probe = z
@@ -157,7 +157,7 @@ export const RegistrationReport = z.strictObject({
   lastCode,
   expiresAt: z.int().optional().describe('When the binding lapses, in milliseconds since 1970.'),
   failure: z
-    .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'NameNotResolved'])
+    .enum(['AuthFailed', 'NoAnswer', 'Rejected', 'TlsFailed', 'NameNotResolved'])
     .optional()
     .describe('Why the last attempt failed.'),
   detail: z.string().max(500).optional().describe('Last failure, for people.'),

@@ -71,6 +71,15 @@ describe('an account', () => {
   })
 })
 
+describe('a registrar over TLS', () => {
+  it('whose certificate is wrong is no silent one', () => {
+    const run = runTrunks(configOf([carrier]))
+    run.sip.script = (request) => request.answerLocally(503, 'self-signed certificate')
+    run.clock.advance(1000)
+    expect(stateOf(run)).toMatchObject({ failure: 'TlsFailed', state: 'Unregistered' })
+  })
+})
+
 describe('answers that registrars should not give', () => {
   it.each([
     ['twice', (request: ReturnType<typeof last>) => [request.answer(200), request.answer(200)]],

@@ -23,7 +23,7 @@ export interface TargetHealth {
  */
 export type ProbeResult =
   | { readonly kind: 'Answer'; readonly status: number; readonly reason: string }
-  | { readonly kind: 'NoAnswer' | 'Unreachable'; readonly detail: string }
+  | { readonly kind: 'NoAnswer' | 'Unreachable' | 'TlsFailed'; readonly detail: string }
   | { readonly kind: 'NotSent'; readonly detail: string }
 
 /** A new target is usable until it is found down. */

@@ -96,6 +96,18 @@ describe('a probe', () => {
     expect(stateOf(run)).not.toHaveProperty('lastCode')
   })
 
+  it.each([
+    ['the certificate is for other.example, not for sip.carrier.example (RFC 5922 section 7)', 'TlsFailed'],
+    ['certificate has expired', 'TlsFailed'],
+    ['connect ECONNREFUSED 198.51.100.1:5061', 'Unreachable'],
+  ])('that cannot be sent says whether it was TLS: %s', (reason, failure) => {
+    const run = runTrunks(configOf([trunk({ targets: [target()], keepalive: { ...keepalive, failureThreshold: 1 } })]))
+    run.sip.script = (request) => request.answerLocally(503, reason)
+    run.clock.advance(1000)
+    expect(stateOf(run)).toMatchObject({ state: 'Down', failure })
+    expect(stateOf(run)?.detail).toContain(reason)
+  })
+
   it('that cannot leave, since there is no SIP server, is tried again soon and blames nobody', () => {
     const run = runTrunks(configOf([trunk({ targets: [target()], keepalive: { ...keepalive, failureThreshold: 1 } })]))
     run.sip.script = (request) => request.fail('Disconnected')

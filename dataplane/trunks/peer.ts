@@ -85,6 +85,11 @@ export function listenerUri(user: string, { address, port, transport }: OpenList
   return `sip:${user === '' ? '' : `${user}@`}${formatHostPort(address, port)}${parameter}`
 }
 
+/** Whether what kept a request from leaving was TLS: a certificate, or the handshake, and not the connection below it. */
+export function isTlsFailure(reason: string | undefined): boolean {
+  return reason !== undefined && /certificate|\bTLS\b|\bSSL\b|handshake|RFC 5922/i.test(reason)
+}
+
 /** `192.0.2.1:5061 over TLS cannot be reached: certificate has expired` */
 export function unreachable(peer: string, reason: string | undefined): string {
   return reason === undefined ? `${peer} cannot be reached` : `${peer} cannot be reached: ${reason}`

@@ -2,7 +2,7 @@ import type { Timer } from '#lib/clock.ts'
 import type { IncomingResponse, OutgoingRequest } from '../sip/port.ts'
 import { type KeepalivePolicy, probeInterval, type ProbeResult, step, type TargetHealth } from './keepalive.ts'
 import type { Outside } from './outside.ts'
-import { unreachable } from './peer.ts'
+import { isTlsFailure, unreachable } from './peer.ts'
 
 /** A probe that could not leave is tried again soon, whatever the intervals are, in milliseconds. */
 const notSentRetryMilliseconds = 1000
@@ -145,7 +145,7 @@ function intervalsDiffer(before: KeepalivePolicy, after: KeepalivePolicy): boole
 
 function resultOf(response: IncomingResponse, peer: string): ProbeResult {
   if (!response.local) return { kind: 'Answer', status: response.status, reason: response.reason }
-  return response.status === 408
-    ? { kind: 'NoAnswer', detail: `no answer from ${peer}` }
-    : { kind: 'Unreachable', detail: unreachable(peer, response.localReason) }
+  if (response.status === 408) return { kind: 'NoAnswer', detail: `no answer from ${peer}` }
+  const kind = isTlsFailure(response.localReason) ? 'TlsFailed' : 'Unreachable'
+  return { kind, detail: unreachable(peer, response.localReason) }
 }

@@ -6,7 +6,7 @@ import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList, IncomingResponse, SipPortError } from '../sip/port.ts'
 import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from './digest.ts'
 import type { Outside } from './outside.ts'
-import { listenerUri, type Peer, unreachable } from './peer.ts'
+import { isTlsFailure, listenerUri, type Peer, unreachable } from './peer.ts'
 import {
   grantedSeconds,
   mayAnswer,
@@ -36,7 +36,7 @@ export type RegisterOutcome =
       readonly detail: string
       readonly retryAfterSeconds: number | undefined
     }
-  | { readonly kind: 'Silent'; readonly detail: string }
+  | { readonly kind: 'Silent'; readonly detail: string; readonly failure?: 'TlsFailed' }
   /** Something on our own side kept it from leaving. */
   | { readonly kind: 'NotSent'; readonly detail: string }
 
@@ -258,7 +258,7 @@ export class RegisterClient {
       return this.#send(exchange)
     }
     const detail = status === 408 ? `no answer from ${address}` : unreachable(address, reason)
-    this.#finish(exchange, { kind: 'Silent', detail })
+    this.#finish(exchange, { kind: 'Silent', detail, ...(isTlsFailure(reason) ? { failure: 'TlsFailed' } : {}) })
   }
 
   #finish(exchange: Exchange, outcome: RegisterOutcome): void {

@@ -219,7 +219,7 @@ export class Registrant {
         break
       }
       case 'Silent':
-        this.#missed('NoAnswer', outcome.detail)
+        this.#missed(outcome.failure ?? 'NoAnswer', outcome.detail)
         break
       case 'NotSent':
         this.#stand({ detail: outcome.detail })

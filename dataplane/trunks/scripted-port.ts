@@ -58,17 +58,17 @@ export class SentRequest {
   }
 
   /** What the engine makes up: 408 when nobody answers, 503 when the peer cannot be reached. */
-  answerLocally(status: 408 | 503): void {
-    this.#respond(status, 'Made Up', [], true)
+  answerLocally(status: 408 | 503, localReason?: string): void {
+    this.#respond(status, 'Made Up', [], true, localReason)
   }
 
   fail(code: SipPortError['code']): void {
     this.#events.onFailure(new SipPortError(code, `${code} for a test`))
   }
 
-  #respond(status: number, reason: string, headers: HeaderList, local: boolean): void {
+  #respond(status: number, reason: string, headers: HeaderList, local: boolean, localReason?: string): void {
     const message = responseMessage(status, reason, this.method, headers)
-    this.#events.onResponse({ status, reason, message, local, dialogId: undefined, ack() {} })
+    this.#events.onResponse({ status, reason, message, local, localReason, dialogId: undefined, ack() {} })
   }
 }
 

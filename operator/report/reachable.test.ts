@@ -110,4 +110,29 @@ describe('Reachable', () => {
       },
     ])
   })
+
+  it.each([
+    ['NoAnswer', 'NoAnswer', 'NoAnswer'],
+    ['Rejected', 'Rejected', 'Rejected503'],
+    ['TlsFailed', 'TlsFailed', 'TlsFailed'],
+    ['NameNotResolved', 'NameNotResolved', 'NameNotResolved'],
+    ['Unreachable', 'NoAnswer', 'AllTargetsDown'],
+  ] as const)('says what to look after when all targets are down: %s and %s are %s', (a, b, reason) => {
+    const targets = [target('a', 'Down', { failure: a }), target('b', 'Down', { failure: b })]
+    const status = carrierOf({ replicas: [replica('edge-0', { report: { targets } })] })
+    expect(spell(status.conditions, 'Reachable')).toMatch(new RegExp(`^False ${reason}: `))
+  })
+
+  it('shows the prober, the failures in a row, and the last of them (keepalive check 8)', () => {
+    const report = { failure: 'Rejected', failures: 3, detail: '503 Busy', lastCode: 503, probe: 'p' } as const
+    const targets = [target('a', 'Up', report)]
+    const status = carrierOf({ replicas: [replica('edge-1', { report: { targets } })] })
+    expect(status.targets?.[0]).toMatchObject({
+      state: 'Up',
+      prober: 'edge-1',
+      consecutiveFailures: 3,
+      failure: 'Rejected',
+      message: '503 Busy',
+    })
+  })
 })

@@ -108,7 +108,7 @@ function registered(seen: readonly Seen[]): Condition<'Registered'> {
 function reasonOf(failed: readonly Seen[]): Reason<'Registered'> {
   const failures = failed.map(({ report }) => report?.failure)
   if (failures.includes('AuthFailed')) return 'AuthFailed'
-  if (failures.includes('NameNotResolved')) return 'NameNotResolved'
+  for (const failure of ['TlsFailed', 'NameNotResolved'] as const) if (failures.includes(failure)) return failure
   return failures.includes('NoAnswer') ? 'NoAnswer' : 'Unregistered'
 }
 

@@ -112,6 +112,38 @@ describe('a registration on the wire', () => {
     expect(requests.every(({ from }) => from.port === port)).toBe(true)
   })
 
+  it('that the registrar finds too short is made as long as it wants (registration check 3)', async () => {
+    const peer = await openPeer((request) => {
+      const [expires = '0'] = headerOf(request, 'Expires')
+      if (Number(expires) < 7200) return { status: '423 Interval Too Brief', headers: ['Min-Expires: 7200'] }
+      return { status: '200 OK', headers: [`Contact: ${headerOf(request, 'Contact')[0]};expires=${expires}`] }
+    })
+    closers.push(peer.close)
+    const { trunks, clock, until } = await startTrunks(configFor(peer, account.password))
+    clock.advance(0)
+    await until(() => trunks.registrations()[0]?.state === 'Registered')
+    expect(peer.received.map((request) => headerOf(request, 'Expires')[0])).toEqual(['3600', '7200'])
+    expect(trunks.registrations()[0]?.expiresAt).toBe(clock.wallTime() + 7_200_000)
+  })
+
+  it('with two registrars is two of them, each with its own Call-ID, and removed one by one (registrars checks 1, 6)', async () => {
+    const answers = () => registrarAnswers({ ...account, expiresSeconds: 100 })
+    const [first, second] = [answers(), answers()]
+    const peers = [await openPeer(first.answer), await openPeer(second.answer)]
+    for (const peer of peers) closers.push(peer.close)
+    const registrations = peers.map(({ address: host, port }, index) =>
+      registration({ host, port, ...account, password: new Secret(account.password), registrar: `r${index}` }),
+    )
+    const { trunks, clock, until } = await startTrunks(trunk({ registrations }))
+    clock.advance(100)
+    await until(() => trunks.registrations().every(({ state }) => state === 'Registered'))
+    const callIds = peers.map(({ received }) => new Set(received.map((one) => headerOf(one, 'Call-ID')[0])))
+    expect(callIds.map(({ size }) => size)).toEqual([1, 1])
+    expect(new Set(callIds.flatMap((ids) => [...ids])).size).toBe(2)
+    await trunks.stop()
+    expect([first.bindings.size, second.bindings.size]).toEqual([0, 0])
+  })
+
   it('with a wrong password fails for its credentials, after one try of them', async () => {
     const peer = await openPeer(registrarAnswers({ ...account, expiresSeconds: 100 }).answer)
     closers.push(peer.close)
