@@ -3,9 +3,9 @@ import type { SipMessage } from '../engine/message/sip-message.ts'
 
 const sdpType = /^application\/sdp\s*(;|$)/i
 
-/** The session description a message carries; undefined when it has none. */
+/** The session description a message carries; undefined when it has none, or one that is compressed. */
 export function descriptionIn(message: SipMessage): string | undefined {
-  if (message.body === '') return undefined
+  if (message.body === '' || message.has('Content-Encoding')) return undefined
   return sdpType.test(message.get('Content-Type') ?? '') ? message.body : undefined
 }
 

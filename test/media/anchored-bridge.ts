@@ -2,7 +2,7 @@ import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
 import { EnginePool } from '../../dataplane/media/engine-pool.ts'
-import { Bridge, Party } from '../call/bridge.ts'
+import { answer, Bridge, Party } from '../call/bridge.ts'
 import type { Arrival, SipPeer } from '../engine/sip-peer.ts'
 import { openRtpPeer, type RtpPeer } from './rtp-peer.ts'
 import { startRtpengine, type Rtpengine } from './rtpengine.ts'
@@ -77,6 +77,35 @@ export async function beginAnchored(
       for (const engine of engines) await engine.stop()
     },
   }
+}
+
+export interface Connected {
+  readonly caller: Party
+  readonly called: Party
+  /** Descriptions as they arrived. */
+  readonly toA: string
+  readonly toB: string
+}
+
+/** A call that is up, with media agreed on. */
+export async function connect(anchored: AnchoredBridge): Promise<Connected> {
+  const { bridge, a, b } = anchored
+  const party = anchored.caller()
+  party.invite({ body: a.sdp() })
+  const invite = await bridge.carrier.request('INVITE')
+  answer(invite, bridge.carrier, 200, { body: b.sdp() })
+  const ok = await bridge.pbx.response(200, 'INVITE')
+  party.learn(ok)
+  party.send('ACK')
+  await bridge.carrier.request('ACK')
+  return { caller: party, called: anchored.called(invite), toA: ok.message.body, toB: invite.message.body }
+}
+
+/** Hangs up, and waits until nothing of the call is left. */
+export async function hangUp(anchored: AnchoredBridge, from: Party, other: SipPeer): Promise<void> {
+  from.send('BYE')
+  answer(await other.request('BYE'), other, 200)
+  await anchored.nothingLeft()
 }
 
 async function mediaGoesTo(engines: readonly Rtpengine[], peers: readonly RtpPeer[]): Promise<void> {

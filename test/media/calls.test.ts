@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, inject, it } from 'vitest'
-import { answer, type Party } from '../call/bridge.ts'
-import type { Arrival, SipPeer } from '../engine/sip-peer.ts'
-import { beginAnchored, type AnchoredBridge } from './anchored-bridge.ts'
+import { answer } from '../call/bridge.ts'
+import type { Arrival } from '../engine/sip-peer.ts'
+import { beginAnchored, connect, hangUp, type AnchoredBridge } from './anchored-bridge.ts'
 import { openRtpPeer, streamOf, talkBothWays } from './rtp-peer.ts'
 
 const open: AnchoredBridge[] = []
@@ -15,34 +15,6 @@ async function begin(options: Parameters<typeof beginAnchored>[0] = {}): Promise
 afterEach(async () => {
   for (const anchored of open.splice(0)) await anchored.end()
 })
-
-interface Connected {
-  readonly caller: Party
-  readonly called: Party
-  /** Descriptions as they arrived. */
-  readonly toA: string
-  readonly toB: string
-}
-
-/** A call that is up, with media agreed on. */
-async function connect(anchored: AnchoredBridge): Promise<Connected> {
-  const { bridge, a, b } = anchored
-  const party = anchored.caller()
-  party.invite({ body: a.sdp() })
-  const invite = await bridge.carrier.request('INVITE')
-  answer(invite, bridge.carrier, 200, { body: b.sdp() })
-  const ok = await bridge.pbx.response(200, 'INVITE')
-  party.learn(ok)
-  party.send('ACK')
-  await bridge.carrier.request('ACK')
-  return { caller: party, called: anchored.called(invite), toA: ok.message.body, toB: invite.message.body }
-}
-
-async function hangUp(anchored: AnchoredBridge, from: Party, other: SipPeer): Promise<void> {
-  from.send('BYE')
-  answer(await other.request('BYE'), other, 200)
-  await anchored.nothingLeft()
-}
 
 /** What a description says of itself: its version, where its media goes, and who is named in it. */
 function facts(sdp: string) {
