@@ -1,7 +1,8 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
+import { ManualClock } from '#lib/manual-clock.ts'
 import type { ListenerAddress } from '../../dataplane/engine/engine.types.ts'
 import { readMessage } from '../../dataplane/engine/message/parse.ts'
 import { buildResponse } from '../../dataplane/engine/message/response.ts'
@@ -21,8 +22,11 @@ let plain: ListenerAddress
 let secure: ListenerAddress
 const closing: (() => Promise<unknown> | void)[] = []
 
-beforeEach(async () => {
+beforeEach(() => begin())
+
+async function begin(clock?: ManualClock): Promise<void> {
   engine = await start({
+    ...(clock !== undefined && { clock }),
     tlsTo: ({ host }) => ({
       identity: host,
       serverName: host,
@@ -42,9 +46,10 @@ beforeEach(async () => {
     tls: { ...own, others: [], clientAuthorities: undefined, minVersion: 'TLSv1.2' },
   })
   application = await ApplicationProbe.serving(engine.port, ['invite', 'options', 'bye', 'ack', 'info'])
-})
+}
 
 afterEach(async () => {
+  vi.restoreAllMocks()
   application.close()
   await engine.engine.stop()
   for (const close of closing.splice(0)) await close()
@@ -203,5 +208,34 @@ describe('a request to a WebSocket server', () => {
     await application.command('sip||', `OPTIONS sip:bob@127.0.0.1:${port};transport=ws SIP/2.0\r\n\r\n`)
     expect((await arrived).get('Via')).toMatch(/^SIP\/2\.0\/WS 127\.0\.0\.1:/)
     expect((await application.response(200)).message.toTag).toBe('sip')
+  })
+})
+
+describe('the connection of a browser in a call (RFC 7118 §6)', () => {
+  it('lasts as long as the browser answers pings, and no longer', async () => {
+    application.close()
+    await engine.engine.stop()
+    const clock = new ManualClock()
+    // The first moment at which a ping may go out.
+    vi.spyOn(Math, 'random').mockReturnValue(0)
+    await begin(clock)
+    const alice = await browser(plain)
+    alice.socket.send(fromBrowser('INVITE', { body: sdp }))
+    await application.request('INVITE')
+    for (let ping = 0; ping < 20; ping++) {
+      const pinged = once(alice.socket, 'ping')
+      clock.advance(95_010)
+      await pinged
+      // The answer to a ping comes before what is sent after it.
+      const { length } = alice.pieces
+      alice.socket.send('\r\n\r\n')
+      await expect.poll(() => alice.pieces.length).toBeGreaterThan(length)
+      clock.advance(10_010)
+    }
+    expect(engine.engine.gauges()['connections']).toBe(1)
+    alice.socket.pause()
+    clock.advance(95_010)
+    clock.advance(10_010)
+    expect(engine.engine.gauges()['connections']).toBe(0)
   })
 })

@@ -8,6 +8,8 @@ export interface ChannelUser {
   /** It is open, and the peer is who it has to be. Not told of a channel that is open from the start. */
   opened(): void
   received(bytes: Buffer): void
+  /** The peer has answered a `ping`. */
+  ponged(): void
   closed(): void
   /** Why it is about to close. */
   failed(reason: string): void
@@ -20,6 +22,8 @@ export interface Channel {
   readonly unsent: number
   /** One character per byte. */
   write(text: string, sent?: SendCallback): void
+  /** Asks the peer for a sign of life, where that is a matter of the channel and not of SIP. */
+  ping?(): void
   destroy(): void
   attach(user: ChannelUser): void
 }
@@ -83,6 +87,11 @@ export class WebSocketChannel implements Channel {
     this.#socket.send(bytes, { binary: !isUtf8(bytes) }, sent)
   }
 
+  /** RFC 6455 §5.5.3: whoever gets a Ping "MUST send a Pong frame in response", so that every browser does. */
+  ping(): void {
+    this.#socket.ping()
+  }
+
   destroy(): void {
     this.#socket.terminate()
   }
@@ -93,6 +102,7 @@ export class WebSocketChannel implements Channel {
     socket.on('message', (data) => {
       if (Buffer.isBuffer(data)) user.received(data)
     })
+    socket.on('pong', () => user.ponged())
     socket.on('error', (error) => user.failed(error.message))
     socket.on('close', () => user.closed())
   }

@@ -46,7 +46,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
   #pingTimer: WheelTimer | undefined
   #active = false
   #proven: boolean
-  /** The peer has answered a ping, so that silence means something. */
+  /** The peer has answered a ping, or has to, so that silence means something. */
   #answersPings = false
   #closed = false
   #failure: string | undefined
@@ -61,6 +61,9 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
     this.#timer = accepted
       ? wheel.start(FIRST_MESSAGE_TIMEOUT, this, 'idle')
       : wheel.start(CONNECT_TIMEOUT, this, 'connect')
+    this.#answersPings = channel.ping !== undefined
+    // RFC 7118 §6: nobody can connect to a browser again, so that its connection has to last as long as its calls.
+    if (accepted && channel.ping !== undefined) this.#startPing()
     channel.attach(this)
   }
 
@@ -106,10 +109,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
     // RFC 5626 §4.4.1: "the server … responds with a single CRLF" to the double CRLF.
     for (let pings = read.pings; pings > 0 && this.open; pings--) channel.write(PONG)
     if (read.pings > 0 && this.#proven) this.#active = true
-    if (read.pongs > 0) {
-      this.#answersPings = true
-      this.#active = true
-    }
+    if (read.pongs > 0) this.ponged()
     for (const message of read.messages) {
       this.#active = true
       this.#proven = true
@@ -119,6 +119,12 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
       receiver.outOfStep(this.#flow, read.error)
       this.close()
     }
+  }
+
+  ponged(): void {
+    this.#parts.framer.pongDue = false
+    this.#answersPings = true
+    if (this.#proven) this.#active = true
   }
 
   failed(reason: string): void {
@@ -141,7 +147,8 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
     const { wheel, framer, channel } = this.#parts
     if (event === 'ping') {
       framer.pongDue = true
-      channel.write(PING)
+      if (channel.ping === undefined) channel.write(PING)
+      else channel.ping()
       this.#pingTimer = wheel.start(PONG_TIMEOUT, this, 'pong')
     } else if (event === 'pong') {
       // A peer that has never answered a ping may not know them.
