@@ -75,16 +75,24 @@ describe('OPTIONS inside a dialog (feature item 25)', () => {
     expect(asked(bridge)).toEqual([])
   })
 
-  it.each([481, 404, 410, 604])('check 3: %i of the callee: BYE to the caller with that cause', async (status) => {
+  it('check 3: 481 of the callee: BYE to the caller with that cause, and none to the callee', async () => {
     const { bridge } = await connect(every60)
     bridge.clock.advance(60_000)
     answer(await bridge.pbx.request('OPTIONS'), bridge.pbx, 200)
-    answer(await bridge.carrier.request('OPTIONS'), bridge.carrier, status)
+    answer(await bridge.carrier.request('OPTIONS'), bridge.carrier, 481)
     const bye = await bridge.pbx.request('BYE')
-    expect(bye.message.get('Reason')).toContain(`SIP;cause=${status}`)
+    expect(bye.message.get('Reason')).toContain('SIP;cause=481')
     answer(bye, bridge.pbx, 200)
     await bridge.noCalls()
     expect(bridge.carrier.arrived.filter(({ message }) => message.method === 'BYE')).toEqual([])
+  })
+
+  it.each([404, 410, 502, 604])('%i of the callee ends the call, too (RFC 5057 section 5.1)', async (status) => {
+    const { bridge } = await connect(every60)
+    bridge.clock.advance(60_000)
+    answer(await bridge.carrier.request('OPTIONS'), bridge.carrier, status)
+    const byes = await Promise.all([bridge.pbx.request('BYE'), bridge.carrier.request('BYE')])
+    for (const { message } of byes) expect(message.get('Reason')).toContain(`SIP;cause=${status}`)
   })
 
   it.each([405, 501, 488, 503, 480, 500])(
