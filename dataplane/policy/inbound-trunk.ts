@@ -53,8 +53,8 @@ function isCertified(certified: readonly string[], trunk: TrunkConfig): boolean 
 
 /**
  * The trunk a source belongs to. The resolved address of a target is the closest match, and among several trunks with
- * that address the Contact that was called, then the port, tells them apart; else the longest block of `allowedSources` wins. What is still ambiguous goes
- * to the first trunk by name, so that the same call always takes the same way.
+ * that address the port tells them apart, then the Contact that was called; else the longest block of `allowedSources`
+ * wins. What is still ambiguous goes to the first trunk by name, so that the same call always takes the same way.
  */
 export function findInboundTrunk(
   source: Source,
@@ -63,10 +63,11 @@ export function findInboundTrunk(
 ): { trunk: TrunkConfig | undefined; because: string } {
   const from = `${source.address} port ${source.port} on listener ${source.listener}`
   const exact = exactMatch(source, config, health)
-  const called = calledTrunk(source, exact, config)
-  if (called !== undefined)
-    return { trunk: called, because: `${from} calls the Contact registered by trunk ${called.name}` }
   const byPort = exact.filter(({ port }) => port === source.port)
+  const called = calledTrunk(source, byPort.length > 0 ? byPort : exact, config)
+  if (called !== undefined) {
+    return { trunk: called, because: `${from} calls the Contact registered by trunk ${called.name}` }
+  }
   const candidates = names(byPort.length > 0 ? byPort.map(({ trunk }) => trunk) : exact.map(({ trunk }) => trunk))
   if (candidates[0] !== undefined) {
     const how = byPort.length > 0 && names(exact.map(({ trunk }) => trunk)).length > 1 ? 'address and port' : 'address'

@@ -47,6 +47,18 @@ describe('trunks behind one address', () => {
     expect(found.because).toContain(because)
   })
 
+  it('are told apart by the port first, which a caller cannot choose as it likes', () => {
+    const apart = runningConfig({
+      trunks: [
+        one('amber', [account('+15550100')]),
+        trunk({ name: 'pbx', targets: [target({ name: 'a', host: '198.51.100.1', port: 5080 })] }),
+      ],
+      routes: [],
+    })
+    const found = findInboundTrunk({ ...source, port: 5080, user: '+15550100' }, apart, health(apart))
+    expect(found.trunk?.name).toBe('pbx')
+  })
+
   it('do not open the door to other addresses, whatever Contact they call (feature item 29.4)', () => {
     const found = findInboundTrunk({ ...source, address: '203.0.113.66', user: 'c0ffee' }, config, health(config))
     expect(found.trunk).toBeUndefined()

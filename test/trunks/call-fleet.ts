@@ -95,9 +95,9 @@ export async function openFleet(options: {
     loops,
     port: udp.port,
     /** Calls, and resolves with the final answer. */
-    call: async (): Promise<{ status: number; get: (name: string) => string | undefined }> => {
+    call: async (user = '200'): Promise<{ status: number; get: (name: string) => string | undefined }> => {
       const callId = `call-${++serial}`
-      pbx.send(requestText(pbx, { method: 'INVITE', uri, callId }), udp.port)
+      pbx.send(requestText(pbx, { method: 'INVITE', uri: uri.replace('200@', `${user}@`), callId }), udp.port)
       const { message } = await pbx.next(
         (one) => one.kind === 'response' && one.callId === callId && (one.status ?? 0) >= 200,
       )

@@ -138,6 +138,34 @@ describe('the answer when every target is down', () => {
   })
 })
 
+describe('a call of a registered account', () => {
+  it('takes the Service-Route that the registrar gave, on its way to the target (RFC 3608 section 5)', async () => {
+    const route = '<sip:core.example;lr>'
+    const peer = await openPeer((request) => {
+      if (request.method === 'ACK') return undefined
+      if (request.method === 'INVITE') return { status: '486 Busy Here' }
+      const headers = [`Contact: ${headerOf(request, 'Contact')[0]};expires=600`, `Service-Route: ${route}`]
+      return { status: '200 OK', headers: request.method === 'REGISTER' ? headers : [] }
+    })
+    closers.push(peer.close)
+    const registrations = [registration({ port: peer.port, host: peer.address })]
+    const one = await fleet({ trunks: { carrier: [peer] }, registrations })
+    await one.until(() => one.loops.registrations()[0]?.state === 'Registered')
+    expect((await one.call()).status).toBe(486)
+    const [invite] = peer.received.filter(({ method }) => method === 'INVITE')
+    expect(invite === undefined ? [] : headerOf(invite, 'Route')).toEqual([route])
+  })
+
+  it('that hides its number behind a random Contact is taken for the account that was called', async () => {
+    const peer = await gateway('486 Busy Here')
+    const registrations = [registration({ port: peer.port, host: peer.address, contactUser: 'c0ffee' })]
+    const one = await fleet({ trunks: { carrier: [peer] }, registrations })
+    expect((await one.call('c0ffee')).status).toBe(486)
+    const [invite] = peer.received.filter(({ method }) => method === 'INVITE')
+    expect(invite?.uri).toBe(`sip:+15550100@${peer.address}:${peer.port}`)
+  })
+})
+
 describe('an INVITE that is challenged', () => {
   /** Wants digest for the realm, and nothing else. */
   const challenging = async (realm: string) => {
