@@ -25,10 +25,21 @@ export class Programs {
     this.#client = client
   }
 
-  /** An operator replica, which listens for fleet replicas on this port. */
-  operator(name: string, controlPort: number, probePort: number, environment: Record<string, string> = {}): Process {
+  /** An operator replica, which listens for fleet replicas on this port; `server` is another way to the API server. */
+  operator(
+    name: string,
+    controlPort: number,
+    probePort: number,
+    environment: Record<string, string> = {},
+    server = this.#plane.server,
+  ): Process {
+    const kubeconfig = join(this.#folder, `${name}.kubeconfig`)
+    // Plain HTTP, which the client only takes from those who do not ask for TLS.
+    const text = this.#plane.kubeconfigFor(server)
+    const plain = text.replace(/certificate-authority-data: .*/, 'insecure-skip-tls-verify: true')
+    writeFileSync(kubeconfig, server.startsWith('http:') ? plain : text, { mode: 0o600 })
     return this.#run(name, [join(root, 'operator/main.ts')], {
-      KUBECONFIG: this.#plane.kubeconfig,
+      KUBECONFIG: kubeconfig,
       SBCFLEET_POD_NAME: name,
       SBCFLEET_POD_NAMESPACE: operatorNamespace,
       SBCFLEET_ADDRESS: '127.0.0.1',
