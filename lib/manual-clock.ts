@@ -4,7 +4,7 @@ import type { Clock, Timer } from './clock.ts'
 export class ManualClock implements Clock {
   #now = 0
   #order = 0
-  readonly #wallStart: number
+  #wallStart: number
   readonly #timers = new Map<number, { due: number; run: () => void }>()
 
   constructor(wallStart = Date.UTC(2026, 0, 1)) {
@@ -17,6 +17,11 @@ export class ManualClock implements Clock {
 
   wallTime(): number {
     return this.#wallStart + this.#now
+  }
+
+  /** Sets the wall clock, as an administrator would; timers are not moved. */
+  setWallTime(wallTime: number): void {
+    this.#wallStart = wallTime - this.#now
   }
 
   after(milliseconds: number, run: () => void): Timer {

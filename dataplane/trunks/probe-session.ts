@@ -6,6 +6,8 @@ import { isTlsFailure, unreachable } from './peer.ts'
 
 /** A probe that could not leave is tried again soon, whatever the intervals are, in milliseconds. */
 const notSentRetryMilliseconds = 1000
+/** A deadline that comes so much too late tells of this process, not of the peer, in milliseconds. */
+const stallMilliseconds = 500
 
 export interface SessionOptions {
   /** Who is probed, for people: `192.0.2.1:5060 over UDP`. */
@@ -104,10 +106,14 @@ export class ProbeSession {
     const probe = ++this.#count
     this.#out = probe
     if (typeof request === 'string') return this.#finish(probe, { kind: 'NotSent', detail: request })
-    const silence = `no answer from ${peer} within ${this.#policy.timeoutSeconds} s`
-    this.#deadline = clock.after(this.#policy.timeoutSeconds * 1000, () =>
-      this.#finish(probe, { kind: 'NoAnswer', detail: silence }),
-    )
+    const { timeoutSeconds } = this.#policy
+    const silence = `no answer from ${peer} within ${timeoutSeconds} s`
+    this.#deadline = clock.after(timeoutSeconds * 1000, () => {
+      // The answer may wait to be read: a process that stood still has heard nobody.
+      const isLate = clock.now() - this.#startedAt > timeoutSeconds * 1000 + stallMilliseconds
+      const detail = 'this replica stood still and could not hear the answer'
+      this.#finish(probe, isLate ? { kind: 'NotSent', detail } : { kind: 'NoAnswer', detail: silence })
+    })
     sip.send(request, {
       onResponse: (response) => {
         if (response.status >= 200) this.#finish(probe, resultOf(response, peer))

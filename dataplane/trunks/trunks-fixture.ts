@@ -119,10 +119,16 @@ class SwappableRunning implements Running {
 /** Trunks that run. Dice always show the middle unless told otherwise: first probes come after 500 ms, intervals are as configured. */
 export function runTrunks(
   config: RunningConfig,
-  options: { replica?: string; members?: readonly string[]; resolve?: Resolve; random?: () => number } = {},
+  options: {
+    replica?: string
+    members?: readonly string[]
+    resolve?: Resolve
+    random?: () => number
+    clock?: ManualClock
+  } = {},
 ) {
   const { replica = 'edge-0', members = ['edge-0'] } = options
-  const clock = new ManualClock()
+  const clock = options.clock ?? new ManualClock()
   const sip = new ScriptedPort()
   const running = new SwappableRunning()
   const logged: string[] = []
