@@ -7,7 +7,7 @@ import { health, route, runningConfig, target, trunk } from '../../policy/testin
 import { FakeSipPort, type FakeIncoming, type FakeOutgoing } from '../../sip/fake-sip-port.ts'
 import type { Body, HeaderList } from '../../sip/port.ts'
 import type { CallRecord, EndCause } from '../call-record.ts'
-import { Calls } from '../calls.ts'
+import { Calls, type CallsOptions } from '../calls.ts'
 
 /** Where the caller is, and the address media comes from: everything that must stay on its side of the fleet. */
 export const near = { signalling: '10.66.0.5', media: '10.66.9.9', host: 'inside-pbx.corp.example' }
@@ -71,6 +71,8 @@ export function createScenario(
     sip?: Partial<ResolvedSipBehaviour>
     inbound?: ResolvedSipBehaviour
     targets?: number
+    /** What carries anchored media. */
+    engines?: CallsOptions['engines']
   } = {},
 ): Scenario {
   const behaviour = { ...builtInBehaviour, ...options.sip }
@@ -99,6 +101,7 @@ export function createScenario(
   const state = { running: running as RunningConfig | undefined }
   const calls = new Calls({
     sip,
+    ...(options.engines && { engines: options.engines }),
     running: {
       get current() {
         return state.running
