@@ -75,6 +75,8 @@ export class Machine {
   #statusTimer: Timer | undefined
   #reading: Promise<void> = Promise.resolve()
   #rereadDue = false
+  #stopping = false
+  #problems: readonly string[] = []
 
   constructor(options: MachineOptions) {
     const { clock, log, statusDirectory } = options
@@ -116,6 +118,7 @@ export class Machine {
 
   /** Drains all replicas and writes the last status. */
   async stop(): Promise<void> {
+    this.#stopping = true
     this.#watch?.close()
     await this.#reading
     await this.#supervisor.stop()
@@ -219,6 +222,8 @@ export class Machine {
     this.#documents = documentsOf(this.#compilation, replicasOf, previous, this.#options.clock.wallTime())
     this.#statusFiles.write(this.#documents)
     const view = viewOf(this.#compilation, this.#documents, replicasOf)
-    this.#options.onView({ ...view, problems: [...view.problems, ...this.#shortages] })
+    // What a replica had against the manifests is not mended by its end.
+    if (!this.#stopping) this.#problems = [...view.problems, ...this.#shortages]
+    this.#options.onView({ ...view, problems: this.#problems })
   }
 }

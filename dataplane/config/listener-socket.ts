@@ -105,7 +105,7 @@ export function bindTrouble(error: unknown, listener: OpenListener): ListenerTro
       return {
         code: 'AddressNotAvailable',
         field: 'body.ipFamily',
-        message: `${boundOf(listener).address} is not an address of this machine: correct SBCFLEET_ADDRESSES of the replica`,
+        message: `${boundOf(listener).address} is not an address of this machine; correct the addresses of the replica (--address, or SBCFLEET_ADDRESSES)`,
       }
     default: {
       const cause = error instanceof Error ? error.message : String(error)

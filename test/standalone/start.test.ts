@@ -144,6 +144,9 @@ describe('sbcfleet start', () => {
     await untilOutput(running, place)
     expect(message(statusOf(running.statuses(), 'edge'), 'Programmed')).toContain('spec.listeners[1].port')
     expect(replicas(running.statuses())).toEqual({ desired: 2, ready: 2, programmed: 1 })
+    running.process.kill('SIGINT')
+    await once(running.process, 'close')
+    expect(running.output()).not.toContain('no problem any more')
   })
 
   it('runs more replicas, and fewer, as the manifest says', async () => {
