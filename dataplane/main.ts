@@ -10,6 +10,7 @@ import { LastGood } from './config/last-good.ts'
 import { LastMembers } from './config/last-members.ts'
 import { Drain } from './drain.ts'
 import { createEngine } from './engine/engine.ts'
+import { eventLoopShare } from './engine/overload.ts'
 import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
 import { type HttpDoor, serveHealth } from './health.ts'
 import { adminSources, metricsOf } from './inspection.ts'
@@ -32,6 +33,7 @@ async function run(env: Env, log: Log): Promise<void> {
     clock,
     log,
     secret,
+    busyShare: eventLoopShare(),
     // Asked only once sockets are open, and by then everything below is there.
     admit: ({ listener: socket, ...source }) => {
       const listener = applier.listenerOf(socket)

@@ -4,7 +4,9 @@ import { ClientCore } from './dialog/client-core.ts'
 import { DialogTable } from './dialog/dialog-table.ts'
 import { ServerCore } from './dialog/server-core.ts'
 import type { ClientTls, Engine, EngineOptions, ListenerAddress, TlsTarget } from './engine.types.ts'
+import { Gate } from './gate.ts'
 import { Intake } from './intake.ts'
+import { Overload } from './overload.ts'
 import { TimerWheel } from './transaction/timer-wheel.ts'
 import { Transactions } from './transaction/transactions.ts'
 import { Listeners } from './transport/listeners.ts'
@@ -55,6 +57,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       addresses: () => [...listeners.all()].map((each) => `${each.transport.toLowerCase()}/${each.hostPort}`),
     },
   })
+  const overload = options.busyShare === undefined ? undefined : new Overload(clock, options.busyShare)
   const server = new ServerCore({
     transactions,
     dialogs,
@@ -71,9 +74,14 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       )
       return false
     },
+    admitCall: () => overload === undefined || overload.admits(),
     random: Math.random,
   })
-  const intake = new Intake({ transactions, server, counters, log, oncePerSecond })
+  const gate = new Gate({
+    ...{ clock, counters },
+    admits: (address, port, { name: listener }) => admit({ address, port, listener, names: none }),
+  })
+  const intake = new Intake({ transactions, server, gate, counters, log, oncePerSecond })
   const streams: StreamParts = { receiver: intake, wheel, random: Math.random, tlsTo: options.tlsTo ?? strictTls }
 
   const engine: Engine = {
@@ -102,6 +110,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       connections: [...listeners.all()].reduce((sum, listener) => sum + listener.connections, 0),
       applications: applications.count,
       timers: wheel.count,
+      overloaded: overload?.limiting === true ? 1 : 0,
     }),
     async stop() {
       await applications.stop()

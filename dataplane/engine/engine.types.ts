@@ -78,6 +78,11 @@ export interface EngineOptions {
    */
   readonly admit: (source: RequestSource) => boolean
   /**
+   * Which share of the time since it was last asked the event loop has worked, from 0 to 1; new calls are refused with 503
+   * while that is all of it. Absent: no call is refused for that.
+   */
+  readonly busyShare?: () => number
+  /**
    * Asked before a TLS connection is opened or used again. Absent: the certificate has to be of an authority that Node
    * knows, and for the host of the URI.
    */
@@ -97,11 +102,11 @@ export interface Engine {
   close(name: string): Promise<void>
   /** Serves the drachtio protocol on 127.0.0.1, on a free port. */
   serve(): Promise<{ port: number }>
-  /** Counters since the start, for metrics: `received_INVITE`, `retransmitted`, `rejected_malformed` … */
+  /** Counters since the start, for metrics: `received_requests INVITE`, `sent_responses INVITE 486`, `retransmitted` … */
   readonly counters: Readonly<Record<string, number>>
   /**
    * Numbers of things alive now: `serverTransactions`, `clientTransactions`, `dialogs`, `connections` of stream listeners,
-   * `applications` and `timers`.
+   * `applications` and `timers`; `overloaded` is 1 while new calls are refused.
    */
   gauges(): Record<string, number>
   /** Closes everything at once. */

@@ -1,6 +1,7 @@
 import type { Log, OncePerSecond } from '#lib/log.ts'
 import type { Counters } from './counters.ts'
 import type { ServerCore } from './dialog/server-core.ts'
+import { couldBeAwaited, type Gate } from './gate.ts'
 import { parseMessage } from './message/parse.ts'
 import type { ParsedMessage } from './message/parsed-message.ts'
 import { completeVia, formatVia, parseVia, type Via } from './message/via.ts'
@@ -13,6 +14,7 @@ interface Parts {
   readonly transactions: Transactions
   readonly server: ServerCore
   readonly counters: Counters
+  readonly gate: Gate
   readonly log: Log
   readonly oncePerSecond: OncePerSecond
 }
@@ -27,7 +29,7 @@ export class Intake implements Receiver {
 
   receive(text: string, source: Flow): void {
     try {
-      this.#take(text, source)
+      if (this.#mayEnter(text, source)) this.#take(text, source)
     } catch (error) {
       this.#parts.counters.count('failed')
       this.#report(source, (fields) =>
@@ -48,18 +50,33 @@ export class Intake implements Receiver {
     this.#report(target, (fields) => this.#parts.log.warn({ ...fields, reason }, 'No connection could be opened.'))
   }
 
+  /** A peer that has shown a certificate is known by that, and not by its address. */
+  #mayEnter(text: string, source: Flow): boolean {
+    if (source.connection !== undefined && source.connection.names.length > 0) return true
+    const { gate, transactions, counters, log } = this.#parts
+    const entry = gate.enter(source.listener, source.address, source.port)
+    if (entry !== 'stranger') return entry === 'known'
+    if (couldBeAwaited(text, (branch) => transactions.hasClient(branch))) return true
+    if (text.startsWith('SIP/2.0 ')) counters.count('stray_responses')
+    else {
+      counters.count('ignored_unknown_source')
+      this.#report(source, (fields) => log.info(fields, 'A request of an unknown source got no answer.'))
+    }
+    return false
+  }
+
   #take(text: string, source: Flow): void {
     const parsed = parseMessage(text)
     const { counters, server } = this.#parts
     if (parsed.ok && parsed.message.kind === 'response') return this.#takeResponse(parsed.message, source)
     if (parsed.ok) {
-      counters.countRequest(parsed.message.method)
+      counters.countRequest('received', parsed.message.method)
       const { message, reply } = completed(parsed.message, source)
       server.receive(message, source, reply)
       return
     }
-    counters.count('rejected_malformed')
     const { status, reason } = parsed
+    counters.count(`rejected_malformed ${reason}`)
     this.#report(source, (fields) => this.#parts.log.info({ ...fields, status, reason }, 'A malformed SIP message.'))
     if (parsed.message === undefined) return
     const { message, reply } = completed(parsed.message, source)
@@ -68,7 +85,7 @@ export class Intake implements Receiver {
 
   #takeResponse(response: ParsedMessage, source: Flow): void {
     const { counters, transactions } = this.#parts
-    counters.count('received_responses')
+    counters.countResponse('received', response.method, response.status)
     // RFC 3261 §8.1.3.3: "If more than one Via header field value is present in a response, the UAC SHOULD discard the
     // message." X-Engine-Local is ours alone to write.
     if (response.values('Via').length > 1 || response.has('X-Engine-Local')) return counters.count('stray_responses')

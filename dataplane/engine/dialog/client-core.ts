@@ -162,6 +162,7 @@ export class ClientCore implements ExchangeOwner {
   #sendAck(dialog: LiveDialog, ack: OutgoingRequest, flow: Flow): string {
     const text = formatRequest(ack, createBranch(), flow.listener)
     dialog.acknowledgement = { sequence: ack.cseq, text: detached(text), flow }
+    this.#counters.countRequest('sent', 'ACK')
     flow.listener.send(text, flow, this.ackSent)
     return text
   }

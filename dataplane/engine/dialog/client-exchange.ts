@@ -13,6 +13,12 @@ import { confirmByClient, dialogIdOf, dialogOfClient, isTargetRefresh, refreshTa
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
 import { formatLocalResponse } from './response-text.ts'
 
+/**
+ * Answers that destroy the dialog with all its usages (RFC 5057 §5.1), so that nobody sends a BYE in it. They are taken at
+ * their word when they answer OPTIONS; many a peer says 404 to an INFO that it does not like, and 481 only when it means it.
+ */
+const destroying: ReadonlySet<number> = new Set([404, 410, 416, 482, 483, 484, 485, 502, 604])
+
 /** What an exchange needs of the client core. */
 export interface ExchangeOwner {
   readonly dialogs: DialogTable
@@ -170,8 +176,8 @@ export class ClientExchange implements ClientTransactionUser {
   #settle(response: SipMessage, dialog: LiveDialog): void {
     const { status } = response
     if (status < 200) return
-    // RFC 5057 §5.1: a 481 destroys the dialog with all its usages; nobody will send a BYE in it.
-    if (status === 481) return this.#owner.dialogs.remove(dialog)
+    if (status === 481 || (this.method === 'OPTIONS' && destroying.has(status)))
+      return this.#owner.dialogs.remove(dialog)
     if (status < 300 && isTargetRefresh(this.method)) refreshTarget(dialog.state, response)
     if (this.method === 'BYE') this.#endDialog(dialog, status === 401 || status === 407)
   }

@@ -20,6 +20,9 @@ import { UnacknowledgedSuccess } from './unacknowledged-success.ts'
 /** How long a peer may stay away while no application is there, in seconds. */
 const RETRY_AFTER = '5'
 
+/** INVITEs outside a dialog that wait for their final answer; more are refused. */
+const MAX_CALLS_BEING_SET_UP = 20_000
+
 /** A request that the application has, and has not answered finally. */
 interface Exchange {
   readonly transaction: ServerTransaction
@@ -41,6 +44,8 @@ interface Parts {
   readonly counters: Counters
   /** False: the source gets no answer. */
   readonly admit: (source: Flow) => boolean
+  /** False: there is no room for one more call now. */
+  readonly admitCall: () => boolean
   /** From 0 up to 1. */
   readonly random: () => number
 }
@@ -77,6 +82,7 @@ export class ServerCore {
   rejectMalformed(request: ParsedMessage, status: number, reason: string, source: Flow, reply: Flow): void {
     if (!this.#parts.admit(source)) return
     const text = formatResponse(request, { status, reason, toTag: createTag() })
+    this.#parts.counters.countResponse('sent', request.method, status)
     reply.listener.send(text, reply, this.#parts.transactions.responseSent)
   }
 
@@ -170,7 +176,9 @@ export class ServerCore {
           dialogId !== '' &&
           (clients.hasSent(dialogId) || this.#invites.has(dialogId) || dialogs.ofId(dialogId) !== undefined),
         allowed: this.#allowed,
-      }) ?? this.#checkService(method)
+      }) ??
+      this.#checkService(method) ??
+      this.#checkRoom(method)
     const application = rejection === undefined ? applications.next(method) : undefined
     // A merged request must not free the mark of the one it merges with when it ends first.
     const marks = rejection?.status !== 482
@@ -234,7 +242,6 @@ export class ServerCore {
   }
 
   #reject(transaction: ServerTransaction, request: ParsedMessage, rejection: Rejection): void {
-    this.#parts.counters.count(`answered_${rejection.status}`)
     transaction.start()
     transaction.respond(rejection.status, formatResponse(request, { ...rejection, toTag: createTag() }))
   }
@@ -244,6 +251,15 @@ export class ServerCore {
     const { applications } = this.#parts
     if (applications.count === 0 || applications.takes(method)) return undefined
     return { status: 405, headers: [['Allow', this.#allowed().join(', ')]] }
+  }
+
+  /** A caller that is told so at once can call elsewhere; one that waits for a busy server calls again and again. */
+  #checkRoom(method: string): Rejection | undefined {
+    const { counters, admitCall, random } = this.#parts
+    if (method !== 'INVITE' || (this.#invites.size < MAX_CALLS_BEING_SET_UP && admitCall())) return undefined
+    counters.count('refused_overload')
+    // §21.5.4: spread, or all of them would come back at once.
+    return { status: 503, headers: [['Retry-After', String(5 + Math.floor(random() * 6))]] }
   }
 
   /** No application, or none that keeps up: "the client SHOULD NOT … send requests to that server" for so long (§21.5.4). */

@@ -78,6 +78,11 @@ const phrases: Readonly<Record<number, string>> = {
 
 const classes = ['', 'Progress', 'OK', 'Redirection', 'Client Error', 'Server Error', 'Global Failure']
 
+/** Whether the IANA registry has the status code. */
+export function isRegisteredStatus(status: number): boolean {
+  return phrases[status] !== undefined
+}
+
 /** The phrase the IANA registry has for the status code, or one for its class. */
 export function reasonPhrase(status: number): string {
   return phrases[status] ?? classes[Math.floor(status / 100)] ?? 'Unknown'

@@ -188,6 +188,7 @@ export class ClientTransaction implements TimerTarget {
   #perform(effect: ClientEffect, response: SipMessage | undefined, source: Flow | undefined): void {
     switch (effect) {
       case 'send':
+        this.#context.counters.countRequest('sent', this.method)
         return this.#send()
       case 'resend':
         this.#context.counters.count('retransmitted')

@@ -113,6 +113,7 @@ export class ServerTransaction implements TimerTarget {
 
   /** Sends a response. Nothing happens after a final one. */
   respond(status: number, text: string): void {
+    this.#context.counters.countResponse('sent', this.method, status)
     this.#fire(status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', text)
   }
 

@@ -62,6 +62,11 @@ export class Transactions implements TransactionContext, ServerTransactionContex
     return transaction?.answeredBy(response) === true ? transaction : undefined
   }
 
+  /** Whether a request of ours that is under way has that branch. */
+  hasClient(branch: string): boolean {
+    return this.#clients.has(branch)
+  }
+
   createServer(request: { key: string; method: string; mergeKey?: string | undefined }, flow: Flow): ServerTransaction {
     const key = detached(request.key)
     const mergeKey = request.mergeKey === undefined ? undefined : detached(request.mergeKey)

@@ -1,0 +1,26 @@
+/** How much is allowed: so many a second in the long run, and so many at once. */
+export interface Rate {
+  readonly perSecond: number
+  readonly burst: number
+}
+
+/** Counts out what a rate allows. It begins full. */
+export class TokenBucket {
+  #tokens: number
+  #filledAt: number
+
+  /** `now` in milliseconds, as everywhere here. */
+  constructor(rate: Rate, now: number) {
+    this.#tokens = rate.burst
+    this.#filledAt = now
+  }
+
+  /** Takes one, if there is one. The rate may differ from call to call. */
+  take(rate: Rate, now: number): boolean {
+    this.#tokens = Math.min(rate.burst, this.#tokens + ((now - this.#filledAt) * rate.perSecond) / 1000)
+    this.#filledAt = now
+    if (this.#tokens < 1) return false
+    this.#tokens--
+    return true
+  }
+}
