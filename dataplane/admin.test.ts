@@ -17,6 +17,7 @@ async function start(changes: Partial<AdminSources> = {}) {
     calls: () => [],
     trunks: () => [],
     members: () => [],
+    media: () => [],
     health: () => ({}),
     explain: (call) => call,
     setLogLevel: (level) => done.push(level),
@@ -44,7 +45,7 @@ describe('the admin interface', () => {
     expect(await (await ask('/config')).json()).toEqual({ password: '[redacted]' })
   })
 
-  it.each(['/config', '/calls', '/trunks', '/members', '/health'])('shows %s', async (path) => {
+  it.each(['/config', '/calls', '/trunks', '/members', '/media', '/health'])('shows %s', async (path) => {
     const { ask } = await start()
     const response = await ask(path)
     expect(response.status).toBe(200)

@@ -8,6 +8,7 @@ export interface AdminSources {
   readonly calls: () => unknown
   readonly trunks: () => unknown
   readonly members: () => unknown
+  readonly media: () => unknown
   readonly health: () => unknown
   readonly explain: (call: ExplainedCall) => unknown
   readonly setLogLevel: (level: LogLevel) => void
@@ -58,6 +59,8 @@ async function answer(request: IncomingMessage, sources: AdminSources): Promise<
       return good(sources.trunks())
     case 'GET /members':
       return good(sources.members())
+    case 'GET /media':
+      return good(sources.media())
     case 'GET /health':
       return good(sources.health())
     case 'GET /explain':
@@ -70,7 +73,7 @@ async function answer(request: IncomingMessage, sources: AdminSources): Promise<
     default:
       return wrong(
         404,
-        'there are GET /config, /calls, /trunks, /members, /health, /explain?from=&to=&source=&listener=, PUT /log-level, POST /drain',
+        'there are GET /config, /calls, /trunks, /members, /media, /health, /explain?from=&to=&source=&listener=, PUT /log-level, POST /drain',
       )
   }
 }

@@ -12,6 +12,7 @@ interface Alerts {
 const families = collectMetrics({
   engine: { counters: {}, gauges: () => ({}) },
   calls: () => 0,
+  mediaEngines: () => [{ name: 'a', up: false, sessions: 0 }],
   targets: () => [{ trunk: 'carrier', target: 'a', state: 'Down', since: 0 }],
   registrations: () => [
     {

@@ -9,6 +9,7 @@ import type { Engine } from './engine/engine.types.ts'
 import { explain } from './explain.ts'
 import { collectMetrics } from './replica-metrics.ts'
 import type { Family } from './metrics.ts'
+import type { EnginePool } from './media/engine-pool.ts'
 import type { Trunks } from './trunks/trunks.ts'
 
 /** The parts of a replica that can be looked into. */
@@ -17,6 +18,7 @@ export interface InspectedParts {
   readonly applier: Applier
   readonly trunks: Trunks
   readonly calls: Calls
+  readonly engines: EnginePool
   readonly client: ControlClient
   readonly drain: Drain
   readonly readiness: Readiness
@@ -25,7 +27,7 @@ export interface InspectedParts {
 
 /** What the admin interface shows and does. */
 export function adminSources(parts: InspectedParts): AdminSources {
-  const { applier, trunks, calls, client, drain, readiness, log } = parts
+  const { applier, trunks, calls, engines, client, drain, readiness, log } = parts
   const { running } = applier
   return {
     config: () => ({
@@ -36,6 +38,7 @@ export function adminSources(parts: InspectedParts): AdminSources {
     calls: () => calls.list(),
     trunks: () => trunks.view(),
     members: () => client.members,
+    media: () => engines.list(),
     health: () => ({
       ready: readiness.ready,
       waitingFor: readiness.waitingFor,
@@ -52,10 +55,11 @@ export function adminSources(parts: InspectedParts): AdminSources {
   }
 }
 
-export function metricsOf({ engine, applier, trunks, calls, client }: InspectedParts): Family[] {
+export function metricsOf({ engine, applier, trunks, calls, engines, client }: InspectedParts): Family[] {
   return collectMetrics({
     engine,
     calls: () => calls.count,
+    mediaEngines: () => engines.list(),
     targets: () => trunks.targets(),
     registrations: () => trunks.registrations(),
     usable: () => trunks.usableTargets(),

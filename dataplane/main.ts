@@ -78,7 +78,7 @@ async function run(env: Env, log: Log): Promise<void> {
     handOver: () => trunks.handOver(),
     deadlineMilliseconds: env.drainMilliseconds,
   })
-  const inspected = { engine, applier, trunks, calls, client, drain, readiness, log }
+  const inspected = { engine, applier, trunks, calls, engines, client, drain, readiness, log }
 
   running.onChange((next) => {
     if (next.listeners.size > 0) configured()

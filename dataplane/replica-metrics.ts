@@ -1,6 +1,7 @@
 import type { RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { Verdict } from './config/apply.ts'
 import type { Engine } from './engine/engine.types.ts'
+import type { EngineRecord } from './media/engine-pool.ts'
 import type { Family } from './metrics.ts'
 import type { TrunkCounters } from './trunks/counters.ts'
 
@@ -8,6 +9,7 @@ import type { TrunkCounters } from './trunks/counters.ts'
 export interface MetricSources {
   readonly engine: Pick<Engine, 'counters' | 'gauges'>
   readonly calls: () => number
+  readonly mediaEngines: () => readonly EngineRecord[]
   readonly targets: () => readonly TargetReport[]
   readonly registrations: () => readonly RegistrationReport[]
   /** Whether calls may go there, of every target. */
@@ -34,6 +36,18 @@ export function collectMetrics(sources: MetricSources): Family[] {
       type: 'gauge',
       help: 'Transactions, dialogs and connections of the SIP engine that are alive now, by kind.',
       samples: Object.entries(sources.engine.gauges()).map(([kind, value]) => ({ labels: { kind }, value })),
+    },
+    {
+      name: 'sbcfleet_media_engine_up',
+      type: 'gauge',
+      help: '1 while a media engine answers this replica, 0 while it does not.',
+      samples: sources.mediaEngines().map(({ name, up }) => ({ labels: { engine: name }, value: up ? 1 : 0 })),
+    },
+    {
+      name: 'sbcfleet_media_sessions',
+      type: 'gauge',
+      help: 'Calls of this replica whose media an engine carries now.',
+      samples: sources.mediaEngines().map(({ name, sessions }) => ({ labels: { engine: name }, value: sessions })),
     },
     {
       name: 'sbcfleet_target_state',

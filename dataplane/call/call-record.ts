@@ -28,6 +28,8 @@ export interface CallRecord {
   readonly legA: LegRecord
   /** The target that is tried or has answered. */
   readonly legB: (LegRecord & { readonly target: string; readonly route: string }) | undefined
+  /** Engine that carries its media; undefined where media goes around the fleet. */
+  readonly mediaEngine: string | undefined
   /** Why it went where it went. */
   readonly because: readonly string[]
 }

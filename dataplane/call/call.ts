@@ -138,6 +138,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
         this.#b === undefined || this.#attempt === undefined
           ? undefined
           : { ...this.#legRecord(this.#b), target: this.#attempt.target.name, route: this.#attempt.route },
+      mediaEngine: this.#gate?.engine,
       because,
     }
   }

@@ -58,6 +58,7 @@ describe.skipIf(!inject('peers').rtpengine)('a call with anchored media', () => 
       expect(facts(sdp).origin).toBe(engines[0]?.mediaAddress)
     }
     expect(await engines[0]?.sessions()).toHaveLength(1)
+    expect(bridge.calls.list()).toMatchObject([{ mediaEngine: 'e0' }])
     await hangUp(anchored, party, bridge.carrier)
   })
 
