@@ -29,6 +29,8 @@ export interface Seen {
   ended: number
   /** Requests that got no answer, or another than a success. */
   refused: number
+  /** INVITEs that were refused and sent as another call. */
+  calledAgain: number
 }
 
 export const sdp =

@@ -22,7 +22,7 @@ export type PeersOrder =
     }
   | { readonly order: 'seen' }
 
-const seen: Seen = { up: 0, refreshed: 0, missed: 0, doubled: 0, ended: 0, refused: 0 }
+const seen: Seen = { up: 0, refreshed: 0, missed: 0, doubled: 0, ended: 0, refused: 0, calledAgain: 0 }
 
 /** A socket with the dialogs on it, and the transactions of RFC 3261 section 17 as far as loopback needs them. */
 class Peer implements DialogPort {
@@ -194,12 +194,13 @@ const callee = await openPeer((invite, peer) => {
   return dialog
 })
 
-function call(index: number, order: PeersOrder & { order: 'begin' }): void {
+/** A machine under load may refuse a call; what counts here is what becomes of those that are up. */
+function call(index: number, order: PeersOrder & { order: 'begin' }, attempt = 0): void {
   const { callers, callees, port, seconds } = order
   const kind = callers[index % callers.length] ?? 'none'
   const called = callees[Math.floor(index / callers.length) % callees.length] ?? 'none'
   caller.remotePort = port
-  const callId = `session-${process.pid}-${index}`
+  const callId = `session-${process.pid}-${index}-${attempt}`
   const dialog = new SessionDialog(caller, kind, seen, {
     callId,
     localTag: newBranch(),
@@ -209,7 +210,8 @@ function call(index: number, order: PeersOrder & { order: 'begin' }): void {
   const text = dialog.text('INVITE', { branch, headers: dialog.asks(seconds), body: sdp, cseq: 1 })
   caller.request(branch, text, (response) => {
     if (response.status >= 300) {
-      seen.refused++
+      seen.calledAgain++
+      setTimeout(() => call(index, order, attempt + 1), 1000)
       return
     }
     caller.dialogs.set(callId, dialog)

@@ -262,6 +262,46 @@ describe('refreshes of our own on the wire', () => {
   })
 })
 
+describe('the callee knows no timers', () => {
+  it('item 26, check 7: the role is taken towards the caller, whose re-INVITE has SE', async () => {
+    const { bridge, ok, a } = await connect(asks('uas'), [])
+    expect(timerOf(ok)['Session-Expires']).toBe('1800;refresher=uas')
+    const heard = bridge.carrier.arrived.length
+    bridge.clock.advance(seconds(900))
+    const refresh = await bridge.pbx.request('INVITE')
+    expect(timerOf(refresh)).toMatchObject({ 'Session-Expires': '1800;refresher=uac', Supported: 'timer' })
+    expect(refresh.message.body).toBe(ok.message.body)
+    answer(refresh, bridge.pbx, 200, {
+      body: sdp,
+      tag: a.localTag,
+      headers: [['Session-Expires', '1800;refresher=uac']],
+    })
+    await bridge.pbx.request('ACK')
+    expect(bridge.carrier.arrived).toHaveLength(heard)
+  })
+
+  it('takeRefresherRole Never: the caller is told of no timer, and nobody is refreshed', async () => {
+    const { bridge, ok } = await connect(asks('uas'), [], { timer: { takeRefresherRole: 'Never' } })
+    expect(timerOf(ok)['Session-Expires']).toBeUndefined()
+    bridge.clock.advance(seconds(7200))
+    expect(bridge.calls.list()[0]).toMatchObject({ state: 'Up', legA: { session: { because: 'none agreed' } } })
+  })
+})
+
+describe('a re-INVITE that meets a BYE', () => {
+  it('gets 487 before its side gets the BYE, and what the other side still answers is acknowledged', async () => {
+    const { bridge, a, b } = await connect([], [])
+    a.send('INVITE', { body: sdp.replace('4000', '4002') })
+    const change = await bridge.carrier.request('INVITE')
+    b.send('BYE')
+    await bridge.carrier.response(200, 'BYE')
+    await bridge.pbx.response(487, 'INVITE')
+    answer(await bridge.pbx.request('BYE'), bridge.pbx, 200, { tag: a.localTag })
+    answer(change, bridge.carrier, 487)
+    await bridge.noCalls()
+  })
+})
+
 describe('nobody refreshes', () => {
   it.each([
     ['caller', 'uac'],
