@@ -313,15 +313,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   lost(leg: Leg, status: number): void {
-<<<<<<< HEAD
     // A target that the hunt has left is none of the call any more.
     if (leg !== this.#a && leg !== this.#b) return
-    // A peer that says 481 is not in the call any more; of any other it is not certain, so it gets a BYE.
-    if (status === 481) this.#apply(leg, 'gone')
-=======
     // A peer that does not answer may still think that it is in the call; one that says 481 does not.
     if (status !== 408) this.#apply(leg, 'gone')
->>>>>>> bb200ed (wip)
     this.#end({ kind: 'Lost', leg: leg.side }, sipReason(status, status === 408 ? 'No answer' : 'No such call'))
   }
 
