@@ -37,7 +37,7 @@ export async function run(args: string[]): Promise<object> {
       ...{ order: 'begin', port: load.port, calls, callsPerSecond: rate, seconds: interval },
       ...{ callers: ['none'], callees: ['both'] },
     })
-    const before = await untilUp(load, calls, calls / rate + 60)
+    const before = await untilUp(load, calls, (calls / rate) * 4 + 120)
     console.log(`${calls} calls are up`)
     const delay = monitorEventLoopDelay({ resolution: 1 })
     const cpu = process.cpuUsage()

@@ -35,7 +35,7 @@ export async function run(args: string[]): Promise<object> {
       ...{ order: 'begin', port: load.port, calls, callsPerSecond: 50, seconds: interval },
       ...{ callers: kinds, callees: kinds },
     })
-    await untilUp(load, calls, calls / 50 + 60)
+    await untilUp(load, calls, calls / 10 + 120)
     for (let passed = 1; passed <= minutes * 2; passed++) {
       await pause(30_000)
       console.log(`after ${passed / 2} min: ${JSON.stringify({ ...(await load.seen()), calls: load.calls.count })}`)
