@@ -3,7 +3,12 @@ import { existsSync } from 'node:fs'
 import type { TestProject } from 'vitest/node'
 
 /** Real peers that tests run against: the program that must be on the path, and the Debian package that has it. */
-const peers = { sipp: 'sip-tester', rtpengine: 'rtpengine-daemon', kamailio: 'kamailio' } as const
+const peers = {
+  sipp: 'sip-tester',
+  baresip: 'baresip-core',
+  rtpengine: 'rtpengine-daemon',
+  kamailio: 'kamailio',
+} as const
 export type Peer = keyof typeof peers
 
 declare module 'vitest' {
