@@ -40,7 +40,7 @@ async function begin(options: { targets?: number; anchored?: 'A' | 'B' | 'both' 
     ...(anchored === 'A' ? {} : { sip: anchor }),
     ...(anchored === 'B' ? { inbound: builtInBehaviour } : anchored === 'A' ? { inbound: anchor } : {}),
   })
-  return { ...scenario, engine, engineClock: clock }
+  return { ...scenario, engine, pool, engineClock: clock }
 }
 
 /** Resolves when the condition holds, which the engine's answers on the wire bring about. */
@@ -148,6 +148,15 @@ describe('while the engine is asked', () => {
     expect(call.answers).toMatchObject([{ status: 503 }])
     expect(sip.sent).toEqual([])
     expect(calls.count).toBe(0)
+  })
+
+  it('says 488 to a description that no datagram holds, and the engine stays up', async () => {
+    const { sip, invite, calls, pool } = await begin()
+    const call = invite({ body: { ...sdp('4000'), content: `${sdp('4000').content}${'a=x:y\r\n'.repeat(9_000)}` } })
+    expect(call.answers).toMatchObject([{ status: 488 }])
+    expect(pool.list()).toMatchObject([{ up: true }])
+    expect(sip.sent).toEqual([])
+    await until(() => calls.count === 0)
   })
 
   it('says 488 when the engine cannot read the offer', async () => {

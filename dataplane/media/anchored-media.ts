@@ -54,6 +54,7 @@ export class AnchoredMedia implements CallMedia {
 
   offer(from: Side, sdp: string, done: OnCarried): void {
     this.#enqueue(done, (over) => {
+      if (sdp.length > longest) return over(tooLong)
       this.#before = this.#agreed
       this.#offer(from, sdp, over)
     })
@@ -61,6 +62,7 @@ export class AnchoredMedia implements CallMedia {
 
   answer(from: Side, sdp: string, done: OnCarried): void {
     this.#enqueue(done, (over) => {
+      if (sdp.length > longest) return over(tooLong)
       const crossed = this.#crossed[from]
       const agreed = this.#agreed
       if (this.#pending !== undefined) this.#answer(from, sdp, over)
@@ -217,6 +219,10 @@ const flags: NgFields = {
   flags: ['port-latching'],
 }
 
+/** Characters; a datagram to the engine holds 64 KiB, and a description of a telephone has one or two. */
+const longest = 16_384
+
+const tooLong: Carried = { ok: false, status: 488, reason: `a description of more than ${longest} characters` }
 const noEngine: NgReply = { ok: false, cause: 'Refused', reason: 'no media engine is up' }
 const gone: Carried = { ok: false, status: 500, reason: 'the call is over' }
 

@@ -33,6 +33,7 @@ export class MediaGate {
   readonly #host: MediaGateHost
   readonly #waiting: (() => void)[] = []
   #busy = false
+  #over = false
   #media: CallMedia | undefined
   /** The side whose offer has no final answer yet. */
   #offering: Side | undefined
@@ -60,6 +61,7 @@ export class MediaGate {
 
   /** The call is over. */
   release(): void {
+    this.#over = true
     this.#media?.release()
   }
 
@@ -143,7 +145,7 @@ export class MediaGate {
   }
 
   #failed(media: CallMedia, { status, reason }: Uncarried): void {
-    if (media === this.#media) this.#host.mediaFailed(status, reason)
+    if (media === this.#media && !this.#over) this.#host.mediaFailed(status, reason)
   }
 
   #carry(media: CallMedia, act: 'offer' | 'answer', from: Side, sdp: string, then: (carried: Carried) => void): void {
