@@ -76,6 +76,11 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
   ],
   'from must not be greater than to': [{ from: 501, to: 500 }],
   'minSeconds must not be greater than maxSeconds': [{ minSeconds: 2, maxSeconds: 1 }],
+  'midcall.mode Block and PassThroughMediaChange answer offers in the name of the other peer, which needs media.mode Anchor':
+    [
+      { midcall: { mode: 'Block' }, media: { mode: 'Bypass' } },
+      { midcall: { mode: 'PassThroughMediaChange' }, media: { mode: 'Bypass' } },
+    ],
   'minSeSeconds must not be greater than expiresSeconds': [{ minSeSeconds: 1801, expiresSeconds: 1800 }],
 }
 /** Rules about changes of an object have tests of their own. */
