@@ -23,11 +23,14 @@ import { Reflector } from './kube/reflector.ts'
 import { keyOf } from './kube/resource.ts'
 import { StatusWriter } from './kube/status-writer.ts'
 import { configFromSurroundings } from './kube/transport.ts'
+import { addProcessMetrics } from './process-metrics.ts'
 import { PushServer, pushPath } from './push/push-server.ts'
 import { tokenReview } from './push/token-review.ts'
 import { FleetReconciler } from './reconcile.ts'
 import { isStatusOnly, ownedKinds, watchesOf, wokenBy } from './watch.ts'
 
+/** Statuses that may be written at once: a thousand trunks that are created are each first seen and then programmed. */
+const statusBurst = 3_000
 /** Answers and reports of replicas come in bursts; a fleet is looked at so long after the first of them, in milliseconds. */
 const gatherMilliseconds = 20
 
@@ -41,6 +44,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const synced = readiness.task('the state of the cluster')
 
   const metrics = kubeMetrics()
+  addProcessMetrics(metrics.registry)
   const api = new KubeClient({ config: configFromSurroundings(), clock, metrics })
   const cluster = new Cluster(ownedKinds, log)
   const watches = watchesOf(cluster)
@@ -52,7 +56,7 @@ async function run(env: Env, log: Log): Promise<void> {
     clock,
     log,
   })
-  const writer = new StatusWriter({ api, clock, log, metrics })
+  const writer = new StatusWriter({ api, clock, log, metrics, burst: statusBurst })
   const applier = new Applier(api)
   const election = new LeaderElection({
     api,

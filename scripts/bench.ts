@@ -6,6 +6,7 @@ interface Bench {
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   calls: () => import('./bench-calls.ts'),
   parse: () => import('./bench-parse.ts'),
+  push: () => import('./bench-push.ts'),
   refresh: () => import('./bench-refresh.ts'),
   trunks: () => import('./bench-trunks.ts'),
 }

@@ -57,7 +57,7 @@ export class Programs {
     await until(this.#client, pods, { namespace, name: pod }, (object) => object !== undefined)
     const control = join(this.#folder, `${namespace}-${pod}`)
     mkdirSync(control, { recursive: true })
-    writeFileSync(join(control, 'token'), await this.#token(namespace, `${name}-replica`, pod), { mode: 0o600 })
+    writeFileSync(join(control, 'token'), await this.token(namespace, `${name}-replica`, pod), { mode: 0o600 })
     const configMaps = { group: '', version: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced: true } as const
     const config = await until(
       this.#client,
@@ -99,7 +99,7 @@ export class Programs {
   }
 
   /** A token as a projected volume has it: for us, and bound to the pod. */
-  async #token(namespace: string, account: string, pod: string): Promise<string> {
+  async token(namespace: string, account: string, pod: string): Promise<string> {
     const tokens = {
       group: '',
       version: 'v1',

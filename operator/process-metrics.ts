@@ -1,0 +1,15 @@
+import type { MetricRegistry } from './kube/exposition.ts'
+
+/** What this process uses, under the names that Prometheus clients have for it. */
+export function addProcessMetrics(registry: MetricRegistry): void {
+  registry.gauge('process_cpu_seconds_total', 'Processor time, user and system.').compute({}, () => {
+    const { user, system } = process.cpuUsage()
+    return (user + system) / 1e6
+  })
+  registry
+    .gauge('process_resident_memory_bytes', 'Memory that is resident now.')
+    .compute({}, () => process.memoryUsage.rss())
+  registry
+    .gauge('process_resident_memory_peak_bytes', 'Most memory that was resident so far.')
+    .compute({}, () => process.resourceUsage().maxRSS * 1024)
+}

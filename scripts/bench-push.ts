@@ -1,0 +1,266 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { join } from 'node:path'
+import type { KubeClient } from '../operator/kube/client.ts'
+import type { KubeObject } from '../operator/kube/resource.ts'
+import { pushPath } from '../operator/push/push-server.ts'
+import {
+  type AnyObject,
+  clientOf,
+  configMaps,
+  installDefinitions,
+  makeNamespace,
+  sipTrunks,
+  until,
+  voiceServices,
+} from '../test/kube/cluster.ts'
+import { startControlPlane } from '../test/kube/control-plane.ts'
+import { freePorts, operatorNamespace, Programs } from '../test/operator/processes.ts'
+import { conditionOf } from '../test/operator/fleet.ts'
+import type { Crowd, Taken } from './bench-push-replicas.ts'
+
+/** What one combination came to. */
+interface Figures {
+  readonly replicas: number
+  readonly trunks: number
+  readonly ackP50Ms: number
+  readonly ackP99Ms: number
+  readonly createdToProgrammedMs: number
+  readonly restartToConvergedMs: number
+  readonly writesPerChange: number
+  readonly peakMemoryMB: number
+  readonly cpuSeconds: number
+}
+
+const fleet = { namespace: 'voice', name: 'edge' }
+const pods = { group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced: true }
+const changes = 10
+const crowdSize = 250
+
+/**
+ * Configuration from the API server to simulated replicas: `bench push [REPLICAS×TRUNKS …]`, as `100x1000`. On a real
+ * kube-apiserver with one operator process; every replica has a pod and a token of its own.
+ */
+export async function run(args: string[]): Promise<object> {
+  const combinations = args.length > 0 ? args : ['100x100', '100x1000']
+  const figures: Figures[] = []
+  for (const combination of combinations) {
+    const [replicas = 0, trunks = 0] = combination.split('x').map(Number)
+    figures.push(await measure(replicas, trunks))
+    console.error(JSON.stringify(figures.at(-1)))
+  }
+  return figures
+}
+
+async function measure(replicas: number, trunks: number): Promise<Figures> {
+  const plane = await startControlPlane()
+  const client = clientOf(plane)
+  const programs = new Programs(plane, client)
+  const crowds: ChildProcess[] = []
+  try {
+    await installDefinitions(client)
+    await plane.startControllers()
+    await makeNamespace(client, operatorNamespace)
+    await makeNamespace(client, fleet.namespace)
+    const [control = 0, probe = 0] = await freePorts(2)
+    const operator = programs.operator('operator', control, probe)
+    await client.create(voiceServices, {
+      metadata: fleet,
+      spec: { replicas, listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
+    })
+    const taken = new Arrivals()
+    crowds.push(...(await startReplicas({ client, programs, replicas, control, taken })))
+    await isProgrammed(client, replicas)
+
+    const began = Date.now()
+    await createTrunks(client, trunks)
+    await allProgrammed(client, trunks)
+    const createdToProgrammedMs = Date.now() - began
+
+    const writesBefore = await writes(probe)
+    const latencies: number[] = []
+    for (let change = 0; change < changes; change++)
+      latencies.push(...(await changeOne(client, change, replicas, taken)))
+    await isProgrammed(client, replicas)
+    await quiet()
+    const writesPerChange = ((await writes(probe)) - writesBefore) / changes
+    const { peakMemoryMB, cpuSeconds } = await usage(probe)
+
+    await operator.kill()
+    await client.delete({ ...leases }, { namespace: operatorNamespace, name: 'sbcfleet' })
+    const restarted = Date.now()
+    programs.operator('operator-again', control, probe)
+    const changed = await client.patch(
+      sipTrunks,
+      { ...fleet, name: trunkName(0) },
+      { spec: { keepalive: { upIntervalSeconds: 999 } } },
+    )
+    await until(client, sipTrunks, { ...fleet, name: trunkName(0) }, (trunk) =>
+      isTrue(trunk, changed.metadata.generation),
+    )
+    const restartToConvergedMs = Date.now() - restarted
+
+    latencies.sort((a, b) => a - b)
+    const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
+    return {
+      replicas,
+      trunks,
+      ackP50Ms: at(0.5),
+      ackP99Ms: at(0.99),
+      createdToProgrammedMs,
+      restartToConvergedMs,
+      writesPerChange,
+      peakMemoryMB,
+      cpuSeconds,
+    }
+  } finally {
+    for (const crowd of crowds) crowd.kill()
+    await programs.stop()
+    client.close()
+    await plane.stop()
+  }
+}
+
+const leases = { group: 'coordination.k8s.io', version: 'v1', kind: 'Lease', plural: 'leases', namespaced: true }
+
+/** Deltas taken by replicas, for whoever waits. */
+class Arrivals {
+  #listener: (taken: Taken) => void = () => undefined
+
+  take(taken: Taken): void {
+    this.#listener(taken)
+  }
+
+  /** When each of so many replicas took something, from now on. */
+  async times(count: number): Promise<Map<string, number>> {
+    const times = new Map<string, number>()
+    await new Promise<void>((resolve) => {
+      this.#listener = ({ replica, at }) => {
+        if (!times.has(replica)) times.set(replica, at)
+        if (times.size === count) resolve()
+      }
+    })
+    return times
+  }
+}
+
+/** Milliseconds from the answer of the API server to the acknowledgement of each replica. */
+async function changeOne(client: KubeClient, change: number, replicas: number, taken: Arrivals): Promise<number[]> {
+  const times = taken.times(replicas)
+  const name = trunkName(change)
+  const spec = { keepalive: { upIntervalSeconds: 100 + change } }
+  const { metadata } = await client.patch(sipTrunks, { ...fleet, name }, { spec })
+  const committed = Date.now()
+  const latencies = [...(await times).values()].map((at) => Math.max(0, at - committed))
+  await until(client, sipTrunks, { ...fleet, name }, (trunk) => isTrue(trunk, metadata.generation))
+  return latencies
+}
+
+interface Start {
+  readonly client: KubeClient
+  readonly programs: Programs
+  readonly replicas: number
+  readonly control: number
+  readonly taken: Arrivals
+}
+
+async function startReplicas({ client, programs, replicas, control, taken }: Start): Promise<ChildProcess[]> {
+  const name = `${fleet.name}-${replicas - 1}`
+  await until(client, pods, { ...fleet, name }, (pod) => pod !== undefined)
+  const config = (await until(
+    client,
+    configMaps,
+    { ...fleet, name: 'edge-control' },
+    (found) => found !== undefined,
+  )) as (KubeObject & { data?: Record<string, string> }) | undefined
+  const all: { name: string; token: string }[] = []
+  for (let index = 0; index < replicas; index++) {
+    const pod = `${fleet.name}-${index}`
+    await until(client, pods, { ...fleet, name: pod }, (found) => found !== undefined)
+    all.push({ name: pod, token: await programs.token(fleet.namespace, 'edge-replica', pod) })
+  }
+  const crowds: ChildProcess[] = []
+  for (let first = 0; first < all.length; first += crowdSize) {
+    const child = fork(join(import.meta.dirname, 'bench-push-replicas.ts'))
+    child.on('message', (message) => taken.take(message as Taken))
+    const crowd: Crowd = {
+      url: `wss://sbcfleet-control.${operatorNamespace}.svc:${control}${pushPath}`,
+      ca: config?.data?.['ca.crt'] ?? '',
+      fleet: `${fleet.namespace}/${fleet.name}`,
+      replicas: all.slice(first, first + crowdSize),
+    }
+    child.send(crowd)
+    crowds.push(child)
+    await once(child, 'spawn').catch(() => undefined)
+  }
+  return crowds
+}
+
+async function createTrunks(client: KubeClient, count: number): Promise<void> {
+  for (let first = 0; first < count; first += 20) {
+    const names = Array.from({ length: Math.min(20, count - first) }, (_, index) => first + index)
+    await Promise.all(
+      names.map((index) =>
+        client.create(sipTrunks, {
+          metadata: { namespace: fleet.namespace, name: trunkName(index) },
+          spec: {
+            voiceServiceRef: { name: fleet.name },
+            targets: [{ name: 'main', host: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}` }],
+          },
+        }),
+      ),
+    )
+  }
+}
+
+function trunkName(index: number): string {
+  return `trunk-${String(index).padStart(5, '0')}`
+}
+
+function isTrue(trunk: AnyObject | undefined, generation = 0): boolean {
+  const isSeen = Number(trunk?.status?.['observedGeneration'] ?? -1) >= generation
+  return isSeen && conditionOf(trunk, 'Programmed')?.status === 'True'
+}
+
+/** Resolves when every trunk says that it is programmed. */
+async function allProgrammed(client: KubeClient, trunks: number): Promise<void> {
+  for (;;) {
+    const { items } = await client.list(sipTrunks, { namespace: fleet.namespace })
+    if (items.length === trunks && items.every((trunk) => isTrue(trunk))) return
+    await new Promise((resolve) => setTimeout(resolve, 100))
+  }
+}
+
+async function isProgrammed(client: KubeClient, replicas: number): Promise<void> {
+  await until(client, voiceServices, fleet, (service) => {
+    return (service?.status?.['replicas'] as { programmed?: number } | undefined)?.programmed === replicas
+  })
+}
+
+/** Writes that the operator has sent so far, but for its Lease, which is written whatever happens. */
+async function writes(probe: number): Promise<number> {
+  const text = await metrics(probe)
+  let sum = 0
+  for (const [, method, count] of text.matchAll(/^rest_client_requests_total\{.*method="(\w+)".*\} (\d+)/gm)) {
+    if (method === 'PATCH' || method === 'POST') sum += Number(count)
+  }
+  return sum
+}
+
+async function usage(probe: number): Promise<{ peakMemoryMB: number; cpuSeconds: number }> {
+  const value = (name: string, text: string) => Number(new RegExp(`^${name} (\\S+)`, 'm').exec(text)?.[1] ?? 0)
+  const text = await metrics(probe)
+  return {
+    peakMemoryMB: Math.round(value('process_resident_memory_peak_bytes', text) / 1e6),
+    cpuSeconds: Math.round(value('process_cpu_seconds_total', text) * 10) / 10,
+  }
+}
+
+async function metrics(probe: number): Promise<string> {
+  return (await fetch(`http://127.0.0.1:${probe}/metrics`)).text()
+}
+
+/** Statuses are written at most twice a second. */
+function quiet(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 2_000))
+}
