@@ -29,6 +29,7 @@ const families = collectMetrics({
   trunkCounters: new TrunkCounters(),
   verdict: () => ({ revision: null, errors: [] }),
   connected: () => true,
+  certificates: () => [{ listener: 'tls', names: 'DNS:sbc.example', expiresAt: 5000 }],
 })
 const { groups } = parse(readFileSync(join(import.meta.dirname, '../docs/alerts.yaml'), 'utf8')) as Alerts
 const rules = groups.flatMap((group) => group.rules)

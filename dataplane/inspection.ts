@@ -3,6 +3,7 @@ import type { Readiness } from '#lib/ready.ts'
 import type { AdminSources } from './admin.ts'
 import type { Calls } from './call/calls.ts'
 import type { Applier } from './config/apply.ts'
+import { certificateExpiries } from './config/certificate-expiry.ts'
 import type { ControlClient } from './config/control-client.ts'
 import type { Drain } from './drain.ts'
 import type { Engine } from './engine/engine.types.ts'
@@ -66,5 +67,6 @@ export function metricsOf({ engine, applier, trunks, calls, engines, client }: I
     trunkCounters: trunks.counters,
     verdict: () => applier.verdict,
     connected: () => client.connected,
+    certificates: () => certificateExpiries(applier.running.current?.listeners.values() ?? []),
   })
 }

@@ -1,5 +1,6 @@
 import type { RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { Verdict } from './config/apply.ts'
+import type { CertificateExpiry } from './config/certificate-expiry.ts'
 import type { Engine } from './engine/engine.types.ts'
 import type { EngineRecord } from './media/engine-pool.ts'
 import type { Family } from './metrics.ts'
@@ -17,6 +18,7 @@ export interface MetricSources {
   readonly trunkCounters: TrunkCounters
   readonly verdict: () => Verdict
   readonly connected: () => boolean
+  readonly certificates: () => readonly CertificateExpiry[]
 }
 
 /** All metrics of a replica. Labels come from manifests and from the engine, never from the network. */
@@ -108,6 +110,15 @@ export function collectMetrics(sources: MetricSources): Family[] {
       samples: sources.registrations().map(({ trunk, account, registrar, state }) => ({
         labels: { trunk, account, registrar, state },
         value: 1,
+      })),
+    },
+    {
+      name: 'sbcfleet_certificate_expiry_timestamp_seconds',
+      type: 'gauge',
+      help: 'When a certificate that a listener shows expires, in seconds since 1970.',
+      samples: sources.certificates().map(({ listener, names, expiresAt }) => ({
+        labels: { listener, names },
+        value: Math.round(expiresAt / 1000),
       })),
     },
     {
