@@ -97,6 +97,17 @@ describe.skipIf(!inject('peers').rtpengine)('offers inside a call with anchored 
     await talkBothWays(up.anchored.a, ok.message.body, up.anchored.b, up.invite.message.body)
   })
 
+  it('Block: a re-INVITE without offer gets ours, and the answer in its ACK goes no further than the engine', async () => {
+    const up = await connect('Block')
+    const { bridge, a, b } = up.anchored
+    up.caller.send('INVITE', { headers: timer })
+    const ok = await bridge.pbx.response(200, 'INVITE')
+    expect(ok.message.body).toBe(up.ok.message.body)
+    up.caller.send('ACK', { body: a.sdp() })
+    expect(await up.heardByCallee()).toEqual(['INFO'])
+    await talkBothWays(a, ok.message.body, b, up.invite.message.body)
+  })
+
   it('Block: fax gets 488', async () => {
     const up = await connect('Block')
     const fax = up.anchored.a.sdp().replace(/m=audio (\d+)[^]*$/, 'm=image $1 udptl t38\r\n')
