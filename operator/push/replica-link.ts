@@ -128,18 +128,22 @@ export class ReplicaLink {
     this.#timer = this.#options.clock.after(5_000, () => this.#options.socket.terminate())
   }
 
-  /** Called on a slow beat: a peer that did not answer the last ping is gone. */
+  /** Called on a beat: a peer that did not answer the last ping is gone. */
   beat(): void {
-    if (!this.#alive) {
-      this.#log.warn({ replica: this.#hello?.replica }, 'a replica does not answer; its connection is cut')
-      this.#options.socket.terminate()
-      return
+    // After this process stood still its timers come first, and answers that have arrived are read after them.
+    if (!this.#alive) setImmediate(() => this.#alive || this.#giveUp())
+    else {
+      this.#alive = false
+      if (this.#options.socket.readyState === this.#options.socket.OPEN) this.#options.socket.ping()
     }
-    this.#alive = false
-    if (this.#options.socket.readyState === this.#options.socket.OPEN) this.#options.socket.ping()
   }
 
   terminate(): void {
+    this.#options.socket.terminate()
+  }
+
+  #giveUp(): void {
+    this.#log.warn({ replica: this.#hello?.replica }, 'a replica does not answer; its connection is cut')
     this.#options.socket.terminate()
   }
 
