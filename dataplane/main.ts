@@ -14,7 +14,7 @@ import { eventLoopShare } from './engine/overload.ts'
 import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
 import { type HttpDoor, serveHealth } from './health.ts'
 import { adminSources, metricsOf } from './inspection.ts'
-import { crashOnFaults, endOn, startParts, stopParts, type Part } from '#lib/lifetime.ts'
+import { crashOnFaults, endOn, showLife, startParts, stopParts, type Part } from '#lib/lifetime.ts'
 import { EnginePool } from './media/engine-pool.ts'
 import { tlsTowards } from './policy/peer-tls.ts'
 import { admitSource } from './policy/inbound-trunk.ts'
@@ -116,6 +116,7 @@ async function run(env: Env, log: Log): Promise<void> {
     await stopParts(parts, log)
   }, log)
   await startParts(parts, log)
+  showLife()
 }
 
 /** An HTTP door, where a port is given for it. */

@@ -62,6 +62,12 @@ export function endOn(end: (hurry: boolean) => Promise<void>, log: Log): void {
   if (process.connected === false) orphaned()
 }
 
+/** Shows once a second that the event loop turns, to a parent that holds a channel to us. */
+export function showLife(): void {
+  if (process.send === undefined) return
+  setInterval(() => process.connected && process.send?.('alive'), 1000).unref()
+}
+
 /** A fault nobody expected leaves the process in a state nobody knows: it is logged, and whoever watches starts anew. */
 export function crashOnFaults(log: Log): void {
   const crash = (error: unknown) => {

@@ -32,7 +32,14 @@ export interface SupervisorOptions {
 }
 
 /** Delay before the n-th start in a row of a replica that keeps dying, in milliseconds; the last one repeats. */
-const restartDelays = [0, 250, 500, 1_000, 2_000, 5_000]
+const restartDelays = [0, 250, 500, 1_000, 2_000]
+/**
+ * A replica that showed life and then shows none for so many looks, this far apart, hangs. Looks are counted, not time:
+ * after the machine itself has slept, the first look finds nobody at fault.
+ */
+const lookMilliseconds = 2_000
+const looksWithoutLife = 5
+
 /** A replica that lived this long is taken as sound again. */
 const soundAfterMilliseconds = 10_000
 
@@ -46,6 +53,7 @@ interface Entry {
   deathsInARow: number
   restarts: number
   timer: Timer | undefined
+  watch: Timer | undefined
   log: LogFile
 }
 
@@ -101,6 +109,7 @@ export class Supervisor {
       deathsInARow: 0,
       restarts: 0,
       timer: undefined,
+      watch: undefined,
       log: new LogFile(plan.logFile, (error) =>
         this.#options.onNotice(plan.id, `its log cannot be written: ${error.message}`),
       ),
@@ -136,6 +145,7 @@ export class Supervisor {
     entry.startedAt = this.#options.clock.now()
     if (child.pid !== undefined) this.#options.onNotice(entry.plan.id, `runs as process ${child.pid}`)
     this.#collectOutput(entry, child)
+    child.on('message', () => this.#watch(entry, child, 0))
     let gone = false
     const onGone = (how: string) => {
       if (gone) return
@@ -147,6 +157,18 @@ export class Supervisor {
     child.once('close', (code, signal) =>
       onGone(signal === null ? `exited with code ${code}` : `was ended by ${signal}`),
     )
+  }
+
+  /** A replica says that it lives, and from then on has to go on saying so: one that hangs holds its ports for nothing. */
+  #watch(entry: Entry, child: ChildProcess, looks: number): void {
+    if (entry.child !== child) return
+    entry.watch?.cancel()
+    if (looks === looksWithoutLife) {
+      this.#options.onNotice(entry.plan.id, `showed no life for ${(looks * lookMilliseconds) / 1000} s; it is killed`)
+      child.kill('SIGKILL')
+    } else {
+      entry.watch = this.#options.clock.after(lookMilliseconds, () => this.#watch(entry, child, looks + 1))
+    }
   }
 
   #collectOutput(entry: Entry, child: ChildProcess): void {
@@ -174,6 +196,7 @@ export class Supervisor {
   #onGone(entry: Entry, how: string): void {
     const asked = entry.stopping
     entry.timer?.cancel()
+    entry.watch?.cancel()
     entry.child = undefined
     entry.stopping = false
     if (!entry.wanted) {

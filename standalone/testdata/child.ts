@@ -6,6 +6,7 @@ if (behaviour === 'dies') process.exit(3)
 if (behaviour === 'complains') {
   writeSync(1, '{"level":"info","msg":"all is well"}\n{"level":"error","msg":"the socket is gone"}\n')
 }
+if (behaviour === 'hangs') process.send?.('alive')
 process.on('SIGTERM', () => {
   if (behaviour === 'stubborn') return
   writeSync(1, 'drained\n')
