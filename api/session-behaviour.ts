@@ -10,6 +10,8 @@ const RefreshMethod = z.enum(['Auto', 'ReInvite', 'Update'])
 const TakeRefresherRole = z.enum(['WhenPeerUnsupported', 'Never', 'Always'])
 const MidcallMode = z.enum(['PassThrough', 'PassThroughMediaChange', 'PreserveCodec', 'Block', 'Disabled'])
 
+const EarlyUpdate = z.enum(['PassThrough', 'Block'])
+
 const SessionTimer = withRules(
   z.strictObject({
     mode: TimerMode.optional().describe(
@@ -56,6 +58,14 @@ export const sessionFields = {
     })
     .optional()
     .describe('Re-INVITE and UPDATE inside a call.'),
+  update: z
+    .strictObject({
+      early: EarlyUpdate.optional().describe(
+        'What becomes of an UPDATE before the call is answered. PassThrough: it goes to the other leg, where that peer knows UPDATE. Block: it is answered here, an offer only where media is anchored (488 otherwise). Where the legs of a call differ, Block holds.',
+      ),
+    })
+    .optional()
+    .describe('UPDATE (RFC 3311).'),
   inDialogKeepalive: z
     .strictObject({
       enabled: z.boolean().optional().describe('Whether the peer gets OPTIONS inside the dialog of a call.'),
@@ -81,6 +91,7 @@ export const resolvedSessionFields = {
     takeRefresherRole: TakeRefresherRole,
   }),
   midcall: z.strictObject({ mode: MidcallMode }),
+  update: z.strictObject({ early: EarlyUpdate }),
   inDialogKeepalive: z.strictObject({
     enabled: z.boolean(),
     intervalSeconds: z.int(),
@@ -104,6 +115,7 @@ export const builtInSession: z.infer<typeof Resolved> = {
     takeRefresherRole: 'WhenPeerUnsupported',
   },
   midcall: { mode: 'PassThrough' },
+  update: { early: 'PassThrough' },
   inDialogKeepalive: { enabled: false, intervalSeconds: 60, skipWhenSessionTimer: true },
 }
 

@@ -6,7 +6,7 @@ import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortErr
 import { callerStatus } from './failure-map.ts'
 import type { Leg } from './leg.ts'
 import { answerHere, answerOptions, refusalOf } from './mid-call-answers.ts'
-import { treatOffer } from './offer-treatment.ts'
+import { treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
 import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
@@ -93,13 +93,10 @@ export class MidCall {
     if (refusal !== undefined) return request.respond(refusal.status, { headers: refusal.headers })
     if (!exchangesOffers(method)) return this.#push(from, request, (done) => this.#carry(from, to, request, done))
     const early = from.state.at === 'setUp'
-    const treatment = early ? ({ do: 'carry' } as const) : treatOffer(message, from, to)
+    const treatment = early ? treatEarlyUpdate(message, from, to) : treatOffer(message, from, to)
     if (treatment.do === 'refuse') return request.respond(treatment.status)
-    const convert = method === 'UPDATE' && to.allowsUpdate === false
-    // Feature item 15 (b): before the answer, an UPDATE that the other side does not know is rejected.
-    if (early && convert && message.body !== '') return request.respond(488)
     if (treatment.do === 'answer') return this.#answerHere(from, to, request, treatment.body)
-    if (early && convert) return this.#answerHere(from, to, request)
+    const convert = method === 'UPDATE' && to.allowsUpdate === false
     if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment.body)
     if (message.body !== '') this.#offering = { request, from }
     this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment.body))

@@ -77,6 +77,16 @@ export function treatOffer(message: SipMessage, from: Leg, to: Leg): Treatment {
   }
 }
 
+/** Feature item 15: an UPDATE before the call is answered; one that the other peer would not know is rejected. */
+export function treatEarlyUpdate({ body }: SipMessage, from: Leg, to: Leg): Treatment {
+  const blocked = from.sip.update.early === 'Block' || to.sip.update.early === 'Block'
+  if (!blocked && to.allowsUpdate !== false) return carry
+  if (body === '') return answer
+  const { carried, anchored } = from.origin
+  const fitting = blocked && anchored && carried !== '' ? fitAnswer(carried, withExplicitHold(body)) : undefined
+  return fitting === undefined ? notAcceptable : { do: 'answer', body: fitting }
+}
+
 function treatAnchored({ method, body }: SipMessage, from: Leg, mode: MidcallMode): Treatment {
   const { carried } = from.origin
   if (body === '') return method === 'UPDATE' || carried !== '' ? { do: 'answer', body: carried } : carry

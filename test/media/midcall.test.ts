@@ -141,4 +141,20 @@ describe.skipIf(!inject('peers').rtpengine)('offers inside a call with anchored 
       expect(directionOf(up.ok) ?? 'sendrecv').toBe(back)
     },
   )
+
+  it('feature item 15, check 3: update.early Block: an early UPDATE gets 200 from here, the callee hears nothing', async () => {
+    const anchored = await beginAnchored({ sip: { update: { early: 'Block' } } })
+    open.push(anchored)
+    const { bridge, a, b } = anchored
+    const caller = anchored.caller()
+    caller.invite({ body: a.sdp() })
+    const invite = await bridge.carrier.request('INVITE')
+    answer(invite, bridge.carrier, 183, { body: b.sdp() })
+    caller.learn(await bridge.pbx.response(183, 'INVITE'))
+    caller.send('UPDATE', { body: a.sdp({ direction: 'sendonly', version: 2 }) })
+    expect(directionOf(await bridge.pbx.response(200, 'UPDATE'))).toBe('recvonly')
+    answer(invite, bridge.carrier, 200, { body: b.sdp() })
+    await bridge.pbx.response(200, 'INVITE')
+    expect(bridge.carrier.arrived.filter(({ message }) => message.method === 'UPDATE')).toEqual([])
+  })
 })
