@@ -54,8 +54,8 @@ export class AnchoredMedia implements CallMedia {
 
   offer(from: Side, sdp: string, done: OnCarried): void {
     this.#enqueue(done, (over) => {
-      if (sdp.length > longest) return over(tooLong)
       this.#before = this.#agreed
+      if (sdp.length > longest) return over(tooLong)
       this.#offer(from, sdp, over)
     })
   }
