@@ -48,11 +48,12 @@ function carry(request: NgRequest, random: () => number): void {
 function happen(scenario: Scenario, call: FakeIncoming, random: () => number): void {
   const { sip, fromA, fromB, ack } = scenario
   const pick = <T>(items: readonly T[]): T | undefined => items[Math.floor(random() * items.length)]
+  const act = pick(['answer', 'answer', 'answer', 'ack', 'ack', 'A', 'B', 'update', 'cancel', 'bye'] as const) ?? 'bye'
   const port = String(4_000 + Math.floor(random() * 1_000))
   const b = sip.all('INVITE').find(({ request }) => request.dialogId === undefined)
   const status = pick([180, 183, 200, 200, 200, 486, 491, 503]) ?? 200
   const withOffer = random() < 0.8 ? { body: sdp(port, 2) } : {}
-  switch (pick(['answer', 'answer', 'answer', 'ack', 'ack', 'A', 'B', 'update', 'cancel', 'bye'])) {
+  switch (act) {
     case 'answer':
       return pick(sip.sent)?.respond(status, status < 300 && status > 180 ? { body: farSdp(port) } : {})
     case 'ack':
