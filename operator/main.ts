@@ -23,6 +23,7 @@ import { Reflector } from './kube/reflector.ts'
 import { keyOf } from './kube/resource.ts'
 import { StatusWriter } from './kube/status-writer.ts'
 import { configFromSurroundings } from './kube/transport.ts'
+import { Pace } from './pace.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { PushServer, pushPath } from './push/push-server.ts'
 import { tokenReview } from './push/token-review.ts'
@@ -31,8 +32,6 @@ import { isStatusOnly, ownedKinds, watchesOf, wokenBy } from './watch.ts'
 
 /** Statuses that may be written at once: a thousand trunks that are created are each first seen and then programmed. */
 const statusBurst = 3_000
-/** Answers and reports of replicas come in bursts; a fleet is looked at so long after the first of them, in milliseconds. */
-const gatherMilliseconds = 20
 
 /** One operator replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
 async function run(env: Env, log: Log): Promise<void> {
@@ -117,30 +116,33 @@ async function run(env: Env, log: Log): Promise<void> {
   const statuses = new FleetStatuses({ replicas: (fleet) => push.replicas(fleet), writer, events, clock })
   const settings = () => used && replicaSettings(env, controlHost, used.authorities)
   const reconciler = new FleetReconciler({ cluster, api, applier, push, statuses, isLeader, settings, clock, log })
+  const pace = new Pace(clock)
   const controller = new Controller({
     name: 'fleet',
-    reconcile: (key, signal) => reconciler.reconcile(key, signal),
+    reconcile: (key, signal) => pace.time(key, () => reconciler.reconcile(key, signal)),
     workers: 4,
     clock,
     log,
     metrics,
   })
 
+  const wake = (fleet: string) => controller.queue.addAfter(fleet, pace.delay(fleet))
   const wakeAll = () => {
-    for (const service of cluster.voiceServices.list()) controller.enqueue(keyOf(service))
-    for (const trunk of cluster.trunks.list()) controller.enqueue(fleetOfTrunk(trunk))
+    for (const service of cluster.voiceServices.list()) wake(keyOf(service))
+    for (const trunk of cluster.trunks.list()) wake(fleetOfTrunk(trunk))
   }
   for (const watch of watches) {
     watch.store.onChange((change) => {
       if (change.type === 'removed') {
         if (watch.resource === voiceServices || watch.resource === sipTrunks) {
           statuses.forget(watch.resource, change.old as OurObject)
+          if (watch.resource === voiceServices) pace.forget(change.key)
         } else applier.forget(watch.resource, change.key)
       }
-      if (!isStatusOnly(change)) for (const fleet of wokenBy(watch, change)) controller.enqueue(fleet)
+      if (!isStatusOnly(change)) for (const fleet of wokenBy(watch, change)) wake(fleet)
     })
   }
-  push.onChange((fleet) => controller.queue.addAfter(fleet, gatherMilliseconds))
+  push.onChange(wake)
 
   let probes: Probes | undefined
   const { SBCFLEET_ADDRESS: host, SBCFLEET_PROBE_PORT: probePort, SBCFLEET_CONTROL_PORT: controlPort } = env
