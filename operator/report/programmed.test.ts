@@ -55,14 +55,14 @@ describe('Programmed', () => {
         ],
       },
       'False RejectedByDataplane: 1/2 replicas run generation 5; edge-1: spec.listeners[0].port: UDP 127.0.0.3:5060 is in use by another process: stop that process, or choose another port',
-      'True Programmed: 2/2 replicas run generation 2.',
+      'False RejectedByDataplane: 1/2 replicas run generation 2; edge-1: VoiceService edge spec.listeners[0].port: UDP 127.0.0.3:5060 is in use by another process: stop that process, or choose another port',
     ],
     [
       'a refusal of an older version is left over',
       {
         replicas: [
           replica('edge-0'),
-          replica('edge-1', { versions: { 'Listener/udp': '' }, errors: [portInUse('l1')] }),
+          replica('edge-1', { versions: { 'Listener/udp': 'l1' }, errors: [portInUse('l1')] }),
         ],
       },
       'False Pending: 1/2 replicas run generation 5; edge-1 has not acknowledged it',

@@ -33,7 +33,8 @@ export function programmedOf(input: ProgrammedInput): Programmed {
   if (replicas.length === 0) return failed(0, 'NoReplicas', `None of ${desired} replicas is connected.`)
 
   const own = snapshot.resources.filter(({ origin }) => origin.kind === input.kind && origin.name === input.name)
-  const verdicts = replicas.map((replica) => verdictOf(replica, own, input.kind, snapshot))
+  const listeners = listenersOf(own, snapshot)
+  const verdicts = replicas.map((replica) => verdictOf(replica, own, listeners, input.kind, snapshot))
   const running = verdicts.filter(({ runs }) => runs).length
   const refusals = verdicts.flatMap(({ refusal }) => refusal ?? [])
   const count = Math.min(running, desired)
@@ -50,6 +51,14 @@ export function programmedOf(input: ProgrammedInput): Programmed {
   return failed(count, 'Pending', `${summary}; ${listed(waiting, 3)}`)
 }
 
+/** The listeners that the requests of a trunk leave from: without one of them, in whatever version, it is of no use. */
+function listenersOf(own: readonly Resource[], snapshot: Snapshot): Resource[] {
+  const names = new Set(
+    own.flatMap(({ body }) => (body.type === 'Trunk' ? body.targets.map(({ listener }) => listener) : [])),
+  )
+  return snapshot.resources.filter(({ body }) => body.type === 'Listener' && names.has(body.name))
+}
+
 interface Verdict {
   readonly replica: string
   readonly runs: boolean
@@ -59,20 +68,22 @@ interface Verdict {
 function verdictOf(
   replica: ReplicaState,
   own: readonly Resource[],
+  listeners: readonly Resource[],
   kind: ProgrammedInput['kind'],
   snapshot: Snapshot,
 ): Verdict {
   const name = replica.replica
   const runs =
     own.every(({ key, version }) => replica.versions.get(key) === version) &&
+    listeners.every(({ key }) => replica.versions.has(key)) &&
     (kind === 'SipTrunk' || !hasLeftovers(replica, snapshot))
   if (runs) return { replica: name, runs }
   if (replica.refused !== undefined) {
     return { replica: name, runs, refusal: `${name}: refused the whole configuration (${replica.refused})` }
   }
-  for (const resource of own) {
+  for (const resource of [...own, ...listeners]) {
     const error = replica.errors.find(({ key, version }) => key === resource.key && version === resource.version)
-    if (error !== undefined) return { replica: name, runs, refusal: `${name}: ${refusalOf(resource, error)}` }
+    if (error !== undefined) return { replica: name, runs, refusal: `${name}: ${refusalOf(kind, resource, error)}` }
   }
   return { replica: name, runs }
 }
@@ -84,10 +95,11 @@ function hasLeftovers(replica: ReplicaState, snapshot: Snapshot): boolean {
   return false
 }
 
-/** The field in the manifest: where the resource comes from, and the field inside it. */
-function refusalOf({ origin }: Resource, error: ResourceError): string {
+/** The field in the manifest: where the resource comes from, named when it is another one, and the field inside it. */
+function refusalOf(kind: ProgrammedInput['kind'], { origin }: Resource, error: ResourceError): string {
   const inside = error.field.replace(/^body\b\.?/, '')
-  return `${inside === '' ? origin.field : `${origin.field}.${inside}`}: ${error.message}`
+  const field = inside === '' ? origin.field : `${origin.field}.${inside}`
+  return `${origin.kind === kind ? '' : `${origin.kind} ${origin.name} `}${field}: ${error.message}`
 }
 
 function failed(

@@ -1,7 +1,6 @@
 import { condition, type Condition, type Reason } from '#api/conditions.ts'
 import type { SipTrunk, SipTrunkStatus, Target } from '#api/sip-trunk.ts'
-import type { TargetReport } from '#api/wire.ts'
-import type { ReplicaState } from '../push/replica-state.ts'
+import type { TrunkReports } from './reports-by-trunk.ts'
 import { isoTime, listed } from './stamp.ts'
 
 type TargetStatus = NonNullable<SipTrunkStatus['targets']>[number]
@@ -14,14 +13,11 @@ export interface Reachability {
 }
 
 /** What all replicas together see of the trunk's targets. */
-export function reachabilityOf(trunk: SipTrunk, replicas: readonly ReplicaState[]): Reachability {
-  const own = replicas.flatMap(({ replica, report: whole }) =>
-    (whole?.targets ?? []).flatMap((report) => (report.trunk === trunk.metadata.name ? [{ ...report, replica }] : [])),
-  )
+export function reachabilityOf(trunk: SipTrunk, reports: TrunkReports['targets']): Reachability {
   const seen = trunk.spec.targets.map((target) =>
     targetOf(
       target,
-      own.filter((report) => report.target === target.name),
+      reports.filter((report) => report.target === target.name),
     ),
   )
   const targets = seen.map(({ status }) => status)
@@ -45,10 +41,8 @@ interface SeenTarget {
   readonly detail: string | undefined
 }
 
-type SeenReport = TargetReport & { readonly replica: string }
-
 /** Down when any replica that knows of it sees it down; up when one sees it up and none down. */
-function targetOf(target: Target, reports: readonly SeenReport[]): SeenTarget {
+function targetOf(target: Target, reports: TrunkReports['targets']): SeenTarget {
   const states = reports.map(({ state }) => state)
   const state = states.includes('Down') ? 'Down' : states.includes('Up') ? 'Up' : 'Unknown'
   const telling = reports.filter((report) => report.state === state).sort((a, b) => b.since - a.since)[0]

@@ -1,7 +1,7 @@
 import { condition, type Condition, type Reason } from '#api/conditions.ts'
 import type { Account, Registrar, Registration, SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
 import type { RegistrationReport } from '#api/wire.ts'
-import type { ReplicaState } from '../push/replica-state.ts'
+import type { TrunkReports } from './reports-by-trunk.ts'
 import { isoTime, listed } from './stamp.ts'
 
 type RegistrationStatus = NonNullable<SipTrunkStatus['registrations']>[number]
@@ -23,13 +23,13 @@ interface Seen {
 }
 
 /** What all replicas together know of the trunk's registrations: every account with every registrar. */
-export function registrationsOf(trunk: SipTrunk, replicas: readonly ReplicaState[]): RegistrationView {
+export function registrationsOf(trunk: SipTrunk, all: TrunkReports['registrations']): RegistrationView {
   const { registration } = trunk.spec
   if (registration === undefined) {
     const message = 'The trunk has no registration.'
     return { condition: condition({ type: 'Registered', status: 'Unknown', reason: 'NotConfigured', message }) }
   }
-  const reports = reportsOf(trunk.metadata.name, replicas)
+  const reports = bestOf(all)
   const seen = registration.accounts.flatMap((account) =>
     registrarsOf(account, registration).map((registrar): Seen => {
       const best = reports.get(`${account.name}/${registrar.name}`)
@@ -45,15 +45,12 @@ function registrarsOf({ registrarNames }: Account, { registrars }: Registration)
 }
 
 /** While an account moves from one replica to another both report it; a binding in place is what counts. */
-function reportsOf(trunk: string, replicas: readonly ReplicaState[]) {
-  const best = new Map<string, { replica: string; report: RegistrationReport }>()
-  for (const { replica, report: whole } of replicas) {
-    for (const report of whole?.registrations ?? []) {
-      if (report.trunk !== trunk) continue
-      const key = `${report.account}/${report.registrar}`
-      const other = best.get(key)?.report
-      if (other === undefined || isBetter(report, other)) best.set(key, { replica, report })
-    }
+function bestOf(reports: TrunkReports['registrations']): Map<string, TrunkReports['registrations'][number]> {
+  const best = new Map<string, TrunkReports['registrations'][number]>()
+  for (const one of reports) {
+    const key = `${one.report.account}/${one.report.registrar}`
+    const other = best.get(key)?.report
+    if (other === undefined || isBetter(one.report, other)) best.set(key, one)
   }
   return best
 }

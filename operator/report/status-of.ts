@@ -6,6 +6,7 @@ import type { ReplicaState } from '../push/replica-state.ts'
 import { programmedOf } from './programmed.ts'
 import { reachabilityOf } from './reachable.ts'
 import { registrationsOf } from './registered.ts'
+import { reportsByTrunk, type TrunkReports } from './reports-by-trunk.ts'
 import { stampConditions } from './stamp.ts'
 
 /** A manifest with what the compiler said of it, and its status so far. */
@@ -38,12 +39,16 @@ export interface FleetStatus {
 
 /** The status of a VoiceService and of its SipTrunks: what could be compiled, what runs, and what the world answers. */
 export function statusOf(view: FleetView): FleetStatus {
+  const reports = reportsByTrunk(view.replicas)
   return {
     voiceService: voiceServiceStatus(view),
     trunks: new Map(
       view.trunks.map((trunk) => [
         trunk.resource.metadata.name,
-        sipTrunkStatus(trunk, { ...view, desired: view.voiceService.resource.spec.replicas }),
+        sipTrunkStatus(trunk, reports(trunk.resource.metadata.name), {
+          ...view,
+          desired: view.voiceService.resource.spec.replicas,
+        }),
       ]),
     ),
   }
@@ -51,7 +56,12 @@ export function statusOf(view: FleetView): FleetStatus {
 
 /** The status of a SipTrunk whose VoiceService does not exist. */
 export function strayTrunkStatus(trunk: Compiled<SipTrunk, SipTrunkStatus>, now: number): SipTrunkStatus {
-  return sipTrunkStatus(trunk, { snapshot: undefined, replicas: [], desired: 0, now })
+  return sipTrunkStatus(trunk, reportsByTrunk([])(trunk.resource.metadata.name), {
+    snapshot: undefined,
+    replicas: [],
+    desired: 0,
+    now,
+  })
 }
 
 function voiceServiceStatus(view: FleetView): VoiceServiceStatus {
@@ -95,6 +105,7 @@ function resourcesRefused(message: string): Condition<'Programmed'> {
 
 function sipTrunkStatus(
   trunk: Compiled<SipTrunk, SipTrunkStatus>,
+  reports: TrunkReports,
   view: Pick<FleetView, 'snapshot' | 'replicas' | 'now'> & { readonly desired: number },
 ): SipTrunkStatus {
   const { metadata } = trunk.resource
@@ -107,8 +118,8 @@ function sipTrunkStatus(
     replicas: view.replicas,
     desired: view.desired,
   })
-  const { condition: registered, ...registrations } = registrationsOf(trunk.resource, view.replicas)
-  const { condition: reachable, targets, targetsUp } = reachabilityOf(trunk.resource, view.replicas)
+  const { condition: registered, ...registrations } = registrationsOf(trunk.resource, reports.registrations)
+  const { condition: reachable, targets, targetsUp } = reachabilityOf(trunk.resource, reports.targets)
   const conditions = [trunk.accepted, trunk.resolvedRefs, programmed]
   return {
     ...observed(metadata.generation),

@@ -78,7 +78,9 @@ function trunkResource(name: string, version: string): Resource {
       type: 'Trunk',
       name,
       listeners: ['udp'],
-      targets: [],
+      targets: [
+        { name: 'main', host: '192.0.2.1', port: 5060, transport: 'UDP', priority: 0, weight: 1, listener: 'udp' },
+      ],
       allowedSources: [],
       registrations: [],
       registrationPolicy: 'All',
