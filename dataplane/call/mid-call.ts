@@ -33,7 +33,6 @@ export interface MidCallServices {
 
 /** A 2xx to a re-INVITE that waits for its ACK. */
 interface Unacknowledged {
-  readonly request: IncomingRequest
   acknowledged(ack: SipMessage): void
   /** The call ends without it. */
   abandon(): void
@@ -67,7 +66,8 @@ export class MidCall {
   /** Requests without final answer, and the leg they came on. */
   readonly #unanswered = new Map<IncomingRequest, Leg>()
   #reInvite: ReInvite | undefined
-  #unacknowledged: Unacknowledged | undefined
+  /** By transaction; each side may have one. */
+  readonly #unacknowledged = new Map<string, Unacknowledged>()
   /** The leg that a re-INVITE of our own is on. */
   #own: Leg | undefined
   /** Whose UPDATE with an offer is unanswered. */
@@ -104,10 +104,9 @@ export class MidCall {
 
   /** An ACK that is not that of the call's first INVITE. */
   acknowledged(request: IncomingRequest): void {
-    if (this.#unacknowledged?.request.transactionId !== request.transactionId) return
-    const acknowledged = this.#unacknowledged
-    this.#unacknowledged = undefined
-    acknowledged.acknowledged(request.message)
+    const acknowledged = this.#unacknowledged.get(request.transactionId)
+    this.#unacknowledged.delete(request.transactionId)
+    acknowledged?.acknowledged(request.message)
   }
 
   /** Sends a refresh of our own when its turn comes. */
@@ -138,12 +137,12 @@ export class MidCall {
     this.#reInvite?.stop()
     for (const request of this.#unanswered.keys()) request.respond(487)
     this.#unanswered.clear()
-    this.#unacknowledged?.abandon()
-    this.#unacknowledged = undefined
+    for (const unacknowledged of this.#unacknowledged.values()) unacknowledged.abandon()
+    this.#unacknowledged.clear()
   }
 
   get #inviteIsPending(): boolean {
-    return this.#reInvite !== undefined || this.#unacknowledged !== undefined || this.#own !== undefined
+    return this.#reInvite !== undefined || this.#unacknowledged.size > 0 || this.#own !== undefined
   }
 
   /**
@@ -280,7 +279,7 @@ export class MidCall {
     this.#settle(reInvite.request)
     if (reInvite.request.method === 'INVITE') {
       reInvite.onAcknowledged(this.#queue.hold())
-      this.#unacknowledged = reInvite
+      this.#unacknowledged.set(reInvite.request.transactionId, reInvite)
     }
     this.#over(reInvite)
   }
@@ -297,7 +296,7 @@ export class MidCall {
     const timer = from.state.at === 'setUp' ? noTimer : timers.answeredHere(from, to, request.message)
     if (request.method === 'INVITE') {
       const release = this.#queue.hold()
-      this.#unacknowledged = { request, acknowledged: release, abandon: release }
+      this.#unacknowledged.set(request.transactionId, { acknowledged: release, abandon: release })
     }
     answerHere(request, from, timer, body)
   }

@@ -280,6 +280,21 @@ describe('leg by leg', () => {
     },
   )
 
+  it('refreshes of both sides that are answered at once hold nothing up once both ACKs are there', () => {
+    const both = [...supported, ...expires('1800;refresher=uac')]
+    const { sip, a, b, fromA, fromB, ack } = call([...supported, ...expires('1800')], expires('1800;refresher=uac'), {
+      timer,
+    })
+    const ofA = fromA(a, 'INVITE', { body: sdp('4000'), headers: both })
+    const ofB = fromB(b, 'INVITE', { body: farSdp('5000'), headers: both })
+    expect([ofA.statuses, ofB.statuses]).toEqual([[200], [200]])
+    fromA(a, 'INFO')
+    sip.receive({ method: 'ACK', dialogId: b.dialogId, transactionId: ofB.transactionId })
+    expect(sip.all('INFO')).toEqual([])
+    ack(ofA)
+    expect(sip.all('INFO')).toHaveLength(1)
+  })
+
   it('an offer that changes something goes to the other side, with the timer of that leg', () => {
     const { sip, a, fromA } = call([...supported, ...expires('1800')], expires('3600;refresher=uas'), { timer })
     fromA(a, 'INVITE', { body: sdp('4002', 2), headers: [...supported, ...expires('1800;refresher=uac')] })
