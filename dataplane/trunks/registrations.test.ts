@@ -93,6 +93,22 @@ describe('ownership', () => {
     expect(run.sip.last.get('CSeq')).toBe('58 REGISTER')
   })
 
+  it('that a replica held in an earlier life, at another address, is replaced in the same way', () => {
+    const run = runTrunks(configOf([carrier]), { replica: owner, members: [] })
+    run.trunks.setFindings(told(heirOf(owner)))
+    run.sip.script = granting(3600)
+    run.trunks.setMembers(1, members)
+    run.clock.advance(1000)
+    expect(run.sip.sent.map((request) => request.get('Contact'))).toEqual([
+      `${contact}, <sip:+15550100@192.0.2.7:5060>;expires=0`,
+    ])
+    run.trunks.setFindings(told({ ...heirOf(owner), contact: 'sip:+15550100@192.0.2.1:5060', cseq: 60 }))
+    run.apply(configOf([trunk({ registrations: [registration({ number: '+15550199' })] })]))
+    run.clock.advance(1000)
+    expect(run.sip.last.get('Contact')).toBe('<sip:+15550199@192.0.2.1:5060>')
+    expect(run.sip.last.get('Call-ID')).not.toBe('the call-id')
+  })
+
   it('takes over without the old Contact where the registrar refuses two', () => {
     const run = runTrunks(configOf([carrier]), { replica: other, members })
     run.trunks.setFindings(told(heirOf(owner)))

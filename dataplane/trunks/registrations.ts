@@ -41,6 +41,8 @@ export class Registrations {
   readonly #givenAway = new Map<string, { identity: string; registrant: Registrant; limit: Timer }>()
   readonly #leaving = new Set<Registrant>()
   readonly #bindings = new Map<string, Binding>()
+  /** Keys that were registered from here since the start of the process. */
+  readonly #begun = new Set<string>()
   readonly #serviceRoutes = new Map<string, readonly string[]>()
   readonly #waitingForHeirs = new Set<() => void>()
   #stopped = false
@@ -195,7 +197,10 @@ export class Registrations {
 
   #inherited(key: string): Binding | undefined {
     const binding = this.#bindings.get(key)
-    return binding !== undefined && binding.replica !== this.#replica ? binding : undefined
+    // What this replica left in an earlier life may name an address that it has no more.
+    const isOurs = binding?.replica === this.#replica && this.#begun.has(key)
+    this.#begun.add(key)
+    return isOurs ? undefined : binding
   }
 
   /** How a registrar fares decides whether the next one is tried, or a worse one is left. */

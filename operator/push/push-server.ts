@@ -211,12 +211,13 @@ export class PushServer {
       older.bye(`another process, ${hello.instance}, runs as ${hello.replica} now`)
     }
     fleet.links.set(hello.replica, link)
+    // Before it hears what is its own, so that it goes on where the owner before was.
+    this.#tellFindings(fleet, fleet.findings.all, [link], true)
     if (fleet.publication !== undefined) link.offer(fleet.publication)
     const known = fleet.membership.current
     this.#refresh(link)
     // Told to everybody when it changed just now; a newcomer that changes nothing must hear of it as well.
     if (known === fleet.membership.current) this.#shareOut(fleet, known, [link])
-    this.#tellFindings(fleet, fleet.findings.all, [link], true)
   }
 
   #refresh(link: ReplicaLink): void {
