@@ -2,6 +2,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { parse } from 'yaml'
+import { CallCounters } from './call-counters.ts'
+import { HostMetrics } from './host-metrics.ts'
 import { collectMetrics } from './replica-metrics.ts'
 import { TrunkCounters } from './trunks/counters.ts'
 
@@ -12,6 +14,9 @@ interface Alerts {
 const families = collectMetrics({
   engine: { counters: {}, gauges: () => ({}) },
   calls: () => 0,
+  callCounters: new CallCounters(),
+  host: new HostMetrics(),
+  sockets: () => [],
   mediaEngines: () => [{ name: 'a', up: false, sessions: 0 }],
   targets: () => [{ trunk: 'carrier', target: 'a', state: 'Down', since: 0 }],
   registrations: () => [

@@ -1,6 +1,7 @@
 import type { Log } from '#lib/log.ts'
 import type { Readiness } from '#lib/ready.ts'
 import type { AdminSources } from './admin.ts'
+import type { CallCounters } from './call-counters.ts'
 import type { Calls } from './call/calls.ts'
 import type { Applier } from './config/apply.ts'
 import { certificateExpiries } from './config/certificate-expiry.ts'
@@ -8,6 +9,7 @@ import type { ControlClient } from './config/control-client.ts'
 import type { Drain } from './drain.ts'
 import type { Engine } from './engine/engine.types.ts'
 import { explain } from './explain.ts'
+import type { HostMetrics } from './host-metrics.ts'
 import { collectMetrics } from './replica-metrics.ts'
 import type { Family } from './metrics.ts'
 import type { EnginePool } from './media/engine-pool.ts'
@@ -19,6 +21,8 @@ export interface InspectedParts {
   readonly applier: Applier
   readonly trunks: Trunks
   readonly calls: Calls
+  readonly callCounters: CallCounters
+  readonly host: HostMetrics
   readonly engines: EnginePool
   readonly client: ControlClient
   readonly drain: Drain
@@ -56,10 +60,22 @@ export function adminSources(parts: InspectedParts): AdminSources {
   }
 }
 
-export function metricsOf({ engine, applier, trunks, calls, engines, client }: InspectedParts): Family[] {
+export function metricsOf({
+  engine,
+  applier,
+  trunks,
+  calls,
+  callCounters,
+  host,
+  engines,
+  client,
+}: InspectedParts): Family[] {
   return collectMetrics({
     engine,
     calls: () => calls.count,
+    callCounters,
+    host,
+    sockets: () => applier.running.current?.listeners.values() ?? [],
     mediaEngines: () => engines.list(),
     targets: () => trunks.targets(),
     registrations: () => trunks.registrations(),

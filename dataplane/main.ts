@@ -3,6 +3,7 @@ import { systemClock as clock } from '#lib/clock.ts'
 import { createLog, type Log } from '#lib/log.ts'
 import { Readiness } from '#lib/ready.ts'
 import { serveAdmin } from './admin.ts'
+import { CallCounters } from './call-counters.ts'
 import { Calls } from './call/calls.ts'
 import { Applier } from './config/apply.ts'
 import { ControlClient } from './config/control-client.ts'
@@ -12,6 +13,7 @@ import { Drain } from './drain.ts'
 import { createEngine } from './engine/engine.ts'
 import { eventLoopShare } from './engine/overload.ts'
 import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
+import { HostMetrics } from './host-metrics.ts'
 import { type HttpDoor, serveHealth } from './health.ts'
 import { adminSources, metricsOf } from './inspection.ts'
 import { crashOnFaults, endOn, showLife, startParts, stopParts, type Part } from '#lib/lifetime.ts'
@@ -49,7 +51,9 @@ async function run(env: Env, log: Log): Promise<void> {
   const lastMembers = env.stateDirectory === undefined ? undefined : new LastMembers(env.stateDirectory, log)
   const trunks = new Trunks({ sip, running, replica, clock, log, random })
   const engines = new EnginePool({ clock, log, cookiePrefix: `${randomUUID()}_` })
-  const calls = new Calls({ sip, engines, running, health: trunks, clock, log, random })
+  const callCounters = new CallCounters()
+  const host = new HostMetrics()
+  const calls = new Calls({ sip, engines, running, health: trunks, events: callCounters, clock, log, random })
   const client = new ControlClient({
     urls: env.controlUrls,
     token: env.token,
@@ -78,7 +82,7 @@ async function run(env: Env, log: Log): Promise<void> {
     handOver: () => trunks.handOver(),
     deadlineMilliseconds: env.drainMilliseconds,
   })
-  const inspected = { engine, applier, trunks, calls, engines, client, drain, readiness, log }
+  const inspected = { engine, applier, trunks, calls, callCounters, host, engines, client, drain, readiness, log }
 
   running.onChange((next) => {
     if (next.listeners.size > 0) configured()

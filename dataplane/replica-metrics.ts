@@ -1,15 +1,22 @@
 import type { RegistrationReport, TargetReport } from '#api/wire.ts'
+import type { CallCounters } from './call-counters.ts'
 import type { Verdict } from './config/apply.ts'
 import type { CertificateExpiry } from './config/certificate-expiry.ts'
 import type { Engine } from './engine/engine.types.ts'
+import type { HostMetrics, UdpSocket } from './host-metrics.ts'
 import type { EngineRecord } from './media/engine-pool.ts'
 import type { Family } from './metrics.ts'
+import { sipFamilies } from './sip-metrics.ts'
 import type { TrunkCounters } from './trunks/counters.ts'
 
 /** What the metrics of a replica are made of. */
 export interface MetricSources {
   readonly engine: Pick<Engine, 'counters' | 'gauges'>
   readonly calls: () => number
+  readonly callCounters: CallCounters
+  readonly host: HostMetrics
+  /** The listeners that are open. */
+  readonly sockets: () => Iterable<UdpSocket>
   readonly mediaEngines: () => readonly EngineRecord[]
   readonly targets: () => readonly TargetReport[]
   readonly registrations: () => readonly RegistrationReport[]
@@ -27,18 +34,9 @@ export function collectMetrics(sources: MetricSources): Family[] {
   const { user, system } = process.cpuUsage()
   return [
     gauge('sbcfleet_calls_active', 'Calls up now.', sources.calls()),
-    {
-      name: 'sbcfleet_sip_events_total',
-      type: 'counter',
-      help: 'What the SIP engine received, sent again, refused and dropped, by kind.',
-      samples: Object.entries(sources.engine.counters).map(([event, value]) => ({ labels: { event }, value })),
-    },
-    {
-      name: 'sbcfleet_sip_active',
-      type: 'gauge',
-      help: 'Transactions, dialogs and connections of the SIP engine that are alive now, by kind.',
-      samples: Object.entries(sources.engine.gauges()).map(([kind, value]) => ({ labels: { kind }, value })),
-    },
+    ...sources.callCounters.families(),
+    ...sipFamilies(sources.engine),
+    ...sources.host.families(sources.sockets()),
     {
       name: 'sbcfleet_media_engine_up',
       type: 'gauge',

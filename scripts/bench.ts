@@ -5,6 +5,7 @@ interface Bench {
 
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   calls: () => import('./bench-calls.ts'),
+  flood: () => import('./bench-flood.ts'),
   parse: () => import('./bench-parse.ts'),
   push: () => import('./bench-push.ts'),
   refresh: () => import('./bench-refresh.ts'),

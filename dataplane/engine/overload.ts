@@ -7,8 +7,11 @@ const WINDOWS_TO_ENGAGE = 3
 /** Share of its time that the event loop works: above, it is overloaded; below the other, it has room again. */
 const BUSY = 0.97
 const IDLE = 0.85
-/** New calls a second that are let in however busy it is, so that it finds out when it is over. */
-const LEAST = 10
+/**
+ * New calls a second that are let in however busy it is. A call takes about a millisecond, so it is not calls that keep a
+ * process busy that lets in no more, and refusing them as well would do a flood's work.
+ */
+const LEAST = 100
 
 /**
  * Says no to new calls when the process cannot keep up. An event loop that never waits has work queued before it, in the
