@@ -41,6 +41,15 @@ describe('a session description on the other leg', () => {
     expect(hideOrigin(offer, origin, '2001:db8::1').sdp).toContain('o=- 77 1 IN IP6 2001:db8::1\r\n')
   })
 
+  it('names where anchored media went first, on hold by c=0.0.0.0 and at another engine, too (RFC 3264 section 8)', () => {
+    let origin = { ...newOrigin('77'), anchored: true }
+    for (const [index, media] of ['192.0.2.9', '0.0.0.0', '192.0.2.10'].entries()) {
+      const hidden = hideOrigin(offer.replaceAll('192.0.2.9', media), origin, '203.0.113.1')
+      expect(hidden.sdp).toContain(`o=- 77 ${index + 1} IN IP4 192.0.2.9\r\n`)
+      origin = { ...hidden.origin, anchored: true }
+    }
+  })
+
   it('gets a session name where it has none (feature item 1)', () => {
     const without = offer.replace('s=Alice calls\r\n', '')
     expect(hideOrigin(without, origin, '203.0.113.1').sdp).toContain('203.0.113.1\r\ns=-\r\ni=A call')

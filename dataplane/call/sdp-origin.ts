@@ -12,10 +12,12 @@ export interface SdpOrigin {
   readonly carried: string
   /** Whether media is anchored: the origin then is where media goes, so that no address of this replica is told. */
   readonly anchored: boolean
+  /** Address in the first one; undefined before it. */
+  readonly address: string | undefined
 }
 
 export function newOrigin(sessionId: string): SdpOrigin {
-  return { sessionId, version: 0, rest: '', carried: '', anchored: false }
+  return { sessionId, version: 0, rest: '', carried: '', anchored: false, address: undefined }
 }
 
 /** Lines that speak of the user and not of the media: origin, session name, URI, e-mail, phone. */
@@ -27,14 +29,15 @@ const sessionLines = /^[osuep]=[^\r\n]*(\r\n|\n|\r|$)/gm
  * side gets to see, since it must. `o=` and `s=` become ours; `u=`, `e=` and `p=` are left out.
  *
  * RFC 3264 section 8: the version in `o=` "MUST increment by one from the previous SDP" when the description changed, and
- * stays when it did not, so that a session refresh is known for one.
+ * stays when it did not, so that a session refresh is known for one. All else in `o=` "MUST be identical", the address too,
+ * wherever media goes meanwhile.
  */
 export function hideOrigin(sdp: string, origin: SdpOrigin, address: string): { sdp: string; origin: SdpOrigin } {
   const rest = withoutOrigin(sdp)
   const version = rest === origin.rest ? origin.version : origin.version + 1
-  const shown = (origin.anchored ? connectionAddress(sdp) : undefined) ?? address
+  const shown = origin.address ?? (origin.anchored ? connectionAddress(sdp) : undefined) ?? address
   const line = `o=- ${origin.sessionId} ${version} IN ${isIPv6(shown) ? 'IP6' : 'IP4'} ${shown}`
-  return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, rest } }
+  return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, rest, address: shown } }
 }
 
 /** Whether it says what was said last, whatever its own `o=` line counts. */
