@@ -1,10 +1,18 @@
-import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { runCheck } from './check.ts'
 
 const quickstart = join(import.meta.dirname, '../examples/quickstart')
+
+const examples = join(import.meta.dirname, '../examples')
+
+it.each(readdirSync(examples))('the example %s has no problem', async (name) => {
+  const lines: string[] = []
+  expect(await runCheck(join(examples, name), (line) => lines.push(line))).toBe(0)
+  expect(lines.at(-1)).toBe('1 fleet, no problem')
+})
 
 describe('check', () => {
   let root = ''
