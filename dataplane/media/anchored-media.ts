@@ -122,7 +122,7 @@ export class AnchoredMedia implements CallMedia {
     })
   }
 
-  /** Answers the pending offer; one of the same side has crossed with it, and then what it said stands. */
+  /** Answers the pending offer, which must be the other side's. */
   #answer(from: Side, sdp: string, done: OnCarried): void {
     const offer = this.#pending
     if (offer === undefined || offer.from === from) {
