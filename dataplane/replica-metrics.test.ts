@@ -91,7 +91,7 @@ describe('the metrics of a replica', () => {
   })
 
   it('are all described in the reference, and the reference describes no others', () => {
-    const page = readFileSync(join(import.meta.dirname, '../docs/reference/metrics.md'), 'utf8')
+    const page = readFileSync(join(import.meta.dirname, '../docs/metrics.md'), 'utf8')
     const described = [...page.matchAll(/^\| `(\w+)`/gm)].map(([, name]) => name)
     expect(new Set(described)).toEqual(new Set(collectMetrics(sources()).map(({ name }) => name)))
     expect(described).toHaveLength(new Set(described).size)
