@@ -58,7 +58,7 @@ describe.skipIf(!inject('kubernetes'))('an operator that is killed between any t
   }
 
   function start(name: string) {
-    return programs.operator(name, ports[0] ?? 0, ports[1] ?? 0, {}, proxy.address)
+    return programs.operator(name, ports[0] ?? 0, ports[1] ?? 0, {}, { server: proxy.address })
   }
 
   /** The Lease of a process that was killed would hold up the next one for its whole duration. */

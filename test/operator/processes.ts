@@ -25,17 +25,17 @@ export class Programs {
     this.#client = client
   }
 
-  /** An operator replica, which listens for fleet replicas on this port; `server` is another way to the API server. */
+  /** An operator replica, which listens for fleet replicas on this port; an administrator, unless told otherwise. */
   operator(
     name: string,
     controlPort: number,
     probePort: number,
     environment: Record<string, string> = {},
-    server = this.#plane.server,
+    { server = this.#plane.server, token = this.#plane.token }: { server?: string; token?: string } = {},
   ): Process {
     const kubeconfig = join(this.#folder, `${name}.kubeconfig`)
     // Plain HTTP, which the client only takes from those who do not ask for TLS.
-    const text = this.#plane.kubeconfigFor(server)
+    const text = this.#plane.kubeconfigFor(server).replace(this.#plane.token, token)
     const plain = text.replace(/certificate-authority-data: .*/, 'insecure-skip-tls-verify: true')
     writeFileSync(kubeconfig, server.startsWith('http:') ? plain : text, { mode: 0o600 })
     return this.#run(name, [join(root, 'operator/main.ts')], {

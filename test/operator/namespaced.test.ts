@@ -1,0 +1,68 @@
+import { execFileSync } from 'node:child_process'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
+import type { KubeClient } from '../../operator/kube/client.ts'
+import { clientOf, installDefinitions, makeNamespace, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
+import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
+import { kubernetesVersion, provide } from '../tools/programs.ts'
+import { conditionOf, createFleet } from './fleet.ts'
+import { freePorts, operatorNamespace, Programs } from './processes.ts'
+
+const chart = join(import.meta.dirname, '../../charts/sbcfleet')
+
+describe.skipIf(!inject('kubernetes'))('an operator with the rights that the chart gives for one namespace', () => {
+  let plane: ControlPlane
+  let client: KubeClient
+  let programs: Programs
+  let tools: Record<'helm' | 'kubectl', string>
+
+  beforeAll(async () => {
+    tools = await provide('helm', 'kubectl')
+    plane = await startControlPlane()
+  }, longestStart)
+  beforeAll(async () => {
+    client = clientOf(plane)
+    await installDefinitions(client)
+    await plane.startControllers()
+    for (const name of [operatorNamespace, 'voice', 'other']) await makeNamespace(client, name)
+    const rights = ['service-account', 'rbac'].flatMap((name) => ['--show-only', `templates/${name}.yaml`])
+    const values = ['--set', 'watchNamespaces={voice}', '--kube-version', kubernetesVersion]
+    const release = ['template', 'sbcfleet', chart, '-n', operatorNamespace]
+    kubectl(['apply', '-f', '-'], execFileSync(tools.helm, [...release, ...rights, ...values], { encoding: 'utf8' }))
+    programs = new Programs(plane, client)
+  }, 60_000)
+  afterAll(async () => {
+    await programs?.stop()
+    await plane?.stop()
+  }, 60_000)
+
+  function kubectl(args: readonly string[], input?: string): string {
+    const env = { ...process.env, KUBECONFIG: plane.kubeconfig }
+    return execFileSync(tools.kubectl, args, { encoding: 'utf8', env, ...(input !== undefined && { input }) })
+  }
+
+  it('runs the fleets of that namespace, and sees no other', { timeout: 60_000 }, async () => {
+    onTestFailed(() => console.error(programs.lastLines()))
+    const [control = 0, probe = 0, listener = 0] = await freePorts(3)
+    const foreign = {
+      metadata: { namespace: 'other', name: 'edge' },
+      spec: { listeners: [{ name: 'a', transport: 'UDP', port: 1 }] },
+    }
+    await client.create(voiceServices, foreign)
+    await createFleet(client, { listener, peer: 9 })
+    const token = kubectl(['create', 'token', 'sbcfleet', '-n', operatorNamespace]).trim()
+    programs.operator('limited', control, probe, { SBCFLEET_NAMESPACES: 'voice' }, { token })
+    await until(client, voiceServices, { namespace: 'voice', name: 'edge' }, (service) => {
+      return conditionOf(service, 'Programmed')?.reason === 'NoReplicas'
+    })
+    const trunk = await until(client, sipTrunks, { namespace: 'voice', name: 'carrier' }, (object) => {
+      return conditionOf(object, 'Accepted')?.status === 'True' && object?.metadata.finalizers !== undefined
+    })
+    expect(conditionOf(trunk, 'ResolvedRefs')?.status).toBe('True')
+    expect((await client.get(voiceServices, foreign.metadata)).status).toBeUndefined()
+    const metrics = await (await fetch(`http://127.0.0.1:${probe}/metrics`)).text()
+    // Nothing that it asked for was more than it may.
+    expect(metrics).toMatch(/rest_client_requests_total\{[^}]*code="200"/)
+    expect(metrics).not.toMatch(/rest_client_requests_total\{[^}]*code="403"/)
+  })
+})
