@@ -1,3 +1,4 @@
+import { answersHere } from '#api/session-behaviour.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import { SerialQueue } from '#lib/queue.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
@@ -6,7 +7,7 @@ import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortErr
 import { callerStatus } from './failure-map.ts'
 import type { Leg } from './leg.ts'
 import { answerHere, answerOptions, refusalOf } from './mid-call-answers.ts'
-import { treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
+import { midcallMode, treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
 import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
@@ -325,8 +326,9 @@ export class MidCall {
   /** The answer to a refresh should repeat the last description; a peer that moves its media by it must not be lost. */
   #passOn({ method, body }: SipMessage, leg: Leg, other: Leg): void {
     if (method !== 'INVITE' || body === '' || this.#stopped || isSameDescription(body, other.origin)) return
-    if (other.state.at !== 'up' || this.#inviteIsPending) return
-    other.origin = hideOrigin(body, other.origin, other.listener.address).origin
+    if (other.state.at !== 'up' || this.#inviteIsPending || answersHere(midcallMode(leg, other))) return
+    const { origin } = hideOrigin(body, other.origin, other.listener.address)
+    other.origin = { ...origin, carried: origin.rest }
     this.#sendOwn(other, leg, 'INVITE', () => {})
   }
 
@@ -334,7 +336,7 @@ export class MidCall {
   #putBack(leg: Leg, before: string): void {
     const other = this.#host.otherLeg(leg)
     if (before === '' || leg.origin.rest === before || other === undefined || this.#stopped) return
-    leg.origin = hideOrigin(before, leg.origin, leg.listener.address).origin
+    leg.origin = { ...hideOrigin(before, leg.origin, leg.listener.address).origin, carried: before }
     this.#sendOwn(leg, other, 'INVITE', () => {})
   }
 

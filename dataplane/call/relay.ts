@@ -49,7 +49,7 @@ export function lastDescription({ origin, listener }: Leg): Body | undefined {
 /** What was agreed before, to be said again; undefined when nothing was. */
 export function agreedBefore(before: string, leg: Leg): Body | undefined {
   if (before === '') return undefined
-  leg.origin = hideOrigin(before, leg.origin, leg.listener.address).origin
+  leg.origin = { ...hideOrigin(before, leg.origin, leg.listener.address).origin, carried: before }
   return lastDescription(leg)
 }
 

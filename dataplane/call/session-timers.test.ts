@@ -193,6 +193,16 @@ describe('the fleet as refresher', () => {
   })
 })
 
+describe('a refresh whose answer changes the description', () => {
+  it.each(['Block', 'PassThroughMediaChange'] as const)('is nothing to the other leg with %s', (mode) => {
+    const { sip, clock } = aloneOnB({ sip: { midcall: { mode } } })
+    clock.advance(seconds(900))
+    const refresh = sip.last('INVITE')
+    refresh.respond(200, { body: farSdp('5008', 2), headers: expires('1800;refresher=uac') })
+    expect(sip.last('INVITE')).toBe(refresh)
+  })
+})
+
 describe('a session that is not refreshed', () => {
   it.each([
     ['the caller', '1800;refresher=uac', 'A'],
