@@ -179,6 +179,21 @@ describe('a re-INVITE', () => {
     expect(calls.list()[0]?.state).toBe('Up')
   })
 
+  it('whose way back meets another offer is put back a little later', () => {
+    const { sip, connect, fromA, clock } = createScenario()
+    const { invite } = connect()
+    const again = fromA(invite, 'INVITE', { body: sdp('4002', 2) })
+    again.cancel()
+    sip.last('INVITE').respond(200, { body: farSdp('5002', 2) })
+    const back = sip.last('INVITE')
+    back.respond(491)
+    clock.advance(3_000)
+    expect(sip.last('INVITE')).not.toBe(back)
+    expect(sip.last('INVITE').request.body).toEqual(back.request.body)
+    sip.last('INVITE').respond(200, { body: farSdp('5000') })
+    expect(clock.pending).toBe(0)
+  })
+
   it('whose 200 came too late for the server goes back, too, and holds nothing up', () => {
     const { sip, connect, fromA } = createScenario()
     const { invite } = connect()

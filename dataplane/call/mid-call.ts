@@ -55,6 +55,10 @@ const mostWaiting = 16
  */
 const updateMilliseconds = 10_000
 
+/** How often a side is offered what was agreed before, and how long after an offer that met another one. */
+const mostOffers = 4
+const offerAgainMilliseconds = 3_000
+
 /**
  * Carries the requests inside a call from leg to leg, and the answers back; sends the refreshes of our own. They go one
  * after the other, in the order they came; the wait for the answer to a re-INVITE of a peer, which may take a person's
@@ -337,7 +341,18 @@ export class MidCall {
     const other = this.#host.otherLeg(leg)
     if (before === '' || leg.origin.rest === before || other === undefined || this.#stopped) return
     leg.origin = { ...hideOrigin(before, leg.origin, leg.listener.address).origin, carried: before }
-    this.#sendOwn(leg, other, 'INVITE', () => {})
+    this.#offerBefore(leg, other, before, mostOffers)
+  }
+
+  #offerBefore(leg: Leg, other: Leg, before: string, left: number): void {
+    // Another offer has been agreed on meanwhile.
+    if (this.#stopped || leg.origin.rest !== before || left === 0) return
+    this.#sendOwn(leg, other, 'INVITE', ({ kind }) => {
+      if (kind !== 'Glare' && kind !== 'Busy') return
+      this.#services.clock.after(offerAgainMilliseconds, () =>
+        this.#host.guard(() => this.#offerBefore(leg, other, before, left - 1)),
+      )
+    })
   }
 
   #answered(request: IncomingRequest, from: Leg, to: Leg, response: IncomingResponse): void {
