@@ -252,6 +252,18 @@ describe('a request over TLS', () => {
     await bob.request('OPTIONS')
   })
 
+  it('makes a connection over which the peer may send requests as who it has proved to be (RFC 5923 §5)', async () => {
+    const bob = await peer()
+    await application.command('sip||', optionsTo(bob, 'Carrier.Example'))
+    const { answer } = await bob.request('OPTIONS')
+    answer(requestText(bob, { method: 'OPTIONS', uri: 'sip:b@c', callId: 'back', transport: 'TLS' }))
+    const { transactionId } = await application.request('OPTIONS')
+    expect(sources.map(({ names }) => names)).toEqual([['carrier.example']])
+    await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await bob.response(200)
+    expect(engine.engine.gauges()['connections']).toBe(1)
+  })
+
   it('does not reach a server of TLS 1.1', async () => {
     const old = { minVersion: 'TLSv1.1', maxVersion: 'TLSv1.1', ciphers: 'DEFAULT@SECLEVEL=0' } as const
     const bob = await SipPeer.tls({ cert: carrier.certificate, key: carrier.key, ...old }, {})

@@ -3,7 +3,7 @@ import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
 import { detached } from '../detached.ts'
 import type { ClientTls, ListenerAddress, TlsTarget } from '../engine.types.ts'
-import { holdsName } from '../message/domain-name.ts'
+import { comparableName, holdsName } from '../message/domain-name.ts'
 import { StreamFramer, WholeMessages } from '../message/frame.ts'
 import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
 import { formatHostPort, ipFamily, unmapped } from './address.ts'
@@ -253,7 +253,7 @@ class StreamListener implements Listener {
       ? new WebSocketChannel(connectWebSocket({ host: tls?.serverName ?? host, port }, socket))
       : new SocketChannel(socket, tls === undefined ? 'connect' : 'secureConnect')
     // Whoever is connected to and verified may send requests over it as well (RFC 5923 §5).
-    const names = tls?.verify === true ? tls.names : []
+    const names = tls?.verify === true ? tls.names.map(comparableName) : []
     return new StreamConnection(peer, { ...this.#connectionParts(channel), accepted: false, names })
   }
 
