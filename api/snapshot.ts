@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { TlsVersion, Transport } from './fields.ts'
 import { ResolvedSipBehaviour } from './sip-behaviour.ts'
+import { Admission } from './sip-trunk.ts'
 import { Secret } from '#lib/secret.ts'
 
 /**
@@ -114,6 +115,7 @@ export const TrunkConfig = z.strictObject({
   allowedSources: z
     .array(z.string())
     .describe('Addresses and blocks that the peer may call from besides its targets, in canonical spelling.'),
+  admission: Admission.optional().describe('How many calls the peer may begin at this replica.'),
   registrations: z.array(RegistrationConfig).describe('Every account with every registrar of its own, best first.'),
   registrationPolicy: z
     .enum(['All', 'FirstAvailable'])

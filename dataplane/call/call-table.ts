@@ -2,6 +2,8 @@ import type { IncomingRequest } from '../sip/port.ts'
 
 /** What requests inside a dialog are given to. */
 export interface DialogOwner {
+  /** Trunk that it came from. */
+  readonly inboundTrunk: string
   onRequest(request: IncomingRequest, dialogId: string): void
   onDialogLost(dialogId: string, reason: string): void
 }
@@ -10,6 +12,7 @@ export interface DialogOwner {
 export class CallTable<C extends DialogOwner> {
   readonly #calls = new Set<C>()
   readonly #dialogs = new Map<string, C>()
+  readonly #countsByTrunk = new Map<string, number>()
   readonly #onCountChange: () => void
 
   constructor(onCountChange: () => void) {
@@ -28,8 +31,14 @@ export class CallTable<C extends DialogOwner> {
     return this.#dialogs.get(dialogId)
   }
 
+  /** Calls that came from a trunk. */
+  countFrom(trunk: string): number {
+    return this.#countsByTrunk.get(trunk) ?? 0
+  }
+
   add(call: C): void {
     this.#calls.add(call)
+    this.#countsByTrunk.set(call.inboundTrunk, this.countFrom(call.inboundTrunk) + 1)
     this.#onCountChange()
   }
 
@@ -40,6 +49,10 @@ export class CallTable<C extends DialogOwner> {
   /** A dialog id may have gone over to another call, when a caller tried again with the same Call-ID and tag. */
   remove(call: C, dialogIds: Iterable<string>): void {
     for (const id of dialogIds) if (this.#dialogs.get(id) === call) this.#dialogs.delete(id)
-    if (this.#calls.delete(call)) this.#onCountChange()
+    if (!this.#calls.delete(call)) return
+    const left = this.countFrom(call.inboundTrunk) - 1
+    if (left > 0) this.#countsByTrunk.set(call.inboundTrunk, left)
+    else this.#countsByTrunk.delete(call.inboundTrunk)
+    this.#onCountChange()
   }
 }

@@ -123,6 +123,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.guard(() => this.#setUp.start())
   }
 
+  get inboundTrunk(): string {
+    return this.#a.trunk
+  }
+
   get record(): CallRecord {
     const { verdict, because, config } = this.#new
     return {

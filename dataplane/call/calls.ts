@@ -1,8 +1,10 @@
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { TrunkConfig } from '#api/snapshot.ts'
 import type { Clock } from '#lib/clock.ts'
-import type { Log } from '#lib/log.ts'
+import { type Log, OncePerSecond } from '#lib/log.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
 import type { Uri } from '../engine/message/uri.ts'
+import { AdmissionControl } from '../policy/admission.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
 import { findInboundTrunk } from '../policy/inbound-trunk.ts'
@@ -32,6 +34,9 @@ export interface CallsOptions {
 /** Seconds after which a caller may try again here, once this replica takes no new calls. */
 const drainRetryAfter = '10'
 
+/** Seconds after which a trunk that has all the calls it may have should try again. */
+const admissionRetryAfter = '5'
+
 /** The B2BUA: takes every request, makes calls of INVITEs, and gives requests inside a call to it. */
 export class Calls {
   readonly #options: CallsOptions
@@ -40,10 +45,13 @@ export class Calls {
   readonly #countListeners = new Set<(count: number) => void>()
   /** Calls by trunk they were sent to, for hunting in turn. */
   readonly #turns = new Map<string, number>()
+  readonly #admission = new AdmissionControl()
+  readonly #refusals: OncePerSecond
   #refusing = false
 
   constructor(options: CallsOptions) {
     this.#options = options
+    this.#refusals = new OncePerSecond(options.clock)
     this.#table = new CallTable(() => {
       for (const listener of this.#countListeners) listener(this.count)
     })
@@ -136,9 +144,22 @@ export class Calls {
     if (this.#refusing) return invite.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
     if (!check.ok) return invite.respond(check.status, { headers: check.headers })
     if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
+    if (!this.#admits(invite, verdict.trunk))
+      return invite.respond(503, { headers: [['Retry-After', admissionRetryAfter]] })
     const refusal = checkTimer(invite.message, verdict.inbound.sessionTimer)
     if (refusal !== undefined) return invite.respond(refusal.status, { headers: refusal.headers })
     new Call({ invite, called: called ?? check.called, verdict, because, listener, config }, this.#services).start()
+  }
+
+  /** Feature item 29.3: the call after the last that a trunk may have gets 503, and those before it go on. */
+  #admits(invite: IncomingRequest, { name, admission }: TrunkConfig): boolean {
+    const { clock, log } = this.#options
+    const refusal = this.#admission.refusal(name, admission, this.#table.countFrom(name), clock.now())
+    if (refusal === undefined) return true
+    this.#refusals.run(name, (heldBack) =>
+      log.warn({ callId: invite.message.callId, refusal, heldBack }, 'a call was refused'),
+    )
+    return false
   }
 
   #turn(trunk: string): number {

@@ -110,6 +110,7 @@ function compileTrunk(
     registrations,
     registrationPolicy: spec.registration?.policy ?? 'All',
     keepalive,
+    ...(spec.admission && { admission: spec.admission }),
     ...(tls !== undefined && listeners.some(({ transport: one }) => isSecure(one)) && { tls }),
     sip: resolveBehaviour(spec.sip, voiceService.spec.sip),
   }

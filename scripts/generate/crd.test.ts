@@ -214,6 +214,15 @@ const twins = [
     breaks: [retried({ minSeconds: 31, maxSeconds: 30 })],
   },
   {
+    path: 'SipTrunk.spec.admission',
+    schema: SipTrunkSpec,
+    keeps: [
+      { ...keepalive({}), admission: { callsPerSecond: 10, burst: 20 } },
+      { ...keepalive({}), admission: { maxCallsInbound: 1 } },
+    ],
+    breaks: [{ ...keepalive({}), admission: { burst: 20 } }],
+  },
+  {
     path: 'SipTrunk.spec.sip.hunting.stopOn[]',
     schema: SipTrunkSpec,
     keeps: [{ ...keepalive({}), ...stopOn(404, 404) }],

@@ -26,6 +26,18 @@ function accept(text: string): ParsedMessage {
   return result.message
 }
 
+it('a version in lower case is read, and is upper case for everybody after us (RFC 3261 §7.1)', () => {
+  const rest =
+    'Via: SIP/2.0/UDP h;branch=z9hG4bK1\r\nFrom: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: c\r\nCSeq: 1 BYE\r\n\r\n'
+  for (const [start, wanted] of [
+    ['BYE sip:b@h sIp/2.0', 'BYE sip:b@h SIP/2.0'],
+    ['sip/2.0 200 OK', 'SIP/2.0 200 OK'],
+  ]) {
+    const result = parseMessage(`${start}\r\n${rest}`)
+    expect(result).toMatchObject({ ok: true, message: { text: `${wanted}\r\n${rest}`, cseq: 1 } })
+  }
+})
+
 describe('a message', () => {
   it('is found by long, short and oddly written names', () => {
     const message = accept(invite(['sUPPORTED: timer', 'k: replaces, 100rel', 'X-Own: 1', 'c: application/sdp'], 'v=0'))

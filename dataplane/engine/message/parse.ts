@@ -60,8 +60,8 @@ function read(received: string): Reading | undefined {
   if (feed < 0) return undefined
   const whole = received.indexOf('\r', begin) === feed - 1
   const start = readStartLine(received, begin, whole ? feed - 1 : feed)
-  let text = begin === 0 ? received : received.slice(begin)
   const headers = feed + 1 - begin
+  let text = withVersion(begin === 0 ? received : received.slice(begin), start, headers)
   let scan = scanHeaders(text, headers)
   if (scan.folded) {
     text = unfold(text, headers)
@@ -70,6 +70,16 @@ function read(received: string): Reading | undefined {
   }
   if (!whole) scan.problem = 'Line Not Ended by CRLF'
   return { text, start, scan, identity: readIdentity(text, scan, start.method) }
+}
+
+/**
+ * RFC 3261 §7.1: "The SIP-Version string is case-insensitive, but implementations MUST send upper-case." Whoever reads the
+ * text after us may know nothing of the first half.
+ */
+function withVersion(text: string, start: StartLine, headers: number): string {
+  const at = start.kind === 'response' ? 0 : headers - 9
+  if (!start.readable || start.problem !== undefined || text.startsWith('SIP/2.0', at)) return text
+  return `${text.slice(0, at)}SIP/2.0${text.slice(at + 7)}`
 }
 
 /**
