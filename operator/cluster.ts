@@ -52,10 +52,10 @@ export class Cluster {
 
   constructor(ownedKinds: readonly Resource[], log: Log) {
     const onError = (error: unknown) => log.error({ err: error }, 'a change could not be handled')
-    this.voiceServices = new Store({ onError, indexers: { secret: secretsOfService } })
+    this.voiceServices = new Store({ onError, indexers: { secret: secretsOf } })
     this.trunks = new Store({
       onError,
-      indexers: { fleet: (trunk) => [fleetOfTrunk(trunk)], secret: secretsOfTrunk },
+      indexers: { fleet: (trunk) => [fleetOfTrunk(trunk)], secret: secretsOf },
     })
     this.secrets = new Store({ onError })
     this.owned = new Map(ownedKinds.map(({ plural }) => [plural, new Store<Manifest>({ onError })]))
@@ -69,9 +69,9 @@ export class Cluster {
     return {
       voiceService: service === undefined ? undefined : this.#readAs(VoiceService, service),
       trunks: trunks.map((trunk) => this.#readAs(SipTrunk, trunk)).toSorted(byName),
-      secrets: [
-        ...new Set([...(service === undefined ? [] : secretsOfService(service)), ...trunks.flatMap(secretsOfTrunk)]),
-      ].flatMap((secret) => this.#secret(secret)),
+      secrets: [...new Set([...(service === undefined ? [] : [service]), ...trunks].flatMap(secretsOf))].flatMap(
+        (secret) => this.#secret(secret),
+      ),
       neighbours: this.trunks
         .list()
         .filter((trunk) => trunk.metadata.namespace === namespace && fleetOfTrunk(trunk) !== key)
@@ -108,32 +108,24 @@ export function fleetOfTrunk({ metadata, spec }: KubeObject & { readonly spec?: 
   return `${metadata.namespace}/${voiceServiceRef?.name ?? ''}`
 }
 
-/** `namespace/name` of the Secrets that a trunk names. */
-export function secretsOfTrunk({ metadata, spec }: KubeObject & { readonly spec?: unknown }): string[] {
-  const { registration, tls } = (spec ?? {}) as {
-    registration?: { accounts?: { secretRef?: Reference }[] }
-    tls?: { caRef?: Reference; secretRef?: Reference }
-  }
-  const accounts = (registration?.accounts ?? []).map(({ secretRef }) => secretRef)
-  return namesIn(metadata.namespace, [...accounts, tls?.caRef, tls?.secretRef])
+/** `namespace/name` of the Secrets that a VoiceService or SipTrunk names, wherever in its spec. */
+export function secretsOf({ metadata, spec }: KubeObject & { readonly spec?: unknown }): string[] {
+  return [...new Set(namesIn(spec))].map((name) => `${metadata.namespace}/${name}`)
 }
 
-/** `namespace/name` of the Secrets that a VoiceService names. */
-export function secretsOfService({ metadata, spec }: KubeObject & { readonly spec?: unknown }): string[] {
-  const { listeners } = (spec ?? {}) as {
-    listeners?: { tls?: { secretRef?: Reference; clientCaRef?: Reference; additionalSecretRefs?: Reference[] } }[]
-  }
-  return (listeners ?? []).flatMap(({ tls }) =>
-    namesIn(metadata.namespace, [tls?.secretRef, tls?.clientCaRef, ...(tls?.additionalSecretRefs ?? [])]),
+/** Fields that refer to Secrets, as `secretRef`, `additionalSecretRefs`, `caRef`. */
+const refersToSecret = /(secret|ca)Refs?$/i
+
+function namesIn(value: unknown): string[] {
+  if (typeof value !== 'object' || value === null) return []
+  return Object.entries(value).flatMap(([field, below]) =>
+    refersToSecret.test(field) ? [below].flat().flatMap(nameOf) : namesIn(below),
   )
 }
 
-interface Reference {
-  readonly name?: string
-}
-
-function namesIn(namespace: string | undefined, references: readonly (Reference | undefined)[]): string[] {
-  return references.flatMap((reference) => (reference?.name === undefined ? [] : [`${namespace}/${reference.name}`]))
+function nameOf(reference: unknown): string[] {
+  const { name } = (reference ?? {}) as { name?: unknown }
+  return typeof name === 'string' ? [name] : []
 }
 
 /** The fleet that an object was made for; undefined when it is not one of ours. */
