@@ -36,7 +36,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
   const oncePerSecond = new OncePerSecond(clock)
   const wheel = new TimerWheel(clock)
   const listeners = new Listeners()
-  const nextHops = new NextHops(listeners, new Resolver(clock), clock)
+  const nextHops = new NextHops(listeners, new Resolver(clock, options.lookUp), clock)
   const dialogs = new DialogTable()
   const transactions = new Transactions(wheel, counters, {
     tryingFor: (transaction) => server.tryingFor(transaction),

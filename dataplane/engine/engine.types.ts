@@ -1,5 +1,6 @@
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
+import type { Lookup } from './transport/resolver.ts'
 
 /** PEM texts of a certificate, with those that lead from it to its authority, and of its key. */
 export interface Credentials {
@@ -82,6 +83,8 @@ export interface EngineOptions {
    * while that is all of it. Absent: no call is refused for that.
    */
   readonly busyShare?: () => number
+  /** How names of next hops are looked up. Absent: by the operating system. */
+  readonly lookUp?: Lookup
   /**
    * Asked before a TLS connection is opened or used again. Absent: the certificate has to be of an authority that Node
    * knows, and for the host of the URI.

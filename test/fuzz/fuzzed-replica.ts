@@ -113,6 +113,8 @@ export class FuzzedReplica {
       clock,
       log,
       secret,
+      // Mutations make names; none of them may be asked for in the world.
+      lookUp: (host, done) => done(new Error(`there is no ${host} here`), []),
       // Asked when both sockets are open, and by then the configuration is there.
       admit: (source) => admitSource(running, health(running.current), source),
     })

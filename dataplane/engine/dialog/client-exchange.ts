@@ -176,10 +176,20 @@ export class ClientExchange implements ClientTransactionUser {
   #settle(response: SipMessage, dialog: LiveDialog): void {
     const { status } = response
     if (status < 200) return
-    if (status === 481 || (this.method === 'OPTIONS' && destroying.has(status)))
-      return this.#owner.dialogs.remove(dialog)
+    if (status === 481 || (this.method === 'OPTIONS' && destroying.has(status))) {
+      return this.#destroy(dialog)
+    }
     if (status < 300 && isTargetRefresh(this.method)) refreshTarget(dialog.state, response)
     if (this.method === 'BYE') this.#endDialog(dialog, status === 401 || status === 407)
+  }
+
+  /** The application knows all forks by one id, and takes that for gone: what is left under it is hung up. */
+  #destroy(dialog: LiveDialog): void {
+    const { dialogs } = this.#owner
+    dialogs.remove(dialog)
+    for (let left = dialogs.ofId(dialog.state.id); left !== undefined; left = dialogs.ofId(dialog.state.id)) {
+      this.#owner.bye(left, [], () => {})
+    }
   }
 
   /** A BYE that is challenged will be sent again; if it is not, the dialog is over all the same (§15.1.1). */

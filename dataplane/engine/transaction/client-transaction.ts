@@ -83,6 +83,8 @@ export class ClientTransaction implements TimerTarget {
   /** The request while it may be sent again; afterwards the ACK. */
   #text: string | undefined
   #interval = 0
+  /** The final response is only awaited for so long. */
+  #limited = false
   #repeatTimer: WheelTimer | undefined
   #endTimer: WheelTimer | undefined
   #error: Error | undefined
@@ -133,6 +135,8 @@ export class ClientTransaction implements TimerTarget {
   receive(response: SipMessage, source: Flow): void {
     const status = response.status
     this.#fire(status < 200 ? 'provisional' : status < 300 ? 'success' : 'failure', response, source)
+    // The dialog was over before the first provisional response came, which has stopped timer B.
+    if (this.#limited && this.#state === 'proceeding' && this.#endTimer === undefined) this.#fire('cancelled')
   }
 
   onTimer(event: string): void {
@@ -154,6 +158,7 @@ export class ClientTransaction implements TimerTarget {
 
   /** The CANCEL is on its way, or the dialog is over: from now on the final response is only awaited for so long. */
   cancelSent(): void {
+    this.#limited = true
     this.#fire('cancelled')
   }
 
