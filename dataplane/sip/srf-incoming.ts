@@ -1,4 +1,5 @@
 import { Transport } from '#api/fields.ts'
+import { isRegisteredStatus, reasonPhrase } from '../engine/message/reason-phrases.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { IncomingRequest, ResponseOptions } from './port.ts'
 import { srfHeaders } from './srf-headers.ts'
@@ -6,8 +7,10 @@ import type { SrfRequest, SrfResponse, SrfSendCallback, SrfSendError } from './s
 
 /** Status codes in use that drachtio-srf refuses to send, since its table lacks them. */
 const unlisted: Readonly<Record<number, string>> = {
+  425: 'Bad Alert Message',
   440: 'Max-Breadth Exceeded',
   469: 'Bad Info Package',
+  555: 'Push Notification Service Not Supported',
   607: 'Unwanted',
   608: 'Rejected',
 }
@@ -70,8 +73,10 @@ export class SrfIncomingRequest implements IncomingRequest {
           }
     if (status >= 200) this.#end()
     const reason = options.reason ?? unlisted[status]
-    if (status in unlisted) this.#sendUnlisted(status, reason ?? '', send, callback)
-    else if (reason === undefined) this.#res.send(status, send, callback)
+    // A peer may answer with a code that nobody has registered, and it is carried on as it is (RFC 3261 section 8.1.3.2).
+    if (status in unlisted || !isRegisteredStatus(status)) {
+      this.#sendUnlisted(status, reason ?? reasonPhrase(status), send, callback)
+    } else if (reason === undefined) this.#res.send(status, send, callback)
     else this.#res.send(status, reason, send, callback)
   }
 

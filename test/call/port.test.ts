@@ -70,7 +70,7 @@ describe('requests from the network', () => {
     expect(request.message.callId).toBe('c1')
   })
 
-  it.each([603, 607, 608, 469])('are answered with %i', async (status) => {
+  it.each([425, 469, 499, 555, 603, 607, 608, 699])('are answered with %i', async (status) => {
     port.onRequest((request) => request.respond(status))
     peer.send(requestText(peer, { method: 'OPTIONS', uri: 'sip:x', callId: 'c1' }), udp.port)
     await peer.response(status, 'OPTIONS')
