@@ -66,9 +66,11 @@ async function bench(size: Size): Promise<object> {
   const fleetState = watch(server)
   try {
     const begun = performance.now()
+    const progress = setInterval(() => console.log(fleetState.describe()), 5_000)
     await fleetState.until(
       () => fleetState.states('Up') >= size.targets && fleetState.registered() >= size.registrations,
     )
+    clearInterval(progress)
     console.log(`all up and registered after ${seconds(performance.now() - begun)} s`)
     // The first refreshes come together, as the first REGISTERs did; jitter takes an interval to spread probes.
     const load = await measureLoad(replicas, peer, size)
@@ -163,6 +165,7 @@ function startReplica(url: string, index: number): ReplicaProcess {
 }
 
 interface FleetState {
+  describe(): string
   states(state: string): number
   registered(): number
   until(holds: () => boolean): Promise<void>
@@ -187,7 +190,9 @@ function watch(server: PushServer): FleetState {
       listeners.add(look)
       look()
     })
+  const count = (state: string) => probed().filter((one) => one.state === state).length
   return {
+    describe: () => `${count('Up')} up, ${count('Down')} down, ${count('Unknown')} not probed yet`,
     states: (state) => probed().filter((one) => one.state === state).length,
     registered: () =>
       server
@@ -251,6 +256,8 @@ function snapshotOf({ targets, interval, registrations, expires, replicas }: Siz
         voiceServiceRef: { name: 'bench' },
         targets: hosts.map((host, one) => ({ name: `t${one}`, host, port })),
         keepalive,
+        // The peer has one socket and answers from there, whichever address was asked; who belongs to no trunk is slowed down.
+        access: { allowedSources: index === 0 ? ['127.0.0.1'] : [] },
         ...(accounts.length > 0 && { registration: { registrars, accounts } }),
       },
     })
