@@ -76,7 +76,9 @@ export const sessionFields = {
         .describe('Whether a leg whose session timer runs goes without them.'),
     })
     .optional()
-    .describe('OPTIONS inside a dialog, on each leg by itself. An answer that ends a dialog (RFC 5057) ends the call.'),
+    .describe(
+      'OPTIONS inside a dialog, on each leg by itself. An answer that ends a dialog (RFC 5057) ends the call. Where it is enabled on either leg, OPTIONS of a peer is answered by the fleet; elsewhere it goes to the other leg.',
+    ),
 }
 
 /** The same with every field decided. */

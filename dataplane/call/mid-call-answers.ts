@@ -12,7 +12,7 @@ export interface Refusal {
 }
 
 /** Requests inside a call that go to the other leg. */
-const carried = ['INVITE', 'UPDATE', 'INFO']
+const carried = ['INVITE', 'UPDATE', 'INFO', 'OPTIONS']
 
 /** Why a request inside a call gets no further, whatever else is under way; undefined when it does. */
 export function refusalOf(
@@ -35,7 +35,15 @@ export function refusalOf(
   return undefined
 }
 
-/** RFC 3261 section 11.2. Feature item 25: it asks whether this dialog is alive, hop by hop, so it goes no further. */
+/**
+ * Whether the legs of a call are watched by OPTIONS, each by itself (feature item 25). Then OPTIONS asks whether this
+ * dialog is alive, and goes no further; otherwise it asks the other side, as INFO does.
+ */
+export function isWatched(...legs: readonly Leg[]): boolean {
+  return legs.some(({ sip }) => sip.inDialogKeepalive.enabled)
+}
+
+/** RFC 3261 section 11.2. */
 export function answerOptions(request: IncomingRequest): void {
   request.respond(200, {
     headers: [

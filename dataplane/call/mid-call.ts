@@ -6,7 +6,7 @@ import { noTimer, type TimerFields } from '../policy/session-timer.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
 import { callerStatus } from './failure-map.ts'
 import type { Leg } from './leg.ts'
-import { answerHere, answerOptions, refusalOf } from './mid-call-answers.ts'
+import { answerHere, answerOptions, isWatched, refusalOf } from './mid-call-answers.ts'
 import { midcallMode, treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
@@ -93,7 +93,7 @@ export class MidCall {
   receive(from: Leg, to: Leg, request: IncomingRequest): void {
     const { method, message } = request
     learnAllow(from, message)
-    if (method === 'OPTIONS') return answerOptions(request)
+    if (method === 'OPTIONS' && isWatched(from, to)) return answerOptions(request)
     const refusal = refusalOf(from, to, request, this.#services) ?? this.#glare(from, request)
     if (refusal !== undefined) return request.respond(refusal.status, { headers: refusal.headers })
     if (!exchangesOffers(method)) return this.#push(from, request, (done) => this.#carry(from, to, request, done))

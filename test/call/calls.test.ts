@@ -228,7 +228,7 @@ describe('CANCEL', () => {
 })
 
 describe('inside a call', () => {
-  it.each(['INFO', 'UPDATE'])('%s goes there, and its answer back, both ways', async (method) => {
+  it.each(['INFO', 'UPDATE', 'OPTIONS'])('%s goes there, and its answer back, both ways', async (method) => {
     const bridge = await begin()
     const { a, b } = await connect(bridge)
     a.send(method)

@@ -113,7 +113,7 @@ describe('OPTIONS inside a dialog (feature item 25)', () => {
   )
 
   it('check 5: OPTIONS of the caller gets 200 from here and is not seen by the callee', async () => {
-    const { bridge, a } = await connect({ ...every60, enabled: false })
+    const { bridge, a } = await connect(every60)
     a.send('OPTIONS')
     const ok = await bridge.pbx.response(200, 'OPTIONS')
     expect(ok.message.values('Allow')).toContain('INVITE')

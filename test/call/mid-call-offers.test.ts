@@ -48,8 +48,9 @@ async function connect(
   a.learn(ok)
   a.send('ACK')
   await bridge.carrier.request('ACK')
-  a.send('OPTIONS')
-  await bridge.pbx.response(200, 'OPTIONS')
+  a.send('INFO')
+  answer(await bridge.carrier.request('INFO'), bridge.carrier, 200)
+  await bridge.pbx.response(200, 'INFO')
   return { bridge, a, b, invite, ok }
 }
 

@@ -49,8 +49,9 @@ async function connect(
   a.send('ACK')
   await bridge.carrier.request('ACK')
   // What has come after the ACK of the caller shows that it has been taken.
-  a.send('OPTIONS')
-  await bridge.pbx.response(200, 'OPTIONS')
+  a.send('INFO')
+  answer(await bridge.carrier.request('INFO'), bridge.carrier, 200)
+  await bridge.pbx.response(200, 'INFO')
   return { bridge, a, b, invite, ok }
 }
 

@@ -26,7 +26,7 @@ const scenarios: [what: string, caller: string, ...called: string[]][] = [
     'uas-reinvite-with-session-timer',
   ],
   [
-    'INFO inside the call reaches the far side, OPTIONS does not (RFC 6086; feature item 25, check 5)',
+    'INFO and OPTIONS inside the call reach the far side (RFC 6086, RFC 3261 section 11)',
     'uac-info-and-options-in-dialog-expect-200',
     'uas-info-and-options-in-dialog',
   ],

@@ -140,8 +140,7 @@ async function exchange(method: string, from: Side, sender: Party, to: Side, tak
   const body = method === 'OPTIONS' || method === 'INFO' ? '' : description(from, 2)
   sender.send(method, { body, headers: tellingLines(from) })
   const success = status < 300 && body !== ''
-  // OPTIONS is answered by the fleet.
-  if (method !== 'OPTIONS') reply(await requestTo(taker, method), to, status, success ? description(to, 2) : '')
+  reply(await requestTo(taker, method), to, status, success ? description(to, 2) : '')
   const { message } = await final(method, sender)
   if (method !== 'INVITE' || message.status >= 300) return
   sender.send('ACK', { headers: tellingLines(from) })
