@@ -74,6 +74,7 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
     { timeoutSeconds: 5, downIntervalSeconds: 5 },
     { timeoutSeconds: 6, upIntervalSeconds: 5 },
   ],
+  'burst needs callsPerSecond': [{ burst: 5, callsPerSecond: undefined }],
   'from must not be greater than to': [{ from: 501, to: 500 }],
   'minSeconds must not be greater than maxSeconds': [{ minSeconds: 2, maxSeconds: 1 }],
   'midcall.mode Block and PassThroughMediaChange answer offers in the name of the other peer, which needs media.mode Anchor':
