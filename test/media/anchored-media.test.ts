@@ -42,6 +42,7 @@ describe.skipIf(!inject('peers').rtpengine)('media through a real rtpengine', ()
     await until(
       async () => (await engine.sessions()).length === 0 && pool.list().every(({ sessions }) => sessions === 0),
     )
+    expect(pool.list()).toEqual([{ name: 'one', up: true, sessions: 0 }])
   })
 
   const connect = async (media: AnchoredMedia) => {
