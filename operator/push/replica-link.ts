@@ -2,11 +2,11 @@ import type { RawData, WebSocket } from 'ws'
 import { FromReplica, wireSchema, type Ack, type Bye, type Hello, type ResourceError } from '#api/wire.ts'
 import { ReportSum } from '#api/report-delta.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
+import { type Rate, TokenBucket } from '#lib/token-bucket.ts'
 import type { Log } from '#lib/log.ts'
 import type { Identity } from './authenticate.ts'
 import { versionsOf, type Publication, type Versions } from './delta.ts'
 import { versionsAfter, type ReplicaState } from './replica-state.ts'
-import { TokenBucket } from './token-bucket.ts'
 
 export interface LinkLimits {
   /** Time for the first `hello`, in milliseconds. */
@@ -40,6 +40,7 @@ const nothing = versionsOf([])
 export class ReplicaLink {
   readonly #options: LinkOptions
   readonly #log: Log
+  readonly #rate: Rate
   readonly #bucket: TokenBucket
   readonly #connectedSince: number
   #hello: Hello | undefined
@@ -63,7 +64,8 @@ export class ReplicaLink {
     this.#options = options
     this.#log = options.log
     const { socket, clock, limits } = options
-    this.#bucket = new TokenBucket(clock, limits.messagesPerSecond, limits.messagesAtOnce)
+    this.#rate = { perSecond: limits.messagesPerSecond, burst: limits.messagesAtOnce }
+    this.#bucket = new TokenBucket(this.#rate, clock.now())
     this.#connectedSince = clock.wallTime()
     this.#timer = clock.after(limits.helloMilliseconds, () => this.bye('no hello came; is this an sbcfleet replica?'))
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary))
@@ -150,7 +152,7 @@ export class ReplicaLink {
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return
     this.#alive = true
-    if (!this.#bucket.take()) return this.#refuse('too many messages')
+    if (!this.#bucket.take(this.#rate, this.#options.clock.now())) return this.#refuse('too many messages')
     if (isBinary) return this.#refuse('a binary message; messages are JSON text')
     const message = parse(data)
     if (typeof message === 'string') return this.#refuse(message)
