@@ -13,12 +13,17 @@ describe('lockDirectory', () => {
 
   it('takes a directory, and gives it back', () => {
     const lock = lockDirectory(directory, process.pid)
-    expect(readFileSync(path(), 'utf8')).toBe(`${process.pid}\n`)
+    expect(readFileSync(path(), 'utf8')).toMatch(new RegExp(`^${process.pid}\\n.+\\n$`))
     if ('release' in lock) lock.release()
     expect(existsSync(path())).toBe(false)
   })
 
   it('says who has it', () => {
+    lockDirectory(directory, process.ppid)
+    expect(lockDirectory(directory, process.pid)).toEqual({ heldBy: process.ppid })
+  })
+
+  it('believes a number alone where the system has not told more', () => {
     writeFileSync(path(), `${process.ppid}\n`)
     expect(lockDirectory(directory, process.pid)).toEqual({ heldBy: process.ppid })
   })
@@ -32,6 +37,7 @@ describe('lockDirectory', () => {
 
   it.each([
     ['a process that has ended', () => `${spawnSync(process.execPath, ['--version']).pid}\n`],
+    ['a process whose number another one has now', () => `${process.ppid}\nlong before\n`],
     ['nobody', () => 'garbage'],
     ['itself, as processes in containers have the same number again', () => `${process.pid}\n`],
   ])('takes it from %s', (_, text) => {
