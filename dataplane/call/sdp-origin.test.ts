@@ -11,6 +11,7 @@ const offer = [
   'p=+1 201 555 0123',
   'c=IN IP4 192.0.2.9',
   't=0 0',
+  'a=tool:AlicePhone 1.0',
   'm=audio 49170 RTP/AVP 0 8',
   'i=voice',
   'a=candidate:1 1 UDP 1 192.0.2.9 49170 typ host',
@@ -20,17 +21,15 @@ const offer = [
 describe('a session description on the other leg', () => {
   const origin = newOrigin('77')
 
-  it('has our origin and no session name, and media as it was', () => {
+  it('has our origin, nothing that names user or software, and media as it was (feature item 29.2)', () => {
     expect(hideOrigin(offer, origin, '203.0.113.1').sdp).toBe(
       [
         'v=0',
         'o=- 77 1 IN IP4 203.0.113.1',
         's=-',
-        'i=A call',
         'c=IN IP4 192.0.2.9',
         't=0 0',
         'm=audio 49170 RTP/AVP 0 8',
-        'i=voice',
         'a=candidate:1 1 UDP 1 192.0.2.9 49170 typ host',
         '',
       ].join('\r\n'),
@@ -52,7 +51,7 @@ describe('a session description on the other leg', () => {
 
   it('gets a session name where it has none (feature item 1)', () => {
     const without = offer.replace('s=Alice calls\r\n', '')
-    expect(hideOrigin(without, origin, '203.0.113.1').sdp).toContain('203.0.113.1\r\ns=-\r\ni=A call')
+    expect(hideOrigin(without, origin, '203.0.113.1').sdp).toContain('203.0.113.1\r\ns=-\r\nc=IN')
   })
 
   it('keeps bare line feeds', () => {

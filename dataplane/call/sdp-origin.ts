@@ -20,13 +20,13 @@ export function newOrigin(sessionId: string): SdpOrigin {
   return { sessionId, version: 0, rest: '', carried: '', anchored: false, address: undefined }
 }
 
-/** Lines that speak of the user and not of the media: origin, session name, URI, e-mail, phone. */
-const sessionLines = /^[osuep]=[^\r\n]*(\r\n|\n|\r|$)/gm
+/** Lines that speak of the user and not of the media: origin, session name, information, URI, e-mail, phone, software. */
+const sessionLines = /^(?:[osiuep]=|a=tool:)[^\r\n]*(\r\n|\n|\r|$)/gm
 
 /**
  * The session description with nothing in it that tells who made it. Media goes around this fleet, so `c=`, `m=` and the
  * attributes stay as they are, and with them the addresses media is sent to: the one thing of the near side that the far
- * side gets to see, since it must. `o=` and `s=` become ours; `u=`, `e=` and `p=` are left out.
+ * side gets to see, since it must. `o=` and `s=` become ours; `i=`, `u=`, `e=`, `p=` and `a=tool` are left out (feature item 29.2).
  *
  * RFC 3264 section 8: the version in `o=` "MUST increment by one from the previous SDP" when the description changed, and
  * stays when it did not, so that a session refresh is known for one. All else in `o=` "MUST be identical", the address too,
