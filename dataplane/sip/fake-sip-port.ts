@@ -177,6 +177,8 @@ export class FakeOutgoing implements ClientTransaction {
     this.#cancelHeaders ??= headers
   }
 
+  abandon(): void {}
+
   /** The Reason and other headers of the CANCEL, once it may leave (RFC 3261 section 9.1); undefined without one. */
   get cancelled(): HeaderList | undefined {
     return this.#heard ? this.#cancelHeaders : undefined

@@ -91,6 +91,11 @@ export interface TransactionEvents {
 export interface ClientTransaction {
   /** Sends CANCEL, as soon as a provisional answer allows it. For INVITE only; nothing happens after a final answer. */
   cancel(headers?: HeaderList): void
+  /**
+   * Whoever asked has given up: nothing more is told of it. A request outside of a dialog that is no INVITE is not sent
+   * again either, by servers that know how.
+   */
+  abandon(): void
 }
 
 export interface IncomingResponse {

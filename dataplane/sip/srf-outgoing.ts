@@ -20,6 +20,7 @@ export class SrfTransaction implements ClientTransaction {
   #req: SrfRequest | undefined
   #cancel: { headers: HeaderList } | undefined
   #over = false
+  #abandoned = false
 
   /** `onOver` runs once, at the final answer or the failure. */
   constructor(events: TransactionEvents, onOver: (transaction: SrfTransaction) => void) {
@@ -28,6 +29,7 @@ export class SrfTransaction implements ClientTransaction {
   }
 
   sent(req: SrfRequest, message: SipMessage | undefined): void {
+    if (this.#abandoned) return this.#withdraw(req)
     if (this.#over) return
     this.#req = req
     if (message !== undefined) this.#events.onSent?.(message)
@@ -53,6 +55,14 @@ export class SrfTransaction implements ClientTransaction {
     if (this.#req !== undefined) this.#sendCancel(headers)
   }
 
+  /** Our engine takes a CANCEL of any request as the end of its transaction; other servers refuse it. */
+  abandon(): void {
+    if (this.#over) return
+    this.#abandoned = true
+    this.#end()
+    if (this.#req !== undefined) this.#withdraw(this.#req)
+  }
+
   get wantsSent(): boolean {
     return this.#events.onSent !== undefined
   }
@@ -60,6 +70,14 @@ export class SrfTransaction implements ClientTransaction {
   #end(): void {
     this.#over = true
     this.#onOver(this)
+  }
+
+  #withdraw(req: SrfRequest): void {
+    try {
+      req.cancel({}, () => {})
+    } catch {
+      // It asserts that there is a connection; without one there is nothing to end.
+    }
   }
 
   #sendCancel(headers: HeaderList): void {

@@ -72,11 +72,12 @@ describe('a probe', () => {
     expect(run.clock.pending).toBe(1)
   })
 
-  it('that is answered after its time has failed', () => {
+  it('that is answered after its time has failed, and is not sent again', () => {
     const run = runTrunks(configOf([carrier]))
     run.clock.advance(500)
     const late = run.sip.last
     run.clock.advance(4000)
+    expect(late.abandoned).toBe(true)
     late.answer(200)
     expect(stateOf(run)).toMatchObject({
       state: 'Unknown',

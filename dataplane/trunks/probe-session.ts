@@ -1,5 +1,5 @@
 import type { Timer } from '#lib/clock.ts'
-import type { IncomingResponse, OutgoingRequest } from '../sip/port.ts'
+import type { ClientTransaction, IncomingResponse, OutgoingRequest } from '../sip/port.ts'
 import { type KeepalivePolicy, probeInterval, type ProbeResult, step, type TargetHealth } from './keepalive.ts'
 import type { Outside } from './outside.ts'
 import { isTlsFailure, unreachable } from './peer.ts'
@@ -32,6 +32,7 @@ export class ProbeSession {
   #startedAt = 0
   /** Number of the probe that is out; undefined when none is. An answer to any other comes too late. */
   #out: number | undefined
+  #transaction: ClientTransaction | undefined
   #count = 0
   #next: Timer | undefined
   /** The next probe is due after an interval, not sooner for a reason of its own. */
@@ -76,8 +77,7 @@ export class ProbeSession {
   /** Says something of it that was found out in another way; a probe that is out counts no more. */
   become(health: TargetHealth, since = this.#outside.clock.wallTime()): void {
     const before = this.#health
-    this.#deadline?.cancel()
-    this.#out = undefined
+    this.#abandon()
     this.#health = health
     if (health.state !== before.state) this.#since = since
   }
@@ -87,8 +87,14 @@ export class ProbeSession {
     this.#next?.cancel()
     this.#next = undefined
     this.#regular = false
+    this.#abandon()
+  }
+
+  #abandon(): void {
     this.#deadline?.cancel()
     this.#out = undefined
+    this.#transaction?.abandon()
+    this.#transaction = undefined
   }
 
   #startInterval(): void {
@@ -114,7 +120,7 @@ export class ProbeSession {
       const detail = 'this replica stood still and could not hear the answer'
       this.#finish(probe, isLate ? { kind: 'NotSent', detail } : { kind: 'NoAnswer', detail: silence })
     })
-    sip.send(request, {
+    this.#transaction = sip.send(request, {
       onResponse: (response) => {
         if (response.status >= 200) this.#finish(probe, resultOf(response, peer))
       },
@@ -130,8 +136,7 @@ export class ProbeSession {
 
   #finish(probe: number, result: ProbeResult): void {
     if (this.#out !== probe) return
-    this.#out = undefined
-    this.#deadline?.cancel()
+    this.#abandon()
     const before = this.#health
     this.#health = step(before, result, this.#policy)
     const isRejected = result.kind === 'Answer' && this.#health.failure === 'Rejected'

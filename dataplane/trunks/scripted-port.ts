@@ -23,7 +23,12 @@ export class ScriptedPort implements SipPort {
     const sent = new SentRequest(request, events)
     this.sent.push(sent)
     this.script?.(sent)
-    return { cancel() {} }
+    return {
+      cancel() {},
+      abandon: () => {
+        sent.abandoned = true
+      },
+    }
   }
 
   /** The last request sent. */
@@ -39,6 +44,8 @@ export class SentRequest {
   readonly uri: string | undefined
   readonly nextHop: string | undefined
   readonly headers: HeaderList
+  /** Whoever sent it does not wait for its answer. */
+  abandoned = false
   readonly #events: TransactionEvents
 
   constructor(request: OutgoingRequest, events: TransactionEvents) {

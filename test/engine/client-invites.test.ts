@@ -249,3 +249,20 @@ describe('an INVITE of the application', () => {
     await calling.application.response(482)
   })
 })
+
+describe('another request of the application outside of a dialog', () => {
+  it('that is given up is not sent again, and nobody is told of its end (RFC 3261 §9.1: no CANCEL)', async () => {
+    const { tokens } = await calling.send('OPTIONS')
+    await calling.bob.request('OPTIONS')
+    calling.clock.advance(500)
+    const again = await calling.bob.request('OPTIONS')
+    const given = await calling.cancel(tokens[7])
+    expect(given.tokens).toEqual(['NOK', 'no CANCEL for OPTIONS: it is not sent again'])
+    expect(calling.gauges['clientTransactions']).toBe(0)
+    answerWith(again, { status: 200 })
+    calling.clock.advance(64_000)
+    await calling.send('INFO')
+    expect((await calling.bob.next(() => true)).message.method).toBe('INFO')
+    expect(await calling.application.untaken()).toEqual([])
+  })
+})

@@ -70,7 +70,7 @@ async function startTrunks(one: TrunkConfig, address = '127.0.0.1') {
   trunks.start()
   trunks.setMembers(1, ['edge-0'])
   closers.push(() => trunks.stop())
-  return { trunks, clock, until, port: udp.port }
+  return { trunks, clock, until, port: udp.port, engine }
 }
 
 describe('a registration on the wire', () => {
@@ -190,6 +190,19 @@ describe('a keepalive on the wire', () => {
     status = '200 OK'
     clock.advance(downInterval - 4000)
     await until(() => state()?.state === 'Up')
+  })
+
+  it('that nobody answers ends with its own time, and is not sent on until Timer F (RFC 3261 section 17.1.2.2)', async () => {
+    const peer = await openPeer(() => undefined)
+    closers.push(peer.close)
+    const one = trunk({ targets: [target({ host: peer.address, port: peer.port })], keepalive })
+    const { trunks, clock, engine } = await startTrunks(one)
+    clock.advance(0)
+    await expect.poll(() => peer.received.length).toBe(1)
+    expect(engine.gauges()).toMatchObject({ clientTransactions: 1 })
+    clock.advance(4000)
+    expect(trunks.targets()[0]?.detail).toContain('no answer from')
+    await expect.poll(() => engine.gauges()).toMatchObject({ clientTransactions: 0 })
   })
 
   it('over TCP to a port where nobody listens fails before its time is over', async () => {

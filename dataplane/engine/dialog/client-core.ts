@@ -131,8 +131,13 @@ export class ClientCore implements ExchangeOwner {
 
   #cancel(application: Application, { request, transactionId }: RequestOrder): Outcome {
     const exchange = this.#exchanges.get(transactionId)
-    if (exchange === undefined || exchange.application !== application || exchange.method !== 'INVITE') {
+    if (exchange === undefined || exchange.application !== application) {
       return refuse(`unable to cancel unknown transaction id: ${transactionId}`)
+    }
+    // RFC 3261 §9.1: "A CANCEL request SHOULD NOT be sent to cancel a request other than INVITE."
+    if (exchange.method !== 'INVITE') {
+      const ended = exchange.abandon() ? 'it is not sent again' : 'its answer is awaited'
+      return refuse(`no CANCEL for ${exchange.method}: ${ended}`)
     }
     const { flow, branch } = exchange.transaction
     const cancel = exchange.cancel(otherHeaders(request, flow.listener))

@@ -84,6 +84,14 @@ export class ClientExchange implements ClientTransactionUser {
     return this.#cancel
   }
 
+  /** Ends a request outside of a dialog, whose answer nobody waits for; false for any other, whose end means more. */
+  abandon(): boolean {
+    if (this.method === 'INVITE' || this.#inside !== undefined) return false
+    this.#request = undefined
+    this.#transaction.abandon()
+    return true
+  }
+
   onResponse(response: SipMessage, source: Flow): void {
     const { status } = response
     if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)

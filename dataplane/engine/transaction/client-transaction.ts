@@ -162,6 +162,11 @@ export class ClientTransaction implements TimerTarget {
     this.#fire('cancelled')
   }
 
+  /** Nobody waits for its answer any more: a request that is no INVITE ends here, without CANCEL (RFC 3261 §9.1). */
+  abandon(): void {
+    if (this.method !== 'INVITE') this.#fire('cancelled')
+  }
+
   /** It could not be sent at all. */
   fail(): void {
     this.#fire('request')

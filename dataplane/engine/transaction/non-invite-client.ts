@@ -13,6 +13,8 @@ export const nonInviteClient: Machine<NonInviteClientState, ClientEvent, ClientE
     // When the timer fires again, it is reset to a MIN(4*T1, T2)" (§17.1.2.2).
     timerE: { next: 'trying', effects: ['resend', 'startE'] },
     timerF: { next: 'terminated', effects: ['timeout'] },
+    // Whoever asked has given up before Timer F, and nobody waits for the answer.
+    cancelled: { next: 'terminated', effects: [] },
     transportError: { next: 'terminated', effects: ['failure'] },
     provisional: { next: 'proceeding', effects: ['pass'] },
     success: { next: 'completed', effects: ['stopTimers', 'pass', 'startK'] },
@@ -23,6 +25,7 @@ export const nonInviteClient: Machine<NonInviteClientState, ClientEvent, ClientE
     // retransmission, and Timer E MUST be reset with a value of T2 seconds" (§17.1.2.2).
     timerE: { next: 'proceeding', effects: ['resend', 'startSlowE'] },
     timerF: { next: 'terminated', effects: ['timeout'] },
+    cancelled: { next: 'terminated', effects: [] },
     transportError: { next: 'terminated', effects: ['failure'] },
     provisional: { next: 'proceeding', effects: ['pass'] },
     success: { next: 'completed', effects: ['stopTimers', 'pass', 'startK'] },
