@@ -8,6 +8,7 @@ const peers = {
   baresip: 'baresip-core',
   rtpengine: 'rtpengine-daemon',
   kamailio: 'kamailio',
+  knotd: 'knot',
 } as const
 export type Peer = keyof typeof peers
 
