@@ -75,6 +75,7 @@ const events: readonly {
       unsent_responses: 'response_not_sent',
       unsent_acks: 'ack_not_sent',
       acks_missing: 'ack_never_came',
+      pracks_missing: 'prack_never_came',
       unanswered: 'request_never_answered',
     },
   },

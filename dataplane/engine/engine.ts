@@ -49,7 +49,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     wheel,
     user: {
       request: (application, order, done) => clients.request(application, order, done),
-      respond: (application, order) => server.respond(application, order),
+      respond: (application, order, done) => server.respond(application, order, done),
       applicationGone(application) {
         server.applicationGone(application)
         clients.applicationGone(application)

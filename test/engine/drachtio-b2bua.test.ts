@@ -20,11 +20,13 @@ afterEach(async () => {
 })
 
 /** Has drachtio-srf bridge every call to Bob; resolves with both dialogs, or with the error that ended the attempt. */
-function bridgeToBob(): Promise<{ uas: Srf.Dialog; uac: Srf.Dialog } | { status: number }> {
+function bridgeToBob(
+  carried: { proxyRequestHeaders?: string[]; proxyResponseHeaders?: string[] } = {},
+): Promise<{ uas: Srf.Dialog; uac: Srf.Dialog } | { status: number }> {
   return new Promise((resolve) => {
     served.srf.invite((req, res) => {
       served.srf
-        .createB2BUA(req, res, `sip:bob@${bob.hostPort}`, { headers: { Contact: '<sip:sbc@localhost>' } })
+        .createB2BUA(req, res, `sip:bob@${bob.hostPort}`, { headers: { Contact: '<sip:sbc@localhost>' }, ...carried })
         .then((dialogs) => {
           dialogs.uas.on('destroy', () => dialogs.uac.destroy())
           dialogs.uac.on('destroy', () => dialogs.uas.destroy())
@@ -95,6 +97,31 @@ describe('an unmodified drachtio-srf bridges a call with createB2BUA', () => {
     const toAlice = await alice.request('BYE')
     expect(toAlice.message.callId).toBe('bye-from-b')
     answerWith(toAlice, { status: 200 })
+    await expect.poll(() => served.engine.gauges()['dialogs']).toBe(0)
+  })
+
+  it('and reliable provisional responses of both legs are acknowledged (RFC 3262 §3, §4)', async () => {
+    const carried = { proxyRequestHeaders: ['supported'], proxyResponseHeaders: ['require'] }
+    const bridged = bridgeToBob(carried)
+    send('INVITE', { callId: 'reliable', body: sdp, headers: ['Supported: 100rel'] })
+    const toBob = await bob.request('INVITE')
+    const contact = ['Contact', `<sip:bob@${bob.hostPort}>`] as const
+    const reliable = [contact, ['Require', '100rel'], ['RSeq', '5'], ['Content-Type', 'application/sdp']] as const
+    answerWith(toBob, { status: 183, toTag: 'bob', headers: reliable, body: sdp })
+    const prack = await bob.request('PRACK')
+    expect(prack.message.get('RAck')).toBe(`5 ${toBob.message.cseq} INVITE`)
+    answerWith(prack, { status: 200 })
+    const progress = (await alice.response(183)).message
+    accept(toBob)
+    await bob.request('ACK')
+    const rack = `RAck: ${progress.get('RSeq')} 1 INVITE`
+    send('PRACK', { callId: 'reliable', toTag: progress.toTag, cseq: 2, headers: [rack] })
+    await alice.response(200, 'PRACK')
+    const ok = (await alice.response(200, 'INVITE')).message
+    send('ACK', { callId: 'reliable', toTag: ok.toTag })
+    await bridged
+    send('BYE', { callId: 'reliable', toTag: ok.toTag, cseq: 3 })
+    answerWith(await bob.request('BYE'), { status: 200 })
     await expect.poll(() => served.engine.gauges()['dialogs']).toBe(0)
   })
 

@@ -214,9 +214,9 @@ describe('an INVITE from the network', () => {
     ['to a URI of no telephone gets 416 (RFC 3261 §8.2.2.1)', { uri: 'http://example.com' }, 416, undefined],
     [
       'that requires what is not known gets 420 (RFC 3261 §8.2.2.3)',
-      { headers: ['Require: timer, 100rel'] },
+      { headers: ['Require: timer, 100rel, replaces'] },
       420,
-      ['Unsupported', '100rel'],
+      ['Unsupported', 'replaces'],
     ],
   ])('%s', async (_title, options, status, check) => {
     send('INVITE', { ...options, body: sdp })

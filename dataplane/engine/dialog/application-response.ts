@@ -2,11 +2,16 @@ import { buildResponse } from '../message/response.ts'
 import { serialiseText } from '../message/serialise.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Listener } from '../transport/transport.ts'
+import { allowsReliability, requiresReliability } from './reliability.ts'
 import { contactOf, defaultContentType, withoutLocalhost } from './application-headers.ts'
 
-export type ComposedResponse =
-  | { readonly ok: true; readonly text: string; readonly to: string; readonly toTag: string }
-  | { readonly ok: false; readonly reason: string }
+export interface Composed {
+  readonly text: string
+  readonly to: string
+  readonly toTag: string
+}
+
+export type ComposedResponse = ({ readonly ok: true } & Composed) | { readonly ok: false; readonly reason: string }
 
 /** What the engine takes from the request, or counts, itself. */
 const ownHeaders: ReadonlySet<string> = new Set([
@@ -26,12 +31,23 @@ const ownHeaders: ReadonlySet<string> = new Set([
 /** Methods whose answers tell a Contact: those that make a dialog or refresh its target. */
 const contactMethods: ReadonlySet<string> = new Set(['INVITE', 'UPDATE', 'SUBSCRIBE', 'REFER'])
 
-/** The application's response to the request as it goes on the wire, or why it does not. */
+/**
+ * Whether a response is sent reliably: where the application wants it. RFC 3262 §3: "The UAS MUST send any non-100
+ * provisional response reliably if the initial request contained a Require header field with the option tag 100rel."
+ */
+export function goesReliably(request: SipMessage, response: SipMessage): boolean {
+  const { status } = response
+  if (request.method !== 'INVITE' || status <= 100 || status >= 200) return false
+  return requiresReliability(response) || requiresReliability(request)
+}
+
+/** The application's response to the request as it goes on the wire, with its RSeq where it is reliable, or why it does not. */
 export function composeResponse(
   request: SipMessage,
   response: SipMessage,
   listener: Listener,
   toTag: string,
+  rseq?: number,
 ): ComposedResponse {
   const { status } = response
   const problem = findProblem(request, response)
@@ -39,6 +55,10 @@ export function composeResponse(
   const headers: (readonly [string, string])[] = []
   const contact = contactFor(request.method, response, listener)
   for (const value of contact) headers.push(['Contact', value])
+  if (rseq !== undefined) {
+    headers.push(['RSeq', String(rseq)])
+    if (!requiresReliability(response)) headers.push(['Require', '100rel'])
+  }
   for (const [name, value] of response.headers()) {
     if (!ownHeaders.has(name)) headers.push([name, withoutLocalhost(name, value, listener)])
   }
@@ -56,7 +76,8 @@ function findProblem(request: SipMessage, response: SipMessage): string | undefi
   // non-INVITE request." §4.2: "MUST NOT send a response with Status-Code of 408 to a non-INVITE request."
   if (!isInvite && status > 100 && status < 200) return `a ${request.method} has no provisional response but 100`
   if (!isInvite && status === 408) return `a ${request.method} is never answered 408`
-  if (status < 200 && response.values('Require').some((option) => option.toLowerCase() === '100rel')) {
+  // RFC 3262 §3: the UAS "MUST NOT" send one reliably to a request without 100rel in Supported or Require.
+  if (status < 200 && requiresReliability(response) && !(isInvite && allowsReliability(request))) {
     return 'Remote endpoint does not support 100rel'
   }
   const { body } = response

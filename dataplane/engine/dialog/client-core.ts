@@ -1,5 +1,6 @@
 import type { Counters } from '../counters.ts'
 import { detached } from '../detached.ts'
+import type { ParsedMessage } from '../message/parsed-message.ts'
 import { createBranch } from '../transaction/identifiers.ts'
 import { formatRequest, type OutgoingRequest } from '../transaction/outgoing-request.ts'
 import type { TimerWheel } from '../transaction/timer-wheel.ts'
@@ -19,6 +20,7 @@ import {
 } from './application-request.ts'
 import { ClientExchange, type ExchangeOwner } from './client-exchange.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
+import { rackOf } from './reliability.ts'
 
 interface Parts {
   readonly transactions: Transactions
@@ -178,7 +180,11 @@ export class ClientCore implements ExchangeOwner {
 
   #requestInside(application: Application, order: RequestOrder, done: Done): void {
     const { request, dialogId } = order
-    const dialog = this.dialogs.ofId(dialogId)
+    const prack = request.method === 'PRACK'
+    const dialog = prack ? this.#takeHeard(dialogId, request) : this.dialogs.ofId(dialogId, request.toTag)
+    if (prack && dialog === undefined && this.dialogs.ofId(dialogId) !== undefined) {
+      return done(refuse('Server error: no provisional response waits for that PRACK'))
+    }
     if (dialog === undefined) return done(refuse('Server error: unable to find dialog for dialog id provided'))
     // RFC 3261 §14.1: "a UAC MUST NOT initiate a new INVITE transaction within a dialog while another INVITE transaction
     // is in progress in either direction."
@@ -194,6 +200,17 @@ export class ClientCore implements ExchangeOwner {
     if (preferred === undefined) return told(refuse(`listener ${dialog.state.listener} is closed`))
     const outgoing = composeInside(request, dialog.state, ++dialog.state.localSequence, preferred)
     this.#dispatch(outgoing.nextHop, preferred, told, dialog, (flow) => this.#open(application, outgoing, flow, dialog))
+  }
+
+  /** The fork whose reliable response a PRACK acknowledges; it waits for no other then. */
+  #takeHeard(dialogId: string, prack: ParsedMessage): LiveDialog | undefined {
+    const rack = rackOf(prack)
+    const awaits = ({ heard }: LiveDialog) =>
+      heard?.due === true && heard.rseq === rack?.rseq && heard.sequence === rack.sequence
+    const forks = this.dialogs.forksOf(dialogId).filter(awaits)
+    const dialog = forks.find(({ state }) => state.remoteTag === prack.toTag) ?? forks[0]
+    if (dialog?.heard !== undefined) dialog.heard = { ...dialog.heard, due: false }
+    return dialog
   }
 
   #requestOutside(application: Application, { request, nextHop }: RequestOrder, done: Done): void {

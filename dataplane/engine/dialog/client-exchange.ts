@@ -11,6 +11,7 @@ import type { Flow, SendCallback } from '../transport/transport.ts'
 import type { Application, Outcome } from './application.ts'
 import { confirmByClient, dialogIdOf, dialogOfClient, isTargetRefresh, refreshTarget } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
+import { reliableSequence } from './reliability.ts'
 import { formatLocalResponse } from './response-text.ts'
 
 /**
@@ -140,7 +141,22 @@ export class ClientExchange implements ClientTransactionUser {
   }
 
   #onProvisional(response: SipMessage, source: Flow): void {
-    this.#deliver(response.text, source, response.toTag === '' ? undefined : this.#forkOf(response))
+    const fork = response.toTag === '' ? undefined : this.#forkOf(response)
+    if (fork === undefined || this.#isNext(response, fork)) this.#deliver(response.text, source, fork)
+  }
+
+  /**
+   * RFC 3262 §4: "if the UAC receives another reliable provisional response to the same request, and its RSeq value is not one
+   * higher than the value of the sequence number, that response MUST NOT be acknowledged with a PRACK, and MUST NOT be
+   * processed further by the UAC." Every early dialog counts by itself. One that is not reliable is always next.
+   */
+  #isNext(response: SipMessage, dialog: LiveDialog): boolean {
+    const rseq = reliableSequence(response)
+    if (rseq === undefined) return true
+    const { heard } = dialog
+    if (heard?.sequence === this.#cseq && rseq !== heard.rseq + 1) return false
+    dialog.heard = { sequence: this.#cseq, rseq, due: true }
+    return true
   }
 
   #onSuccess(response: SipMessage, source: Flow): void {
@@ -176,6 +192,7 @@ export class ClientExchange implements ClientTransactionUser {
       dialog.acknowledgementDue = this.#cseq
       if (!this.#canDeliver()) this.#owner.acknowledgePlain(dialog, this.#cseq)
     }
+    if (response.status < 200 && !this.#isNext(response, dialog)) return
     this.#deliver(response.text, source, dialog)
     this.#settle(response, dialog)
   }
@@ -183,7 +200,8 @@ export class ClientExchange implements ClientTransactionUser {
   /** What the final response to a request in a dialog does to it. */
   #settle(response: SipMessage, dialog: LiveDialog): void {
     const { status } = response
-    if (status < 200) return
+    // RFC 3262 §3: a 481 to PRACK says that no response waits for it, and nothing of the dialog.
+    if (status < 200 || this.method === 'PRACK') return
     if (status === 481 || (this.method === 'OPTIONS' && destroying.has(status))) {
       return this.#destroy(dialog)
     }

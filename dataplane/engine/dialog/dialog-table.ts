@@ -4,6 +4,7 @@ import type { ServerTransaction } from '../transaction/server-transaction.ts'
 import type { Flow } from '../transport/transport.ts'
 import type { Application } from './application.ts'
 import type { Dialog } from './dialog.ts'
+import type { ReliableProvisionals } from './reliable-provisionals.ts'
 import type { UnacknowledgedSuccess } from './unacknowledged-success.ts'
 
 /** A dialog with what goes on in it now. */
@@ -20,6 +21,10 @@ export interface LiveDialog {
   ownInvite: ClientTransaction | undefined
   /** A 2xx of ours that waits for its ACK. */
   unacknowledged: UnacknowledgedSuccess | undefined
+  /** Provisional responses of ours to the peer's last INVITE, where they are reliable. */
+  reliable: ReliableProvisionals | undefined
+  /** The peer's last reliable provisional response to an INVITE of ours, by the CSeq of that. */
+  heard: { readonly sequence: number; readonly rseq: number; readonly due: boolean } | undefined
   /** CSeq of an INVITE of ours whose 2xx the application has not acknowledged yet. */
   acknowledgementDue: number | undefined
   /** The last ACK of a 2xx, sent again for each retransmission of that. */
@@ -48,6 +53,8 @@ export class DialogTable {
       update: undefined,
       ownInvite: undefined,
       unacknowledged: undefined,
+      reliable: undefined,
+      heard: undefined,
       acknowledgementDue: undefined,
       acknowledgement: undefined,
     }
@@ -63,10 +70,16 @@ export class DialogTable {
     return this.#byTags.get(keyOf(callId, localTag, remoteTag))
   }
 
-  /** The dialog an application means: the confirmed one, before that the latest early one. */
-  ofId(id: string): LiveDialog | undefined {
+  /** The dialogs of that id: forks of one INVITE. */
+  forksOf(id: string): readonly LiveDialog[] {
+    return this.#byId.get(id) ?? []
+  }
+
+  /** The dialog an application means: the one with that tag of the peer, else the confirmed one, before that the latest early one. */
+  ofId(id: string, remoteTag = ''): LiveDialog | undefined {
     const forks = this.#byId.get(id)
-    return forks?.find((fork) => fork.state.state === 'confirmed') ?? forks?.at(-1)
+    const named = remoteTag === '' ? undefined : forks?.find(({ state }) => state.remoteTag === remoteTag)
+    return named ?? forks?.find((fork) => fork.state.state === 'confirmed') ?? forks?.at(-1)
   }
 
   /** Removes a dialog and stops what it repeats. Removing twice does no harm. */

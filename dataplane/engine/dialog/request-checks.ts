@@ -22,7 +22,7 @@ export interface OutsideFacts {
 }
 
 /** Option tags that a request may require; the application carries them out. */
-const supportedOptions: ReadonlySet<string> = new Set(['timer'])
+const supportedOptions: ReadonlySet<string> = new Set(['timer', '100rel'])
 
 /** Methods that mean nothing outside a dialog. */
 const dialogMethods: ReadonlySet<string> = new Set(['BYE', 'UPDATE', 'PRACK'])

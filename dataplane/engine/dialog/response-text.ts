@@ -12,6 +12,15 @@ export function formatResponse(
   return serialiseText(buildResponse(request, response))
 }
 
+/** The CANCEL of an INVITE, as its sender would have written it: the application is told so that the call is over. */
+export function formatCancel(invite: SipMessage, reason: string): string {
+  const copied = ['Via', 'From', 'To', 'Call-ID'].map((name) => `${name}: ${invite.get(name) ?? ''}\r\n`).join('')
+  return (
+    `CANCEL ${invite.uri} SIP/2.0\r\n${copied}CSeq: ${invite.cseq} CANCEL\r\n` +
+    `Reason: ${reason}\r\nContent-Length: 0\r\n\r\n`
+  )
+}
+
 /**
  * A response made up here, since nothing came from the network: 408 "timeout" (RFC 3261 §8.1.3.1: "When a timeout error
  * is received from the transaction layer, it MUST be treated as if a 408 (Request Timeout) status code has been

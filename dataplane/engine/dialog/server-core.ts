@@ -1,6 +1,5 @@
 import type { Counters } from '../counters.ts'
 import { detached } from '../detached.ts'
-import { parseNameAddr, tagOf } from '../message/name-addr.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
 import { createTag } from '../transaction/identifiers.ts'
 import type { ServerTransaction } from '../transaction/server-transaction.ts'
@@ -12,9 +11,13 @@ import { type Application, type Applications, type Outcome, refuse, type Respons
 import type { ClientCore } from './client-core.ts'
 import { dialogIdOf, dialogOfServer, isTargetRefresh, refreshTarget } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
-import { composeResponse } from './application-response.ts'
+import { type Composed, composeResponse, goesReliably } from './application-response.ts'
+import { LatePracks } from './late-pracks.ts'
+import { rackOf } from './reliability.ts'
+import { ReliableProvisionals } from './reliable-provisionals.ts'
 import { checkInside, checkOutside, type Rejection } from './request-checks.ts'
-import { formatResponse } from './response-text.ts'
+import { formatCancel, formatResponse } from './response-text.ts'
+import { type Exchange, inviteIdOf, isForeignFork, tagFor, tagOfExchange, wayBack } from './server-exchange.ts'
 import { UnacknowledgedSuccess } from './unacknowledged-success.ts'
 
 /** How long a peer may stay away while no application is there, in seconds. */
@@ -23,18 +26,9 @@ const RETRY_AFTER = '5'
 /** INVITEs outside a dialog that wait for their final answer; more are refused. */
 const MAX_CALLS_BEING_SET_UP = 20_000
 
-/** A request that the application has, and has not answered finally. */
-interface Exchange {
-  readonly transaction: ServerTransaction
-  readonly request: ParsedMessage
-  readonly application: Application
-  /** Dialog that it came in. */
-  readonly inside: LiveDialog | undefined
-  /** Tag of To in responses, unless the application chooses one. */
-  readonly toTag: string
-  /** Early dialogs that its provisional responses made. */
-  readonly early: LiveDialog[]
-}
+const UNKNOWN_TRANSACTION = 'Response not sent due to unknown transaction'
+
+type Done = (outcome: Outcome) => void
 
 interface Parts {
   readonly transactions: Transactions
@@ -56,9 +50,11 @@ export class ServerCore {
   readonly #exchanges = new Map<string, Exchange>()
   /** Ids of the dialogs that INVITEs under way may make. */
   readonly #invites = new Set<string>()
+  readonly #latePracks: LatePracks
 
   constructor(parts: Parts) {
     this.#parts = parts
+    this.#latePracks = new LatePracks(parts.transactions.wheel)
     parts.dialogs.onRemove = (dialog) => this.#abandon(dialog)
   }
 
@@ -86,27 +82,23 @@ export class ServerCore {
     reply.listener.send(text, reply, this.#parts.transactions.responseSent)
   }
 
-  /** Sends what the application answers. */
-  respond(application: Application, { transactionId, response }: ResponseOrder): Outcome {
+  /** Sends what the application answers; `done` is called once, when it goes out or cannot any more. */
+  respond(application: Application, { transactionId, response }: ResponseOrder, done: Done): void {
     const exchange = this.#exchanges.get(transactionId)
-    if (exchange === undefined || exchange.application !== application) {
-      return refuse('Response not sent due to unknown transaction')
+    if (exchange === undefined || exchange.application !== application) return done(refuse(UNKNOWN_TRANSACTION))
+    const { transaction, request } = exchange
+    const provisionals = this.#provisionalsFor(exchange, response)
+    const tag = tagFor(exchange, response)
+    const composed = composeResponse(request, response, transaction.flow.listener, tag, provisionals?.next)
+    if (!composed.ok) return done(refuse(composed.reason))
+    const send = () => done(this.#send(exchange, response.status, composed))
+    const chained = {
+      ...{ text: composed.text, described: response.body !== '', send },
+      drop: () => done(refuse(UNKNOWN_TRANSACTION)),
     }
-    const { transaction, request, inside } = exchange
-    const composed = composeResponse(request, response, transaction.flow.listener, this.#tagFor(exchange, response))
-    if (!composed.ok) return refuse(composed.reason)
-    const { text, to, toTag } = composed
-    const { status } = response
-    const dialogId =
-      inside?.state.id ??
-      (request.method === 'INVITE' && status > 100 && status < 300 ? dialogIdOf(request.callId, request.fromTag) : '')
-    if (request.method === 'INVITE' && status > 100) this.#settleDialogs(exchange, { status, text, to, toTag })
-    else if (inside !== undefined && status >= 200 && status < 300 && isTargetRefresh(request.method)) {
-      refreshTarget(inside.state, request)
-    }
-    if (status >= 200) this.#forget(transactionId)
-    transaction.respond(status, text)
-    return { ok: true, text, flow: transaction.flow, transactionId, dialogId }
+    if (provisionals !== undefined) provisionals.send(chained)
+    else if (exchange.reliable !== undefined && isSuccess(response.status)) exchange.reliable.sendSuccess(chained)
+    else send()
   }
 
   /** Text of the 100 to a request that is slow to be answered. */
@@ -116,6 +108,8 @@ export class ServerCore {
   }
 
   onTerminated(transaction: ServerTransaction): void {
+    // The application has left it unanswered.
+    if (transaction.method === 'PRACK') this.#exchanges.get(transaction.id)?.inside?.reliable?.resume()
     this.#forget(transaction.id)
   }
 
@@ -131,6 +125,51 @@ export class ServerCore {
   stop(): void {
     this.#exchanges.clear()
     this.#invites.clear()
+    this.#latePracks.stop()
+  }
+
+  /** The chain that a response goes into: it is reliable as the application wants it, or as the caller does (RFC 3262 §3). */
+  #provisionalsFor(exchange: Exchange, response: ParsedMessage): ReliableProvisionals | undefined {
+    const { request, transaction } = exchange
+    if (!goesReliably(request, response)) return undefined
+    const { wheel, counters, responseSent } = this.#parts.transactions
+    exchange.reliable ??= new ReliableProvisionals(
+      { sequence: request.cseq, flow: transaction.flow },
+      this.#parts.random(),
+      { wheel, counters, responseSent, onGiveUp: () => this.#unacknowledged(exchange) },
+    )
+    return exchange.reliable
+  }
+
+  #send(exchange: Exchange, status: number, { text, to, toTag }: Composed): Outcome {
+    const { transaction, request, inside } = exchange
+    const dialogId =
+      inside?.state.id ??
+      (request.method === 'INVITE' && status > 100 && status < 300 ? dialogIdOf(request.callId, request.fromTag) : '')
+    if (request.method === 'INVITE' && status > 100) this.#settleDialogs(exchange, { status, text, to, toTag })
+    else if (inside !== undefined && isSuccess(status) && isTargetRefresh(request.method)) {
+      refreshTarget(inside.state, request)
+    }
+    if (status >= 200) this.#forget(transaction.id)
+    transaction.respond(status, text)
+    if (status >= 200 && request.method === 'PRACK') inside?.reliable?.resume()
+    return { ok: true, text, flow: transaction.flow, transactionId: transaction.id, dialogId }
+  }
+
+  /**
+   * RFC 3262 §3: "If a reliable provisional response is retransmitted for 64*T1 seconds without reception of a corresponding
+   * PRACK, the UAS SHOULD reject the original request with a 5xx response." The application is told as of a CANCEL, which is
+   * what it can do about it.
+   */
+  #unacknowledged(exchange: Exchange): void {
+    const { transaction, request, application } = exchange
+    if (this.#exchanges.get(transaction.id) !== exchange) return
+    this.#parts.counters.count('pracks_missing')
+    const dialogId = exchange.inside?.state.id ?? dialogIdOf(request.callId, request.fromTag)
+    this.#forget(transaction.id)
+    this.#finish(exchange, 504, [])
+    const text = formatCancel(request, 'SIP;cause=504;text="No PRACK"')
+    application.deliverRequest({ text, source: transaction.flow, transactionId: transaction.id, dialogId })
   }
 
   /**
@@ -166,6 +205,9 @@ export class ServerCore {
     if (!this.#parts.admit(source)) return
     const { transactions, applications, clients, dialogs } = this.#parts
     const { method } = request
+    if (method === 'PRACK' && this.#latePracks.take(request)) {
+      return this.#reject(transactions.createServer({ key, method }, reply), request, { status: 200, headers: [] })
+    }
     const mergeKey = `${request.callId} ${request.fromTag} ${request.cseq} ${method}`
     const dialogId = method === 'INVITE' ? dialogIdOf(request.callId, request.fromTag) : ''
     const rejection =
@@ -194,6 +236,11 @@ export class ServerCore {
     dialog.state.remoteSequence = Math.max(dialog.state.remoteSequence, request.cseq)
     const transaction = transactions.createServer({ key, method }, reply)
     if (rejection !== undefined) return this.#reject(transaction, request, rejection)
+    // RFC 3262 §3: "If a PRACK request is received by the UA core that does not match any unacknowledged reliable provisional
+    // response, the UAS MUST respond to the PRACK with a 481 response."
+    if (method === 'PRACK' && !isAwaited(request, dialog)) {
+      return this.#reject(transaction, request, { status: 481, headers: [] })
+    }
     if (isForeignFork(dialog, dialogs, method)) {
       if (method === 'BYE' && dialog.state.state === 'confirmed') dialogs.remove(dialog)
       return this.#reject(transaction, request, { status: 481, headers: [] })
@@ -202,13 +249,24 @@ export class ServerCore {
     const application = this.#applicationOf(dialog, method)
     // §15.1.2: "A UAS first processes the BYE request according to the general UAS processing … If the BYE matches an
     // existing dialog", the session ends. Answering it is all that is left, and without an application the engine can.
-    if (method === 'BYE') dialogs.remove(dialog)
+    if (method === 'BYE') this.#ended(dialog)
     if (application === undefined) {
       return this.#reject(transaction, request, method === 'BYE' ? { status: 200, headers: [] } : this.#overloaded())
     }
     if (method === 'INVITE') dialog.invite = transaction
     else if (method === 'UPDATE') dialog.update = transaction
     this.#pass(transaction, request, source, application, dialog)
+  }
+
+  /** A 2xx that waits for its PRACK is no answer yet: "a 487 (Request Terminated)" is (§15.1.2). */
+  #ended(dialog: LiveDialog): void {
+    const { invite, reliable } = dialog
+    this.#parts.dialogs.remove(dialog)
+    const exchange =
+      reliable?.holdsSuccess === true && invite !== undefined ? this.#exchanges.get(invite.id) : undefined
+    if (exchange === undefined || exchange.reliable !== reliable) return
+    this.#forget(exchange.transaction.id)
+    this.#finish(exchange, 487, [])
   }
 
   /** The application that had the dialog so far; if it has left, whichever takes over. */
@@ -226,7 +284,8 @@ export class ServerCore {
     application: Application,
     inside: LiveDialog | undefined,
   ): void {
-    const exchange: Exchange = { transaction, request, application, inside, toTag: createTag(), early: [] }
+    const own = { toTag: createTag(), early: [], reliable: undefined }
+    const exchange: Exchange = { transaction, request, application, inside, ...own }
     this.#exchanges.set(transaction.id, exchange)
     if (inviteIdOf(exchange) !== '') this.#invites.add(detached(inviteIdOf(exchange)))
     // §17.2.1: "The server transaction MUST generate a 100 (Trying) response unless it knows that the TU will generate a
@@ -272,19 +331,18 @@ export class ServerCore {
   /** Makes, confirms and drops the dialogs of an INVITE as a response of more than 100 wants it. */
   #settleDialogs(exchange: Exchange, response: { status: number; text: string; to: string; toTag: string }): void {
     const { dialogs } = this.#parts
-    const { inside, request, early } = exchange
+    const { inside, request, early, reliable } = exchange
     const { status } = response
     if (inside !== undefined) {
+      if (reliable !== undefined) inside.reliable = reliable
+      if (status >= 300) reliable?.stop()
       if (status >= 200 && status < 300) {
         refreshTarget(inside.state, request)
         this.#awaitAck(inside, exchange, response.text)
       }
       return
     }
-    if (status >= 300) {
-      for (const dialog of early) dialogs.remove(dialog)
-      return
-    }
+    if (status >= 300) return this.#endEarly(exchange)
     let dialog = early.find((candidate) => candidate.state.localTag === response.toTag)
     if (dialog === undefined) {
       dialog = dialogs.add(
@@ -295,6 +353,7 @@ export class ServerCore {
       dialog.way = wayBack(exchange.transaction.flow)
       early.push(dialog)
     }
+    dialog.reliable = reliable
     if (status < 200) return
     dialog.state.state = 'confirmed'
     for (const other of early) if (other !== dialog) dialogs.remove(other)
@@ -369,45 +428,26 @@ export class ServerCore {
   }
 
   #finish(exchange: Exchange, status: number, headers: readonly (readonly [string, string])[]): void {
-    const { request, transaction, early } = exchange
-    for (const dialog of early) this.#parts.dialogs.remove(dialog)
+    const { request, transaction } = exchange
+    this.#endEarly(exchange)
     transaction.respond(status, formatResponse(request, { status, headers, toTag: tagOfExchange(exchange) }))
   }
 
-  /** The tag the application has put on To; else the one of its earlier responses, or the exchange's own. */
-  #tagFor(exchange: Exchange, response: ParsedMessage): string {
-    const { request } = exchange
-    if (request.toTag !== '') return request.toTag
-    const to = response.get('To')
-    const address = to === undefined || !to.includes('tag') ? undefined : parseNameAddr(to)
-    const chosen = address === undefined ? '' : tagOf(address)
-    return chosen !== '' ? chosen : tagOfExchange(exchange)
+  /** Its INVITE is refused: nothing of it goes on but the wait for a PRACK that is on its way. */
+  #endEarly({ early, reliable }: Exchange): void {
+    reliable?.stop()
+    for (const dialog of early) {
+      this.#parts.dialogs.remove(dialog)
+      if (reliable?.isUnacknowledged === true) this.#latePracks.expect(dialog.state, reliable)
+    }
   }
 }
 
-/** The tag of To that the peer has seen; before any response, the one it will see. */
-function tagOfExchange({ early, toTag }: Exchange): string {
-  return early[0]?.state.localTag ?? toTag
+function isAwaited(prack: ParsedMessage, { reliable }: LiveDialog): boolean {
+  const rack = rackOf(prack)
+  return rack !== undefined && reliable?.acknowledge(rack) === true
 }
 
-/** The way a request came, where there is no other to who sent it. */
-function wayBack(source: Flow): Flow | undefined {
-  const { transport } = source.listener
-  return transport === 'WS' || transport === 'WSS' ? source : undefined
-}
-
-/** Id of the dialogs that an INVITE outside a dialog may make; empty for anything else. */
-function inviteIdOf({ request, inside }: Exchange): string {
-  return request.method === 'INVITE' && inside === undefined ? dialogIdOf(request.callId, request.fromTag) : ''
-}
-
-/**
- * A fork of our INVITE that the application does not have, since it knows all forks by one id and another one has answered.
- * Nor may the called party end an early dialog: §15 leaves that to the caller alone.
- */
-function isForeignFork(dialog: LiveDialog, dialogs: DialogTable, method: string): boolean {
-  const { role, state, id } = dialog.state
-  if (role === 'uas') return false
-  const answered = dialogs.ofId(id)
-  return state === 'early' ? method === 'BYE' || answered?.state.state === 'confirmed' : answered !== dialog
+function isSuccess(status: number): boolean {
+  return status >= 200 && status < 300
 }

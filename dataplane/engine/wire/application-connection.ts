@@ -19,7 +19,7 @@ export interface ConnectionUser {
   /** After `OK`: addresses by which peers reach us, the server's version, and the addresses that are bound. */
   greeting(): string
   request(connection: ApplicationConnection, order: RequestOrder, done: (outcome: Outcome) => void): void
-  respond(connection: ApplicationConnection, order: ResponseOrder): Outcome
+  respond(connection: ApplicationConnection, order: ResponseOrder, done: (outcome: Outcome) => void): void
   closed(connection: ApplicationConnection): void
 }
 
@@ -180,8 +180,9 @@ export class ApplicationConnection implements Application {
     const { message } = parsed
     const [, , transactionId = '', dialogId = '', nextHop = ''] = tokens
     if (message.kind === 'response') {
-      const outcome = this.#user.respond(this, { transactionId, response: message })
-      this.#send(outcomeFrame(id, outcome, this.#time(), true))
+      this.#user.respond(this, { transactionId, response: message }, (outcome) => {
+        this.#send(outcomeFrame(id, outcome, this.#time(), true))
+      })
     } else {
       this.#user.request(this, { transactionId, dialogId, nextHop, request: message }, (outcome) => {
         this.#send(outcomeFrame(id, outcome, this.#time(), false))

@@ -16,7 +16,8 @@ const VERSION = 'v1.0.0'
 /** Does what applications order, and hears of their leaving. */
 export interface ApplicationUser {
   request(application: Application, order: RequestOrder, done: (outcome: Outcome) => void): void
-  respond(application: Application, order: ResponseOrder): Outcome
+  /** `done` is told when it goes out, which may be later, or cannot any more. */
+  respond(application: Application, order: ResponseOrder, done: (outcome: Outcome) => void): void
   applicationGone(application: Application): void
   /** Addresses that are bound, as `udp/192.0.2.1:5060`. */
   addresses(): readonly string[]
@@ -105,7 +106,7 @@ export class ApplicationServer implements Applications {
           return `${addresses}|${VERSION}|${addresses}`
         },
         request: (from, order, done) => this.#user.request(from, order, done),
-        respond: (from, order) => this.#user.respond(from, order),
+        respond: (from, order, done) => this.#user.respond(from, order, done),
         closed: (left) => {
           this.#connections.delete(left)
           this.#user.applicationGone(left)
