@@ -101,6 +101,16 @@ describe('Reason (RFC 3326)', () => {
     expect(carriedReasons(request('BYE', ['Reason: SIP;cause=200, Q.850;cause=16']))).toHaveLength(2)
   })
 
+  it('crosses with the first value of each protocol (RFC 3326 section 2), and with eight at most', () => {
+    const values = ['SIP;cause=200', 'sip;cause=486', 'Q.850;cause=16']
+    expect(carriedReasons(request('BYE', [`Reason: ${values.join(', ')}`]))).toEqual([
+      ['Reason', 'SIP;cause=200'],
+      ['Reason', 'Q.850;cause=16'],
+    ])
+    const many = Array.from({ length: 600 }, (_, number) => `P${number};cause=1`)
+    expect(carriedReasons(request('BYE', [`Reason: ${many.join(',')}`]))).toHaveLength(8)
+  })
+
   it('say of the session timer what they are told, in one Supported with the rest', () => {
     const from = response(200, ['Supported: timer, resource-priority', 'Session-Expires: 90;refresher=uas'], 'UPDATE')
     const timer = { supported: true, required: true, expires: { seconds: 600, refresher: 'uac' }, minimum: 90 } as const

@@ -2,21 +2,29 @@ import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList } from '../sip/port.ts'
 
 /** RFC 3326: protocol, cause, and a text only when it is words: free text could name a host. */
-const reason = /^(SIP|Q\.850|[A-Za-z0-9-]+)\s*(;.*)?$/i
+const reason = /^(Q\.850|[A-Za-z0-9-]{1,32})\s*(;.*)?$/i
 const cause = /;\s*cause\s*=\s*(\d{1,3})/i
 const words = /;\s*text\s*=\s*"([A-Za-z ,'-]*)"/i
 
-/** The Reason fields of a BYE or CANCEL, for the other leg: protocol, cause, and the text where it is plain words. */
+/** More say nothing that anybody would read. */
+const mostReasons = 8
+
+/**
+ * The Reason fields of a BYE or CANCEL, for the other leg: protocol, cause, and the text where it is plain words. RFC 3326
+ * section 2: "A SIP message MAY contain more than one Reason value (i.e., multiple Reason lines), but all of them MUST have
+ * different protocol values"; of two with one protocol the first counts.
+ */
 export function carriedReasons(message: SipMessage): HeaderList {
-  const fields: [string, string][] = []
+  const fields = new Map<string, readonly ['Reason', string]>()
   for (const value of message.values('Reason')) {
     const protocol = reason.exec(value)?.[1]
     const code = cause.exec(value)?.[1]
-    if (protocol === undefined || code === undefined) continue
+    const key = protocol?.toUpperCase()
+    if (key === undefined || code === undefined || fields.has(key) || fields.size === mostReasons) continue
     const text = words.exec(value)?.[1]
-    fields.push(['Reason', `${protocol};cause=${code}${text === undefined ? '' : `;text="${text}"`}`])
+    fields.set(key, ['Reason', `${protocol};cause=${code}${text === undefined ? '' : `;text="${text}"`}`])
   }
-  return fields
+  return [...fields.values()]
 }
 
 /** A Reason of our own, by SIP status code (RFC 3326 section 2). */

@@ -26,7 +26,7 @@ describe('422 (RFC 4028 section 6)', () => {
     })
     expect(again.header('Call-ID')).toBe('fake-call-id')
     expect(again.header('CSeq')).toBe('2 INVITE')
-    expect(again.header('From')).toBe('<sip:1000@192.0.2.1>;tag=local')
+    expect(again.header('From')).toBe('"Alice" <sip:1000@203.0.113.1>;tag=local')
     again.respond(200, { body: farSdp('5000'), headers: expires('3600;refresher=uas') })
     expect(timerFields(a.lastAnswer.headers)).toMatchObject({ 'Session-Expires': '1800;refresher=uas' })
   })

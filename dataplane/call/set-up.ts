@@ -195,7 +195,7 @@ export class SetUp {
 
   #onResponse(attempt: number, leg: Leg, response: IncomingResponse): void {
     const { status, dialogId, local } = response
-    if (status < 300 && dialogId !== undefined && leg.dialogId === undefined) this.#host.dialogOpened(leg, dialogId)
+    if (status < 300 && dialogId !== undefined && leg.dialogId !== dialogId) this.#host.dialogOpened(leg, dialogId)
     if (status >= 200) this.#observe(attempt, failureOf(response))
     if (status < 200) {
       // Nothing but 18x says anything to a caller.
@@ -228,17 +228,17 @@ function failureOf({ status, local, message }: IncomingResponse): CallFailure | 
   return { status, retryAfterSeconds: retryAfterSeconds(message) }
 }
 
-/** A retry after 422 goes "with the same Call-ID, From and To" (RFC 4028 section 7.3) and a CSeq one higher. */
-function sameCall(request: OutgoingRequest, refused: SipMessage): OutgoingRequest {
-  const from = refused.get('From')
-  const headers = request.headers.filter(([name]) => name !== 'From')
+/**
+ * A retry after 422 goes "with the same Call-ID, From and To" (RFC 4028 section 7.3) and a CSeq one higher. Of the answer
+ * only what tells the calls apart is taken: the rest of its From is what the peer has made of ours.
+ */
+function sameCall(request: OutgoingRequest, { callId, cseq, fromTag }: SipMessage): OutgoingRequest {
   return {
     ...request,
     headers: [
-      ...(from === undefined ? [] : [['From', from] as const]),
-      ...headers,
-      ['Call-ID', refused.callId],
-      ['CSeq', `${refused.cseq + 1} INVITE`],
+      ...request.headers.map(([name, value]) => [name, name === 'From' ? `${value};tag=${fromTag}` : value] as const),
+      ['Call-ID', callId],
+      ['CSeq', `${cseq + 1} INVITE`],
     ],
   }
 }

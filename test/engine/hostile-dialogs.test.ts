@@ -80,6 +80,43 @@ describe('a peer that does what it must not', () => {
     await expectNothingLeft()
   })
 
+  it('answers with another From tag: it is no answer of ours (RFC 3261 §8.2.6.2)', async () => {
+    await receive(beginning(2, caller), 'pbx')
+    const invite = last('carrier', method('INVITE'))
+    await receive(answer(invite, 180), 'carrier')
+    const longer = answer(invite, 422).replace('Content-Length', 'Min-SE: 3600\r\nContent-Length')
+    await receive(longer.replace(`tag=${invite.fromTag}`, 'tag=theirs'), 'carrier')
+    expect(last('carrier', method('INVITE')).cseq).toBe(invite.cseq)
+    await receive(longer.replace('sip:+15550100@', 'sip:theirs@'), 'carrier')
+    const again = last('carrier', method('INVITE'))
+    expect(again.cseq).toBe(invite.cseq + 1)
+    expect(again.get('From')).toBe(invite.get('From'))
+    await receive(answer(again, 200), 'carrier')
+    const answered = { ...caller, cseq: 2, branch: 'z9hG4bKbye', remoteTag: last('pbx', status(200)).toTag }
+    await receive(going(11, { ...answered, remoteTarget: 'sip:192.0.2.1:5060' }), 'pbx')
+    expect(last('carrier', method('BYE')).toTag).toBe('called')
+    await expectNothingLeft()
+  })
+
+  it.each(['"a|b"', '"\xff"'])('calls with the quoted tag %s, which is none: 400 (RFC 3261 §25.1)', async (tag) => {
+    await receive(beginning(1, { ...caller, localTag: tag }), 'pbx')
+    expect(last('pbx', status(400)).reason).toBe('Malformed From')
+    expect(replica.calls.count).toBe(0)
+    await expectNothingLeft()
+  })
+
+  it('answers with lines that grow when they are carried: the caller gets the answer all the same', async () => {
+    await receive(beginning(1, caller), 'pbx')
+    const accept = `Accept:${'a'.repeat(8185)}`
+    const success = answer(last('carrier', method('INVITE')), 200).replace(
+      'Content-Length',
+      `${accept}\r\nContent-Length`,
+    )
+    await receive(success, 'carrier')
+    expect(last('pbx', status(200)).get('Accept')).toHaveLength(8185)
+    await expectNothingLeft()
+  })
+
   it('calls again with Call-ID and tag of a call that is up: 482 (RFC 3261 §8.2.2.2)', async () => {
     await establish()
     await receive(beginning(1, { ...caller, cseq: 7, branch: 'z9hG4bKagain' }), 'pbx')

@@ -52,9 +52,13 @@ export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
     run.report('exception', error instanceof Error ? (error.stack ?? '') : String(error))
   process.on('uncaughtException', faults)
   process.on('unhandledRejection', faults)
+  const { error } = console
+  // drachtio-srf says so there when it cannot read a message, and passes over it.
+  console.error = (...said: unknown[]) => run.report('exception', `drachtio-srf: ${said.map(String).join(' ')}`)
   try {
     return await run.run()
   } finally {
+    console.error = error
     process.off('uncaughtException', faults)
     process.off('unhandledRejection', faults)
   }

@@ -110,7 +110,10 @@ function readTopVia(text: string, start: number, end: number, cursor: ParamCurso
   }
 }
 
-/** The tag of a From or To. A second tag, a second address or anything else after it makes the value malformed. */
+/**
+ * The tag of a From or To: RFC 3261 §25.1 has `tag-param = "tag" EQUAL token`, so that a quoted one, which could hold
+ * anything, is none. A second tag, a second address or anything else after it makes the value malformed, too.
+ */
 function readTag(
   text: string,
   start: number,
@@ -128,7 +131,7 @@ function readTag(
   cursor.reset(span.paramsStart, end)
   while (cursor.next()) {
     if (!cursor.named('tag')) continue
-    if (tag !== '' || cursor.valueStart === cursor.valueEnd) identity.problem ??= malformed
+    if (tag !== '' || cursor.valueStart === cursor.valueEnd || cursor.quoted) identity.problem ??= malformed
     tag = cursor.value
   }
   if (cursor.failed || cursor.at !== end) identity.problem ??= malformed

@@ -98,6 +98,11 @@ export class ParamCursor {
     return this.nameEnd - this.nameStart === lowerCase.length && isSameWord(this.#text, this.nameStart, lowerCase)
   }
 
+  /** The value is a quoted string. */
+  get quoted(): boolean {
+    return this.valueEnd > this.valueStart && this.#text.charCodeAt(this.valueStart) === 0x22
+  }
+
   get name(): string {
     return this.#text.slice(this.nameStart, this.nameEnd)
   }

@@ -198,6 +198,14 @@ describe('a request that lacks something', () => {
     expect(parseMessage(inviteWith(name))).toMatchObject({ ok: false, status: 400, reason: `Missing ${name}` })
   })
 
+  it.each([
+    ['Malformed From', 'From', 'From: <sip:a@example.com>;tag="a|b"'],
+    ['Malformed To', 'To', 'To: <sip:b@example.com>;tag="a b"'],
+    ['Malformed Via', 'Via', 'Via: SIP/2.0/UDP h;branch="z9hG4bK 1"'],
+  ])('%s: a quoted tag or branch is no token (RFC 3261 §25.1)', (reason, name, line) => {
+    expect(parseMessage(inviteWith(name, line))).toMatchObject({ ok: false, reason })
+  })
+
   it('lacks Via: silence, since no answer would find its way', () => {
     expect(parseMessage(inviteWith('Via'))).toMatchObject({ ok: false, status: 0 })
   })
@@ -267,6 +275,11 @@ describe('a message from our own side', () => {
     if (!result.ok) throw new Error(result.reason)
     expect(result.message).toMatchObject({ method: 'BYE', uri: 'placeholder', body: 'v=ü', callId: '' })
     expect(result.message.get('X-Name')).toBe('Jürgen')
+  })
+
+  it('may have lines longer and more than a message from the network', () => {
+    const lines = Array.from({ length: 300 }, () => `X-Name: ${'a'.repeat(9000)}\r\n`).join('')
+    expect(readMessage(`BYE placeholder SIP/2.0\r\n${lines}\r\n`).ok).toBe(true)
   })
 
   it.each([

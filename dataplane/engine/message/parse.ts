@@ -1,6 +1,6 @@
 import { type Identity, readIdentity } from './identity.ts'
 import { ParsedMessage } from './parsed-message.ts'
-import { limits, type Scan, scanHeaders, unfold } from './scan.ts'
+import { type LineLimits, limits, type Scan, scanHeaders, unfold } from './scan.ts'
 import { type Problem, readStartLine, type StartLine } from './start-line.ts'
 
 /**
@@ -40,10 +40,11 @@ export function parseMessage(text: string): ParseResult {
 /**
  * Reads a message that needs no checking against the world: one the engine has let through, or one an application wrote,
  * which may lack what the engine adds, have a placeholder for its Request-URI, and a Content-Length that counts
- * characters. Only its lines have to be readable.
+ * characters. Only its lines have to be readable; they may be longer than what comes from the network, since what is
+ * carried grows by a space or the long form of a name.
  */
 export function readMessage(text: string): ParseResult {
-  const reading = read(text)
+  const reading = read(text, boundless)
   if (reading === undefined || !reading.start.readable) return refuse('Malformed Start Line')
   if (reading.scan.problem !== undefined) return refuse(reading.scan.problem)
   if (holdsNul(reading)) return refuse('NUL in Header Field')
@@ -54,7 +55,9 @@ function refuse(reason: string): ParseResult {
   return { ok: false, status: 0, reason, message: undefined }
 }
 
-function read(received: string): Reading | undefined {
+const boundless: LineLimits = { headerLines: Infinity, headerBytes: Infinity }
+
+function read(received: string, bounds: LineLimits = limits): Reading | undefined {
   const begin = skipEmptyLines(received)
   const feed = received.indexOf('\n', begin)
   if (feed < 0) return undefined
@@ -62,10 +65,10 @@ function read(received: string): Reading | undefined {
   const start = readStartLine(received, begin, whole ? feed - 1 : feed)
   const headers = feed + 1 - begin
   let text = withVersion(begin === 0 ? received : received.slice(begin), start, headers)
-  let scan = scanHeaders(text, headers)
+  let scan = scanHeaders(text, headers, bounds)
   if (scan.folded) {
     text = unfold(text, headers)
-    scan = scanHeaders(text, headers)
+    scan = scanHeaders(text, headers, bounds)
     if (scan.folded) return undefined
   }
   if (!whole) scan.problem = 'Line Not Ended by CRLF'

@@ -4,6 +4,9 @@ import { matchHeader } from './header-names.ts'
 /** Limits of a message; what is above them is refused. */
 export const limits = { messageBytes: 65_536, headerLines: 256, headerBytes: 8192 } as const
 
+/** How many header lines there may be, and how long one may be, in bytes. */
+export type LineLimits = Pick<Record<keyof typeof limits, number>, 'headerLines' | 'headerBytes'>
+
 /** Where the header fields of a text stand, and the first thing that is wrong with them. */
 export interface Scan {
   /** One a line, in long form where the name is known. */
@@ -19,7 +22,7 @@ export interface Scan {
 }
 
 /** Scans the lines from `start` to the empty line. Goes on after a problem, to find what an answer is made of. */
-export function scanHeaders(text: string, start: number): Scan {
+export function scanHeaders(text: string, start: number, bounds: LineLimits = limits): Scan {
   const names: string[] = []
   const offsets: number[] = []
   const scan: Scan = { names, offsets, bodyStart: text.length, problem: undefined, ambiguous: false, folded: false }
@@ -34,7 +37,7 @@ export function scanHeaders(text: string, start: number): Scan {
       scan.bodyStart = feed + 1
       return scan
     }
-    if (++lines > limits.headerLines) return stop(scan, 'Too Many Header Fields')
+    if (++lines > bounds.headerLines) return stop(scan, 'Too Many Header Fields')
     if (at > start && isBlank(text.charCodeAt(at))) {
       scan.folded = true
       return scan
@@ -46,7 +49,7 @@ export function scanHeaders(text: string, start: number): Scan {
     if (header === undefined && (nameEnd <= at || skip(text, at, nameEnd, TOKEN) !== nameEnd)) {
       scan.problem ??= 'Malformed Header Name'
     } else {
-      if (end - at > limits.headerBytes) scan.problem ??= 'Header Field Too Long'
+      if (end - at > bounds.headerBytes) scan.problem ??= 'Header Field Too Long'
       const name = header === undefined ? text.slice(at, nameEnd) : header.name
       if (header !== undefined && header.bit !== 0) {
         if ((seen & header.bit) !== 0) scan.problem ??= `Duplicate ${name}`

@@ -112,12 +112,12 @@ function scanPort(text: string, span: ViaSpan, end: number): boolean {
   return span.port >= 0
 }
 
-/** A second branch makes it malformed: two elements could take different ones for the transaction's. */
+/** A second branch makes it malformed, since two elements could take different ones for the transaction's, and so does a quoted one: it is a token (RFC 3261 §25.1). */
 function scanViaParams(span: ViaSpan, cursor: ParamCursor, end: number): boolean {
   cursor.reset(span.sentByEnd, end)
   while (cursor.next()) {
     if (!cursor.named('branch')) continue
-    if (span.branchEnd >= 0) return false
+    if (span.branchEnd >= 0 || cursor.quoted) return false
     span.branchStart = cursor.valueStart
     span.branchEnd = cursor.valueEnd
   }

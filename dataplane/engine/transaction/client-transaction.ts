@@ -1,5 +1,6 @@
 import type { Counters } from '../counters.ts'
 import { detached } from '../detached.ts'
+import { parseNameAddr, tagOf } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Flow } from '../transport/transport.ts'
 import { inviteClient, type InviteClientState } from './invite-client.ts'
@@ -72,6 +73,7 @@ export class ClientTransaction implements TimerTarget {
   readonly branch: string
   readonly #callId: string
   readonly #sequence: number
+  readonly #fromTag: string
   readonly #context: TransactionContext
   readonly #user: ClientTransactionUser
   readonly #machine: Machine<State, ClientEvent, ClientEffect>
@@ -100,6 +102,8 @@ export class ClientTransaction implements TimerTarget {
     this.branch = wanted.branch
     this.#callId = detached(wanted.request.callId)
     this.#sequence = wanted.request.cseq
+    const from = parseNameAddr(wanted.request.from)
+    this.#fromTag = from === undefined ? '' : detached(tagOf(from))
     this.#flow = wanted.flow
     this.#fallback = wanted.fallback
     this.#request = wanted.request
@@ -121,9 +125,13 @@ export class ClientTransaction implements TimerTarget {
     return this.#state === 'calling' || this.#state === 'trying' || this.#state === 'proceeding'
   }
 
-  /** The response says that it is of this request. */
-  answeredBy({ method, callId, cseq }: SipMessage): boolean {
-    return method === this.method && callId === this.#callId && cseq === this.#sequence
+  /**
+   * The response says that it is of this request. RFC 3261 §8.2.6.2: "The From field of the response MUST equal the From
+   * header field of the request. The Call-ID header field of the response MUST equal the Call-ID … The CSeq header field of
+   * the response MUST equal the CSeq field of the request."
+   */
+  answeredBy({ method, callId, cseq, fromTag }: SipMessage): boolean {
+    return method === this.method && callId === this.#callId && cseq === this.#sequence && fromTag === this.#fromTag
   }
 
   /** Sends the request. The text is what went on the wire. */

@@ -54,8 +54,8 @@ export class Transactions implements TransactionContext, ServerTransactionContex
 
   /**
    * RFC 3261 §17.1.3: a response matches when "the branch parameter in the top Via header field" and "the method
-   * parameter in the CSeq header field" are those of the request. Of a branch that is random, sent-by says nothing more. Call-ID
-   * and CSeq have to be those of the request as well (§8.2.6.2), or it would make a dialog that is not ours.
+   * parameter in the CSeq header field" are those of the request. Of a branch that is random, sent-by says nothing more. Call-ID,
+   * CSeq and From tag have to be those of the request as well (§8.2.6.2), or it would make a dialog that is not ours.
    */
   clientOf(response: ParsedMessage): ClientTransaction | undefined {
     const transaction = this.#clients.get(clientKey(response.branch, response.method))
