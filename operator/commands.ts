@@ -4,7 +4,7 @@ import { unregisterFinalizer } from './finalizer.ts'
 import { isConflict, isNotFound } from './kube/api-error.ts'
 import { KubeClient } from './kube/client.ts'
 import type { KubeObject } from './kube/resource.ts'
-import { configFromSurroundings } from './kube/transport.ts'
+import { configFromSurroundings } from './kube/kubeconfig.ts'
 
 /** What the operator's program does besides running: small jobs that the chart needs done in the cluster. */
 export const commands: Readonly<Record<string, (args: readonly string[]) => Promise<string>>> = {

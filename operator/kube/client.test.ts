@@ -1,15 +1,13 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { ManualClock } from '#lib/manual-clock.ts'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ApiError, ConnectionError, isConflict, isExpired, isNotFound } from './api-error.ts'
-import { KubeClient } from './client.ts'
+import type { KubeClient } from './client.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
 import type { KubeObject, Resource } from './resource.ts'
 import { ObservedClock } from './testing/observed-clock.ts'
 import { ScriptedApi } from './testing/scripted-api.ts'
-import { configFromText } from './transport.ts'
 
 const trunks: Resource = { group: 'sbc.test', version: 'v1', kind: 'Trunk', plural: 'trunks', namespaced: true }
 const carrier: KubeObject = { metadata: { namespace: 'voice', name: 'carrier' } }
@@ -43,26 +41,102 @@ describe('the client', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('reads a token file again once a minute, since tokens of pods expire', async () => {
-    const folder = mkdtempSync(join(tmpdir(), 'sbcfleet-token-'))
-    const tokenFile = join(folder, 'token')
-    writeFileSync(tokenFile, 'first\n')
-    vi.useFakeTimers({ toFake: ['Date'] })
-    const inPod = api.client(clock, metrics, { 'auth-provider': { name: 'tokenFile', config: { tokenFile } } })
-    const tokenSent = async () => {
-      const got = inPod.get(trunks, name)
+  describe('with credentials that change', () => {
+    let folder: string
+    beforeEach(() => {
+      folder = mkdtempSync(join(tmpdir(), 'sbcfleet-credentials-'))
+    })
+    afterEach(() => rmSync(folder, { recursive: true }))
+
+    const shownBy = async (who: KubeClient, code = 200) => {
+      const got = who.get(trunks, name).catch((error: unknown) => error)
       const request = await api.next()
-      request.answer(200, carrier)
+      request.answer(code, carrier)
       await got
       return request.headers.authorization
     }
-    expect(await tokenSent()).toBe('Bearer first')
-    writeFileSync(tokenFile, 'second')
-    vi.setSystemTime(Date.now() + 61_000)
-    expect(await tokenSent()).toBe('Bearer second')
-    vi.useRealTimers()
-    inPod.close()
-    rmSync(folder, { recursive: true })
+    /** A credential plugin that answers with what stands in a file. */
+    const pluginFor = (file: string) => ({ command: 'cat', args: [file], installHint: 'It comes with coreutils.' })
+    const credential = (status: object) => JSON.stringify({ kind: 'ExecCredential', status })
+
+    it('reads a token file again once a minute, since tokens of pods expire', async () => {
+      const tokenFile = join(folder, 'token')
+      writeFileSync(tokenFile, 'first\n')
+      const inPod = api.client(clock, metrics, { tokenFile })
+      expect(await shownBy(inPod)).toBe('Bearer first')
+      writeFileSync(tokenFile, 'second')
+      clock.advance(59_000)
+      expect(await shownBy(inPod)).toBe('Bearer first')
+      clock.advance(1_000)
+      expect(await shownBy(inPod)).toBe('Bearer second')
+      inPod.close()
+    })
+
+    it('reads a token file at once when it was refused', async () => {
+      const tokenFile = join(folder, 'token')
+      writeFileSync(tokenFile, 'first')
+      const inPod = api.client(clock, metrics, { tokenFile })
+      expect(await shownBy(inPod, 401)).toBe('Bearer first')
+      writeFileSync(tokenFile, 'second')
+      expect(await shownBy(inPod)).toBe('Bearer second')
+      inPod.close()
+    })
+
+    it('asks a plugin, and again shortly before what it gave lapses', async () => {
+      const file = join(folder, 'credential')
+      const expirationTimestamp = new Date(clock.wallTime() + 3_600_000).toISOString()
+      writeFileSync(file, credential({ token: 'first', expirationTimestamp }))
+      const outside = api.client(clock, metrics, { exec: pluginFor(file) })
+      expect(await shownBy(outside)).toBe('Bearer first')
+      writeFileSync(file, credential({ token: 'second' }))
+      clock.advance(3_500_000)
+      expect(await shownBy(outside)).toBe('Bearer first')
+      clock.advance(90_000)
+      expect(await shownBy(outside)).toBe('Bearer second')
+      outside.close()
+    })
+
+    it('says which plugin failed and what to do, without what it printed', async () => {
+      const file = join(folder, 'credential')
+      writeFileSync(file, '{"status":{"token":"secret"')
+      const outside = api.client(clock, metrics, { exec: pluginFor(file) })
+      const error = await outside.get(trunks, name).catch((reason: unknown) => String(reason))
+      expect(error).toMatch(/the credential plugin cat failed: .*\(It comes with coreutils\.\)/)
+      expect(error).not.toContain('secret')
+      rmSync(file)
+      await expect(outside.get(trunks, name)).rejects.toThrow('No such file')
+      outside.close()
+    })
+
+    it('shows a user name and a password, and in whose name it asks', async () => {
+      const other = api.client(clock, metrics, {
+        username: 'a',
+        password: 'b',
+        as: 'somebody',
+        'as-groups': ['x', 'y'],
+      })
+      const got = other.get(trunks, name)
+      const request = await api.next()
+      request.answer(200, carrier)
+      await got
+      expect(request.headers).toMatchObject({
+        authorization: `Basic ${Buffer.from('a:b').toString('base64')}`,
+        'impersonate-user': 'somebody',
+        'impersonate-group': 'x, y',
+      })
+      other.close()
+    })
+  })
+
+  it('goes through the proxy of its cluster', async () => {
+    const beyond = { server: 'http://kube.example:6443', 'proxy-url': api.address, 'insecure-skip-tls-verify': true }
+    const proxied = api.client(clock, metrics, {}, beyond)
+    const got = proxied.get(trunks, name)
+    const request = await api.next()
+    expect(request.headers.host).toBe('kube.example:6443')
+    request.answer(200, carrier)
+    expect(await got).toEqual(carrier)
+    proxied.close()
   })
 
   it('knows the namespace of its context', () => {
@@ -192,17 +266,4 @@ describe('the client', () => {
     await expect(got).rejects.toThrow('changed my mind')
     await request.closed
   })
-})
-
-it('does not speak plain HTTP to a server that was not said to be insecure', async () => {
-  const config = configFromText(
-    JSON.stringify({
-      clusters: [{ name: 'c', cluster: { server: 'http://127.0.0.1:1' } }],
-      users: [{ name: 'u', user: {} }],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-      'current-context': 'x',
-    }),
-  )
-  const client = new KubeClient({ config, clock: new ManualClock() })
-  await expect(client.get(trunks, name)).rejects.toThrow('HTTP protocol is not allowed')
 })

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http'
-import type { KubeConfig } from '@kubernetes/client-node'
 import type { Clock } from '#lib/clock.ts'
 import { ApiError, ConnectionError, type Status } from './api-error.ts'
+import type { KubeConfig } from './kubeconfig.ts'
 import { kubeMetrics, type KubeMetrics } from './metrics.ts'
 import { pause } from './pause.ts'
 import { apiVersionOf, pathOf, type KubeObject, type ObjectName, type Resource } from './resource.ts'

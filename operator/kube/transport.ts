@@ -1,8 +1,9 @@
 import { request as httpRequest, Agent as HttpAgent, type IncomingMessage } from 'node:http'
 import { request as httpsRequest, Agent as HttpsAgent, type RequestOptions } from 'node:https'
-import { KubeConfig } from '@kubernetes/client-node'
 import type { Clock } from '#lib/clock.ts'
 import { ConnectionError } from './api-error.ts'
+import { Credentials, type TlsIdentity } from './credentials.ts'
+import type { KubeConfig } from './kubeconfig.ts'
 import type { KubeMetrics } from './metrics.ts'
 
 /** One request to the API server. */
@@ -24,27 +25,6 @@ export interface Answer {
   readonly body: string
 }
 
-/** Where the API server is and who we are: from `KUBECONFIG`, `~/.kube/config`, or the ServiceAccount of the pod. */
-export function configFromSurroundings(): KubeConfig {
-  const config = new KubeConfig()
-  config.loadFromDefault()
-  // What the client makes up when it finds nothing at all.
-  if (config.getCurrentCluster()?.server === 'http://localhost:8080') {
-    throw new Error('no Kubernetes configuration: set KUBECONFIG, or run in a pod that has a ServiceAccount token')
-  }
-  if (config.getCurrentCluster() === null) {
-    throw new Error(`the kubeconfig has no usable current-context ("${config.getCurrentContext()}")`)
-  }
-  return config
-}
-
-/** Reads the text of a kubeconfig. */
-export function configFromText(text: string): KubeConfig {
-  const config = new KubeConfig()
-  config.loadFromString(text)
-  return config
-}
-
 const answerTimeout = 30_000
 const keepAliveDelay = 30_000
 
@@ -58,22 +38,22 @@ export class Transport {
   readonly #clock: Clock
   readonly #metrics: KubeMetrics['rest']
   readonly #userAgent: string
-  readonly #agent: HttpAgent
+  readonly #credentials: Credentials
+  /** Connections made with one identity. */
+  #pool: { readonly tls: TlsIdentity; readonly agent: HttpAgent } | undefined
 
   constructor(options: { config: KubeConfig; clock: Clock; metrics: KubeMetrics; userAgent?: string }) {
-    const cluster = options.config.getCurrentCluster()
-    if (cluster === null) throw new Error('the kubeconfig has no cluster in its current context')
     this.#config = options.config
-    this.#server = new URL(cluster.server)
+    this.#server = options.config.server
     this.#clock = options.clock
     this.#metrics = options.metrics.rest
     this.#userAgent = options.userAgent ?? 'sbcfleet'
-    this.#agent = this.#server.protocol === 'http:' ? new HttpAgent(keptAlive) : new HttpsAgent(keptAlive)
+    this.#credentials = new Credentials(options.config, options.clock)
   }
 
   /** Namespace of the kubeconfig's context, or of the pod. */
   get namespace(): string {
-    return this.#config.getContextObject(this.#config.getCurrentContext())?.namespace ?? 'default'
+    return this.#config.namespace
   }
 
   /** Sends a request and reads the whole answer. */
@@ -103,7 +83,7 @@ export class Transport {
 
   /** Closes idle connections. */
   close(): void {
-    this.#agent.destroy()
+    this.#pool?.agent.destroy()
   }
 
   async #begin(exchange: Exchange, { signal }: Deadline): Promise<IncomingMessage> {
@@ -117,6 +97,7 @@ export class Transport {
       this.#metrics.retries.add({ method: exchange.method })
       response = await send(this.#url(exchange), options, exchange.body)
     }
+    if (response.statusCode === 401) this.#credentials.refused()
     const host = this.#server.host
     this.#metrics.requests.add({ code: String(response.statusCode), host, method: exchange.method })
     this.#metrics.seconds.observe({ host, verb: exchange.method }, (this.#clock.now() - began) / 1000)
@@ -139,16 +120,12 @@ export class Transport {
   }
 
   async #options({ method, body, contentType }: Exchange): Promise<RequestOptions> {
-    const options: RequestOptions = { method }
-    await this.#config.applyToHTTPSOptions(options)
-    const proxied = this.#config.getCurrentCluster()?.proxyUrl !== undefined
-    const credentials: Record<string, string> = {}
-    for (const [name, value] of Object.entries(options.headers ?? {})) credentials[name] = String(value).trim()
+    const { headers, tls } = await this.#credentials.show()
     return {
-      ...options,
-      ...(proxied ? {} : { agent: this.#agent }),
+      method,
+      agent: this.#agentFor(tls),
       headers: {
-        ...credentials,
+        ...headers,
         accept: 'application/json',
         'user-agent': this.#userAgent,
         ...(body === undefined ? {} : { 'content-type': contentType ?? 'application/json' }),
@@ -156,6 +133,22 @@ export class Transport {
         ...(body === undefined ? {} : { 'content-length': Buffer.byteLength(body) }),
       },
     }
+  }
+
+  /** What is in use on the connections of the identity before goes on; they are closed when they are idle. */
+  #agentFor(tls: TlsIdentity): HttpAgent {
+    if (this.#pool?.tls === tls) return this.#pool.agent
+    const { insecure, serverName, proxy } = this.#config
+    const options = {
+      ...keptAlive,
+      ...tls,
+      rejectUnauthorized: !insecure,
+      ...(serverName !== undefined && { servername: serverName }),
+      ...(proxy !== undefined && { proxyEnv: { HTTP_PROXY: proxy, HTTPS_PROXY: proxy } }),
+    }
+    const agent = this.#server.protocol === 'http:' ? new HttpAgent(options) : new HttpsAgent(options)
+    this.#pool = { tls, agent }
+    return agent
   }
 }
 

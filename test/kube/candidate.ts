@@ -2,7 +2,7 @@ import { systemClock } from '#lib/clock.ts'
 import { KubeClient } from '../../operator/kube/client.ts'
 import { LeaderElection } from '../../operator/kube/leader-election.ts'
 import { kubeMetrics } from '../../operator/kube/metrics.ts'
-import { configFromText } from '../../operator/kube/transport.ts'
+import { configFromText } from '../../operator/kube/kubeconfig.ts'
 import { silentLog } from './cluster.ts'
 
 /** A process that competes for a Lease and says what becomes of it: `candidate.ts IDENTITY NAMESPACE`, kubeconfig on stdin. */

@@ -7,7 +7,7 @@ import { KubeClient } from '../../operator/kube/client.ts'
 import { kubeMetrics } from '../../operator/kube/metrics.ts'
 import { Reflector } from '../../operator/kube/reflector.ts'
 import { keyOf, type KubeObject, type ObjectName, type Resource } from '../../operator/kube/resource.ts'
-import { configFromText } from '../../operator/kube/transport.ts'
+import { configFromText } from '../../operator/kube/kubeconfig.ts'
 import type { ControlPlane } from './control-plane.ts'
 
 /** Any object; tests read what they need of it. */

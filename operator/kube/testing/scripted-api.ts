@@ -5,7 +5,7 @@ import type { Clock } from '#lib/clock.ts'
 import { KubeClient } from '../client.ts'
 import type { KubeMetrics } from '../metrics.ts'
 import type { KubeObject } from '../resource.ts'
-import { configFromText } from '../transport.ts'
+import { configFromText } from '../kubeconfig.ts'
 import { Arrivals } from './arrivals.ts'
 
 /** A request, and the ways to answer it, right or wrong. */
@@ -88,12 +88,20 @@ export class ScriptedApi {
     return new ScriptedApi(server)
   }
 
-  /** A client of it; `user` as in a kubeconfig. */
-  client(clock: Clock, metrics: KubeMetrics, user: object = { token: 'secret-token' }): KubeClient {
-    const { port } = this.#server.address() as AddressInfo
+  get address(): string {
+    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`
+  }
+
+  /** A client of it; `user` and `cluster` as in a kubeconfig. */
+  client(
+    clock: Clock,
+    metrics: KubeMetrics,
+    user: object = { token: 'secret-token' },
+    cluster: object = { server: this.address, 'insecure-skip-tls-verify': true },
+  ): KubeClient {
     const config = configFromText(
       JSON.stringify({
-        clusters: [{ name: 'c', cluster: { server: `http://127.0.0.1:${port}`, 'insecure-skip-tls-verify': true } }],
+        clusters: [{ name: 'c', cluster }],
         users: [{ name: 'u', user }],
         contexts: [{ name: 'x', context: { cluster: 'c', user: 'u', namespace: 'voice' } }],
         'current-context': 'x',
