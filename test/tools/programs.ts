@@ -5,19 +5,22 @@ import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 
-/** The programs that tests run against a real Kubernetes API, and the Go package that each is built from. */
+const modules = { kubernetes: import.meta.dirname, kstatus: join(import.meta.dirname, 'kstatus') }
+
+/** The programs that tests run against a real Kubernetes API, and the Go package that each is built from, in its module. */
 export const packages = {
-  etcd: 'go.etcd.io/etcd/server/v3',
-  'kube-apiserver': 'k8s.io/kubernetes/cmd/kube-apiserver',
-  'kube-controller-manager': 'k8s.io/kubernetes/cmd/kube-controller-manager',
-  kubectl: 'k8s.io/kubernetes/cmd/kubectl',
-  helm: 'helm.sh/helm/v3/cmd/helm',
-  kubeconform: 'github.com/yannh/kubeconform/cmd/kubeconform',
+  etcd: [modules.kubernetes, 'go.etcd.io/etcd/server/v3'],
+  'kube-apiserver': [modules.kubernetes, 'k8s.io/kubernetes/cmd/kube-apiserver'],
+  'kube-controller-manager': [modules.kubernetes, 'k8s.io/kubernetes/cmd/kube-controller-manager'],
+  kubectl: [modules.kubernetes, 'k8s.io/kubernetes/cmd/kubectl'],
+  helm: [modules.kubernetes, 'helm.sh/helm/v3/cmd/helm'],
+  kubeconform: [modules.kubernetes, 'github.com/yannh/kubeconform/cmd/kubeconform'],
+  kstatus: [modules.kstatus, '.'],
 } as const
 export type Program = keyof typeof packages
 
-const moduleFolder = import.meta.dirname
-const goMod = readFileSync(join(moduleFolder, 'go.mod'), 'utf8')
+const goMod = readFileSync(join(modules.kubernetes, 'go.mod'), 'utf8')
+const sources = [join(modules.kstatus, 'go.mod'), join(modules.kstatus, 'main.go')]
 
 /** The Kubernetes version that is built, as `v1.36.2`. */
 export const kubernetesVersion = /k8s\.io\/kubernetes (v\S+)/.exec(goMod)?.[1] ?? 'unknown'
@@ -25,7 +28,8 @@ export const kubernetesVersion = /k8s\.io\/kubernetes (v\S+)/.exec(goMod)?.[1] ?
 /** Where built programs are kept: outside the clone, and apart for every set of pinned versions. */
 export function cacheFolder(): string {
   const caches = process.env['XDG_CACHE_HOME'] ?? join(homedir(), '.cache')
-  const pins = createHash('sha256').update(goMod).digest('hex').slice(0, 8)
+  const content = [goMod, ...sources.map((path) => readFileSync(path, 'utf8'))]
+  const pins = createHash('sha256').update(content.join()).digest('hex').slice(0, 8)
   return join(caches, 'sbcfleet', `kubernetes-${kubernetesVersion}-${pins}`)
 }
 
@@ -74,14 +78,15 @@ async function build(program: Program): Promise<void> {
   ])
   const flags = ['-mod=readonly', '-trimpath', '-ldflags', `-s -w ${stamp.join(' ')}`]
   say(`building ${program} …`)
-  await run('nice', ['go', 'build', ...flags, '-o', `${built}.new`, packages[program]])
+  const [module, path] = packages[program]
+  await run(module, 'nice', ['go', 'build', ...flags, '-o', `${built}.new`, path])
   renameSync(`${built}.new`, built)
   say(`built ${program} in ${Math.round((Date.now() - began) / 1000)} s`)
 }
 
-async function run(command: string, args: string[]): Promise<void> {
+async function run(module: string, command: string, args: string[]): Promise<void> {
   const child = spawn(command, args, {
-    cwd: moduleFolder,
+    cwd: module,
     env: { ...process.env, CGO_ENABLED: '0', GOWORK: 'off' },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
