@@ -11,10 +11,13 @@ interface Alerts {
   readonly groups: readonly { readonly rules: readonly { readonly alert: string; readonly expr: string }[] }[]
 }
 
+const callCounters = new CallCounters()
+callCounters.challenged('carrier', 'Unanswered')
+
 const families = collectMetrics({
   engine: { counters: {}, gauges: () => ({}) },
   calls: () => 0,
-  callCounters: new CallCounters(),
+  callCounters,
   host: new HostMetrics(),
   sockets: () => [],
   mediaEngines: () => [{ name: 'a', up: false, sessions: 0 }],

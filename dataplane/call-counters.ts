@@ -1,11 +1,13 @@
 import type { CallEvents, CallRecord, EndCause } from './call/call-record.ts'
+import type { ChallengeResult } from './call/trunk-credentials.ts'
 import type { Family, Sample } from './metrics.ts'
 
 /** Counts what becomes of calls, since the start of the replica. */
 export class CallCounters implements CallEvents {
   #started = 0
   #answered = 0
-  readonly #ended = new Map<string, { labels: Readonly<Record<string, string>>; value: number }>()
+  readonly #ended = new Tally()
+  readonly #challenges = new Tally()
 
   started(): void {
     this.#started++
@@ -16,24 +18,44 @@ export class CallCounters implements CallEvents {
   }
 
   ended(_call: CallRecord, cause: EndCause): void {
-    const labels = labelsOf(cause)
-    const key = Object.values(labels).join(' ')
-    const known = this.#ended.get(key)
-    if (known === undefined) this.#ended.set(key, { labels, value: 1 })
-    else known.value++
+    this.#ended.count(labelsOf(cause))
+  }
+
+  challenged(trunk: string, result: ChallengeResult): void {
+    this.#challenges.count({ trunk, result })
   }
 
   families(): Family[] {
-    const ended: Sample[] = [...this.#ended.values()].map(({ labels, value }) => ({ labels, value }))
     return [
       counter('sbcfleet_calls_started_total', 'Calls that a route was found for.', [{ value: this.#started }]),
       counter('sbcfleet_calls_answered_total', 'Calls that were answered.', [{ value: this.#answered }]),
       counter(
         'sbcfleet_calls_ended_total',
         'Calls that have ended, by cause: Released (by leg A or B), Cancelled, Refused (code: what the caller was told), Lost or Expired (of leg A or B), Ended (from here).',
-        ended,
+        this.#ended.samples(),
+      ),
+      counter(
+        'sbcfleet_challenges_total',
+        'Challenges of peers to requests of calls, by trunk and whether credentials answered them.',
+        this.#challenges.samples(),
       ),
     ]
+  }
+}
+
+/** A count for each set of labels. */
+class Tally {
+  readonly #samples = new Map<string, { readonly labels: Readonly<Record<string, string>>; value: number }>()
+
+  count(labels: Readonly<Record<string, string>>): void {
+    const key = Object.values(labels).join(' ')
+    const known = this.#samples.get(key)
+    if (known === undefined) this.#samples.set(key, { labels, value: 1 })
+    else known.value++
+  }
+
+  samples(): Sample[] {
+    return [...this.#samples.values()].map(({ labels, value }) => ({ labels, value }))
   }
 }
 

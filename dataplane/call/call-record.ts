@@ -1,3 +1,4 @@
+import type { ChallengeResult } from './trunk-credentials.ts'
 import type { SessionRecord } from './session-timers.ts'
 
 /** How far a call is, for people. */
@@ -52,4 +53,6 @@ export interface CallEvents {
   started?(call: CallRecord): void
   answered?(call: CallRecord): void
   ended?(call: CallRecord, cause: EndCause): void
+  /** A peer of the trunk wanted credentials. */
+  challenged?(trunk: string, result: ChallengeResult): void
 }

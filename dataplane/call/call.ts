@@ -9,10 +9,11 @@ import type { HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../
 import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './call-record.ts'
 import type { CallTable, DialogOwner } from './call-table.ts'
+import { CallCredentials, type OnTrunkChallenge } from './call-credentials.ts'
+import { challengedPort } from './challenged-port.ts'
 import { callerStatus } from './failure-map.ts'
 import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
 import { InDialogKeepalive, type KeepaliveHost } from './in-dialog-keepalive.ts'
-import { InviteCredentials } from './invite-credentials.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
@@ -38,6 +39,7 @@ export interface CallServices {
   readonly random: () => number
   readonly table: CallTable<Call>
   readonly events: CallEvents
+  readonly onChallenge: OnTrunkChallenge
 }
 
 /** A call to be set up: who asks, and where it may go. */
@@ -61,12 +63,15 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   readonly invite: IncomingRequest
   readonly called: Uri
   readonly attempts: readonly Attempt[]
+  readonly credentials: CallCredentials
   readonly #new: NewCall
   readonly #services: CallServices
   readonly #startedAt: number
   /** One tag for all answers of the call, whoever answers on leg B, and however often it forks. */
   readonly #toTag = newToken()
   readonly #a: Leg
+  /** SIP, with challenges answered. */
+  readonly #sip: SipPort
   /** Undefined when media goes around the fleet wherever the call goes. */
   readonly #gate: MediaGate | undefined
   readonly #setUp: SetUp
@@ -107,9 +112,11 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       sip: verdict.inbound,
     })
     learnAllow(this.#a, invite.message)
+    this.credentials = new CallCredentials(call, services.onChallenge)
+    this.#sip = challengedPort(services.sip, this.credentials)
     const anchors = verdict.attempts.some((attempt) => this.#anchors(attempt))
-    this.#gate = anchors ? new MediaGate(this, services.sip) : undefined
-    const inside = this.#gate === undefined ? services : { ...services, sip: this.#gate.port }
+    this.#gate = anchors ? new MediaGate(this, this.#sip) : undefined
+    const inside = { ...services, sip: this.#gate?.port ?? this.#sip }
     this.#timers = new SessionTimers(this, services)
     this.#keepalive = new InDialogKeepalive(this, inside)
     this.#setUp = new SetUp(this, inside)
@@ -214,13 +221,9 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   dialogOpened(leg: Leg, dialogId: string): void {
     if (this.#forgotten) return
     leg.dialogId = dialogId
+    this.credentials.dialogOpened(leg, dialogId)
     this.#dialogs.add(dialogId)
     this.#services.table.bind(dialogId, this)
-  }
-
-  credentialsFor({ trunk }: Attempt): InviteCredentials {
-    const accounts = this.#new.config.trunks.get(trunk)?.registrations ?? []
-    return new InviteCredentials(accounts, callingNumber(this.invite.message), newToken)
   }
 
   serviceRoute({ trunk }: Attempt): readonly string[] {
@@ -441,7 +444,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
 
   #sendBye({ dialogId }: Leg): void {
     const close = this.open()
-    this.#services.sip.send(
+    this.#sip.send(
       { method: 'BYE', dialogId, headers: [...ownRequestHeaders(), ...this.#endReasons] },
       { onResponse: ({ status }) => status >= 200 && close(), onFailure: close },
     )

@@ -17,6 +17,7 @@ import { CallTable } from './call-table.ts'
 import { carriedExtensions, carriedMethods } from './header-relay.ts'
 import { callingNumber, plainUser } from './identity-headers.ts'
 import { checkInvite, checkTimer } from './invite-checks.ts'
+import type { ChallengeResult } from './trunk-credentials.ts'
 
 export interface CallsOptions {
   readonly sip: SipPort
@@ -60,6 +61,7 @@ export class Calls {
       engines: options.engines ?? { choose: () => [] },
       events: options.events ?? {},
       table: this.#table,
+      onChallenge: (trunk, result, why) => this.#challenged(trunk, result, why),
     }
   }
 
@@ -160,6 +162,14 @@ export class Calls {
       log.warn({ callId: invite.message.callId, refusal, heldBack }, 'a call was refused'),
     )
     return false
+  }
+
+  #challenged(trunk: string, result: ChallengeResult, why: string | undefined): void {
+    this.#options.events?.challenged?.(trunk, result)
+    if (why === undefined) return
+    this.#refusals.run(`challenge ${trunk}`, (heldBack) =>
+      this.#options.log.warn({ trunk, why, heldBack }, 'a challenge to a request of a call was not answered'),
+    )
   }
 
   #turn(trunk: string): number {

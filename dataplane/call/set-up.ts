@@ -14,12 +14,13 @@ import type {
 import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallFailure } from '../trunks/monitor.ts'
 import { retryAfterSeconds } from '../trunks/registration.ts'
+import type { CallCredentials } from './call-credentials.ts'
 import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
 import type { Uncarried } from '../media/media-port.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
-import type { InviteCredentials } from './invite-credentials.ts'
 import type { Leg } from './leg.ts'
 import { ownRequestHeaders } from './relay.ts'
+import type { RequestCredentials } from './trunk-credentials.ts'
 
 type AttemptHealth = Pick<TrunkHealth, 'usable' | 'observe'>
 
@@ -28,6 +29,8 @@ export interface SetUpHost {
   readonly invite: IncomingRequest
   readonly called: Uri
   readonly attempts: readonly Attempt[]
+  /** Who answers when an INVITE is challenged. */
+  readonly credentials: Pick<CallCredentials, 'of'>
   /** Runs it; an error inside ends the call instead of getting out. */
   guard(run: () => void): void
   /** Makes leg B of an attempt, which takes the place of the one before. */
@@ -36,8 +39,6 @@ export interface SetUpHost {
   carryOffer(done: (offer: SipMessage | Uncarried) => void): void
   /** What the INVITE to that leg says of the session timer. */
   askTimer(leg: Leg): TimerFields
-  /** Who answers when the INVITE of an attempt is challenged. */
-  credentialsFor(attempt: Attempt): InviteCredentials
   /** Route that calls by way of this trunk take (RFC 3608 section 5). */
   serviceRoute(attempt: Attempt): readonly string[]
   /** The description that goes to that leg instead of the caller's. */
@@ -62,7 +63,7 @@ export class SetUp {
   readonly #observed = new Set<number>()
   readonly #transactions: ClientTransaction[] = []
   /** By attempt, once it was challenged. */
-  readonly #credentials = new Map<number, InviteCredentials>()
+  readonly #credentials = new Map<number, RequestCredentials>()
   readonly #ringMilliseconds: number
   #hunt: Hunt = { at: 'trying', attempt: 0 }
   #cancelHeaders: HeaderList = []
@@ -158,7 +159,7 @@ export class SetUp {
       onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
       onResponse: (response) => {
         this.#host.guard(() => {
-          if (this.#mayRetry(index, attempt, leg, response)) this.#send(index, attempt, leg, offer, response.message)
+          if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, offer, response.message)
           else this.#onResponse(index, leg, response)
         })
         if (response.status >= 200) close()
@@ -182,13 +183,13 @@ export class SetUp {
    * While the hunt still waits for this target: the session interval was too short (RFC 4028 section 7.3), or the INVITE
    * was challenged (RFC 3261 section 22.2).
    */
-  #mayRetry(index: number, attempt: Attempt, leg: Leg, response: IncomingResponse): boolean {
+  #mayRetry(index: number, leg: Leg, response: IncomingResponse): boolean {
     const hunt = this.#hunt
     const { status } = response
     if ((status !== 422 && status !== 401 && status !== 407) || hunt.at === 'over' || hunt.attempt !== index)
       return false
     if (status === 422) return this.#host.raiseTimer(leg, response)
-    const credentials = this.#credentials.get(index) ?? this.#host.credentialsFor(attempt)
+    const credentials = this.#credentials.get(index) ?? this.#host.credentials.of(leg).forRequest('INVITE')
     this.#credentials.set(index, credentials)
     return credentials.meets(response)
   }

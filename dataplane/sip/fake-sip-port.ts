@@ -161,7 +161,7 @@ export class FakeIncoming implements IncomingRequest {
 /** A request that was sent, to be answered by the test. */
 export class FakeOutgoing implements ClientTransaction {
   readonly request: OutgoingRequest
-  readonly acks: { readonly body: Body | undefined }[] = []
+  readonly acks: { readonly headers?: HeaderList; readonly body: Body | undefined }[] = []
   readonly dialogId: string
   readonly #events: TransactionEvents
   #cancelHeaders: HeaderList | undefined
@@ -193,12 +193,14 @@ export class FakeOutgoing implements ClientTransaction {
   }
 
   trying(): void {
+    if (!this.#heard) this.#tellSent()
     this.#heard = true
     this.#events.onTrying?.()
   }
 
   respond(status: number, answer: FakeAnswer = {}): void {
     const { headers = [], body, local = false, toTag = 'remote' } = answer
+    if (!this.#heard) this.#tellSent()
     this.#heard = true
     const { acks, dialogId } = this
     const message = compose(
@@ -213,13 +215,19 @@ export class FakeOutgoing implements ClientTransaction {
       message,
       local,
       dialogId: status < 300 ? dialogId : undefined,
-      ack: (options = {}) => void acks.push({ body: options.body }),
+      ack: ({ headers, body: answered } = {}) => void acks.push({ ...(headers && { headers }), body: answered }),
     }
     this.#events.onResponse(response)
   }
 
   fail(error: SipPortError): void {
     this.#events.onFailure(error)
+  }
+
+  #tellSent(): void {
+    const { method, uri = 'sip:remote-target@far', headers, body } = this.request
+    const own = headers.filter(([name]) => name !== 'CSeq' && name !== 'Content-Type')
+    this.#events.onSent?.(compose(`${method} ${uri} SIP/2.0`, own, body))
   }
 }
 

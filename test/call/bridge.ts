@@ -1,4 +1,5 @@
 import { builtInBehaviour, type ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { RegistrationConfig } from '#api/snapshot.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { createLog } from '#lib/log.ts'
 import { Calls, type CallsOptions } from '../../dataplane/call/calls.ts'
@@ -56,6 +57,8 @@ export class Bridge {
       sip?: Partial<ResolvedSipBehaviour>
       /** What carries anchored media. */
       engines?: CallsOptions['engines']
+      /** With which challenges are answered, of either peer. */
+      accounts?: readonly RegistrationConfig[]
     } = {},
   ): Promise<Bridge> {
     const { targets = 1, transport = 'UDP', address = '127.0.0.1' } = options
@@ -91,6 +94,7 @@ export class Bridge {
       pbx,
       carriers,
       sip: { ...builtInBehaviour, ...options.sip },
+      accounts: options.accounts ?? [],
     })
     state.current = config
     const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
@@ -238,8 +242,10 @@ function configuration(parts: {
   pbx: SipPeer
   carriers: readonly SipPeer[]
   sip: ResolvedSipBehaviour
+  accounts: readonly RegistrationConfig[]
 }): RunningConfig {
   const { transport, address, pbx, carriers, sip } = parts
+  const registrations = [...parts.accounts]
   const family = { transport, address, ipFamily: address.includes(':') ? 'IPv6' : 'IPv4' } as const
   const place = (peer: SipPeer, listenerName: string, index: number) =>
     target({
@@ -258,10 +264,11 @@ function configuration(parts: {
       listener({ name: 'unused', port: parts.unused, ...family }),
     ],
     trunks: [
-      trunk({ name: 'pbx', sip, listeners: ['inside'], targets: [place(pbx, 'inside', 0)] }),
+      trunk({ name: 'pbx', sip, registrations, listeners: ['inside'], targets: [place(pbx, 'inside', 0)] }),
       trunk({
         name: 'carrier',
         sip,
+        registrations,
         listeners: ['outside'],
         targets: carriers.map((peer, at) => place(peer, 'outside', at)),
       }),

@@ -1,5 +1,6 @@
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
+import type { RegistrationConfig } from '#api/snapshot.ts'
 import type { Log } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import type { RunningConfig } from '../../config/running.ts'
@@ -64,6 +65,8 @@ export interface Scenario {
   readonly connect: () => { invite: FakeIncoming; b: FakeOutgoing }
 }
 
+export type ScenarioAccounts = Readonly<Partial<Record<'pbx' | 'carrier', readonly RegistrationConfig[]>>>
+
 /** A fleet between a PBX (10.66.0.5) and a carrier with three targets (198.51.100.1 to .3), hunted in that order. */
 export function createScenario(
   options: {
@@ -73,6 +76,8 @@ export function createScenario(
     targets?: number
     /** What carries anchored media. */
     engines?: CallsOptions['engines']
+    /** With which the challenges of the PBX and of the carrier are answered. */
+    accounts?: ScenarioAccounts
   } = {},
 ): Scenario {
   const behaviour = { ...builtInBehaviour, ...options.sip }
@@ -81,8 +86,12 @@ export function createScenario(
   )
   const running = runningConfig({
     trunks: [
-      trunk({ name: 'pbx', targets: [target({ name: 'main', host: near.signalling })] }),
-      trunk({ name: 'carrier', targets: carrierTargets }),
+      trunk({
+        name: 'pbx',
+        targets: [target({ name: 'main', host: near.signalling })],
+        registrations: [...(options.accounts?.pbx ?? [])],
+      }),
+      trunk({ name: 'carrier', targets: carrierTargets, registrations: [...(options.accounts?.carrier ?? [])] }),
     ],
     routes: [
       route({

@@ -2,7 +2,7 @@ import { builtInBehaviour, type ResolvedSipBehaviour } from '#api/sip-behaviour.
 import type { ResolvedSessionTimer } from '#api/session-behaviour.ts'
 import type { FakeIncoming, FakeOutgoing } from '../../sip/fake-sip-port.ts'
 import type { HeaderList } from '../../sip/port.ts'
-import { createScenario, farSdp, type Scenario } from './scenario.ts'
+import { createScenario, farSdp, type Scenario, type ScenarioAccounts } from './scenario.ts'
 
 /** Header fields, as a test says them. */
 export const allow: HeaderList = [['Allow', 'INVITE, ACK, BYE, CANCEL, UPDATE']]
@@ -22,12 +22,18 @@ export function call(
     timer?: Partial<ResolvedSessionTimer>
     sip?: Partial<ResolvedSipBehaviour>
     inbound?: ResolvedSipBehaviour
+    accounts?: ScenarioAccounts
   } = {},
 ): Up {
   const sessionTimer = { ...builtInBehaviour.sessionTimer, ...options.timer }
-  const { inbound } = options
+  const { inbound, accounts } = options
   const sip = { sessionTimer, ...options.sip }
-  const scenario = createScenario({ sip, targets: 1, ...(inbound !== undefined && { inbound }) })
+  const scenario = createScenario({
+    sip,
+    targets: 1,
+    ...(inbound !== undefined && { inbound }),
+    ...(accounts !== undefined && { accounts }),
+  })
   const a = scenario.invite({ headers: caller })
   const b = scenario.sip.last('INVITE')
   b.respond(200, { body: farSdp('5000'), headers: callee })
