@@ -90,10 +90,10 @@ describe('set-up', () => {
   it('carries a display name and a session description that are not ASCII', async () => {
     const bridge = await begin()
     const utf8 = Buffer.from('é', 'utf8').toString('latin1')
-    caller(bridge).invite({ body: sdp.replace('s=-', `s=${utf8}\r\ni=${utf8}`), headers: [`Subject: ${utf8}`] })
+    caller(bridge).invite({ body: sdp.replace('t=0 0', `t=0 0\r\na=x-text:${utf8}`), headers: [`Subject: ${utf8}`] })
     const { message } = await bridge.carrier.request('INVITE')
     expect(message.get('Subject')).toBe(utf8)
-    expect(message.body).toContain(`i=${utf8}`)
+    expect(message.body).toContain(`a=x-text:${utf8}`)
     expect(message.body).toMatch(/RTP\/AVP 0\r\n$/)
   })
 
