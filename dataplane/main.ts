@@ -20,7 +20,7 @@ import { crashOnFaults, endOn, showLife, startParts, stopParts, type Part } from
 import { EnginePool } from './media/engine-pool.ts'
 import { tlsTowards } from './policy/peer-tls.ts'
 import { admitSource } from './policy/inbound-trunk.ts'
-import { connectDrachtio } from './sip/drachtio-port.ts'
+import { joinDrachtio } from './sip/drachtio-port.ts'
 import { Trunks } from './trunks/trunks.ts'
 
 /** One replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
@@ -44,7 +44,7 @@ async function run(env: Env, log: Log): Promise<void> {
     tlsTo: ({ listener: socket, ...target }) =>
       tlsTowards({ ...target, listener: applier.listenerOf(socket) ?? '' }, running.current, trunks),
   })
-  const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+  const sip = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
   const applier = new Applier({ fleet, addresses, sockets: engine, clock, log })
   const { running } = applier
   const lastGood = env.stateDirectory === undefined ? undefined : new LastGood(env.stateDirectory, log)

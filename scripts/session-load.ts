@@ -10,7 +10,7 @@ import type { RunningConfig } from '../dataplane/config/running.ts'
 import { createEngine } from '../dataplane/engine/engine.ts'
 import { admitSource } from '../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../dataplane/policy/testing/configuration.ts'
-import { connectDrachtio } from '../dataplane/sip/drachtio-port.ts'
+import { joinDrachtio } from '../dataplane/sip/drachtio-port.ts'
 import type { Seen } from './session-dialog.ts'
 import type { PeersOrder } from './session-peers.ts'
 
@@ -57,7 +57,7 @@ export async function beginSessionLoad(session: Partial<ResolvedSipBehaviour['se
     routes: [route({ name: 'out', match: { trunks: ['callers'] }, targets: [{ trunk: 'callees', sip }] })],
   })
   state.current = config
-  const port = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+  const port = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
   const calls = new Calls({ sip: port, running, health: health(config), clock, log, random: Math.random })
   calls.start()
   return {

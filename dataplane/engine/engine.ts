@@ -1,4 +1,5 @@
 import { OncePerSecond } from '#lib/log.ts'
+import { socketPair } from '#lib/socket-pair.ts'
 import { Counters } from './counters.ts'
 import { ClientCore } from './dialog/client-core.ts'
 import { DialogTable } from './dialog/dialog-table.ts'
@@ -102,6 +103,11 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       await listener?.close()
     },
     serve: () => applications.listen(),
+    serveWithin() {
+      const [ours, theirs] = socketPair()
+      applications.accept(ours)
+      return theirs
+    },
     counters: counters.values,
     gauges: () => ({
       serverTransactions: transactions.serverCount,

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Lookup } from './transport/resolver.ts'
@@ -105,6 +106,8 @@ export interface Engine {
   close(name: string): Promise<void>
   /** Serves the drachtio protocol on 127.0.0.1, on a free port. */
   serve(): Promise<{ port: number }>
+  /** Serves the drachtio protocol to an application of this process, at the other end of a connection that no one else sees. */
+  serveWithin(): Socket
   /** Counters since the start, for metrics: `received_requests INVITE`, `sent_responses INVITE 486`, `retransmitted` … */
   readonly counters: Readonly<Record<string, number>>
   /**

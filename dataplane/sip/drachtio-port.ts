@@ -1,3 +1,4 @@
+import { Server, type Socket } from 'node:net'
 import Drachtio from 'drachtio-srf'
 import type { Log } from '#lib/log.ts'
 import { readMessage } from '../engine/message/parse.ts'
@@ -39,20 +40,46 @@ export interface DrachtioAddress {
   readonly secret: string
 }
 
+export interface DrachtioConnection {
+  readonly socket: Socket
+  readonly secret: string
+}
+
 /**
  * Connects to a server that speaks the drachtio protocol. Resolves when it has taken the secret, rejects when it has
  * refused it; until there is a server it goes on trying, and after a loss it connects again by itself.
  */
 export function connectDrachtio(address: DrachtioAddress, log: Log): Promise<DrachtioPort> {
   const srf = new Drachtio() as unknown as Srf
+  const port = portOn(srf, `${address.host}:${address.port}`, log)
+  srf.connect({ ...address })
+  return port
+}
+
+/**
+ * The same with a server that is connected already, as the engine of this process; a loss is final. drachtio-srf takes
+ * such connections only from a `net.Server`, so it gets one, which never listens.
+ */
+export async function joinDrachtio(server: DrachtioConnection, log: Log): Promise<DrachtioPort> {
+  const srf = new Drachtio() as unknown as Srf
+  const port = portOn(srf, 'the SIP server', log)
+  const door = new Server()
+  srf.listen({ server: door, secret: server.secret })
+  door.emit('connection', server.socket)
+  const joined = await port
+  // To who is connected already drachtio-srf does not say by itself which methods it wants.
+  srf.app.client.routeVerbs(server.socket)
+  return joined
+}
+
+function portOn(srf: Srf, server: string, log: Log): Promise<DrachtioPort> {
   const port = new DrachtioPort(srf, log)
   return new Promise((resolve, reject) => {
     srf.on('connect', (error: Error | null) => {
       if (!error) return resolve(port)
       port.close()
-      reject(new Error(`${address.host}:${address.port} refused the secret`, { cause: error }))
+      reject(new Error(`${server} refused the secret`, { cause: error }))
     })
-    srf.connect({ ...address })
   })
 }
 

@@ -11,7 +11,7 @@ import { formatUri } from '../../dataplane/engine/message/uri.ts'
 import { parseNameAddr } from '../../dataplane/engine/message/name-addr.ts'
 import { admitSource } from '../../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../../dataplane/policy/testing/configuration.ts'
-import { connectDrachtio, type DrachtioPort } from '../../dataplane/sip/drachtio-port.ts'
+import { type DrachtioPort, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 import { answerWith, requestText, SipPeer, type Arrival } from '../engine/sip-peer.ts'
 
 const secret = 'a secret of the tests'
@@ -97,7 +97,7 @@ export class Bridge {
       accounts: options.accounts ?? [],
     })
     state.current = config
-    const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+    const sip = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
     const calls = new Calls({
       ...(options.engines && { engines: options.engines }),
       sip,

@@ -101,12 +101,14 @@ describe('OPTIONS inside a dialog (feature item 25)', () => {
   it.each([405, 501, 488, 503, 480, 500])(
     'check 4: %i shows that somebody is there (RFC 5057 section 5.1)',
     async (status) => {
-      const { bridge } = await connect(every60)
+      const up = await connect(every60)
+      const { bridge } = up
       for (let turn = 0; turn < 2; turn++) {
         bridge.clock.advance(60_000)
         const [near, far] = await Promise.all([bridge.pbx.request('OPTIONS'), bridge.carrier.request('OPTIONS')])
         answer(near, bridge.pbx, 200)
         answer(far, bridge.carrier, status)
+        await settle(up)
       }
       expect(bridge.calls.list()[0]?.state).toBe('Up')
     },

@@ -10,7 +10,7 @@ import type { ListenerAddress } from '../../dataplane/engine/engine.types.ts'
 import type { Flow, Listener, SendCallback } from '../../dataplane/engine/transport/transport.ts'
 import { admitSource } from '../../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../../dataplane/policy/testing/configuration.ts'
-import { connectDrachtio, type DrachtioPort } from '../../dataplane/sip/drachtio-port.ts'
+import { type DrachtioPort, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 
 const secret = 'a secret of the tests'
 
@@ -123,7 +123,7 @@ export class FuzzedReplica {
     const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address: '127.0.0.1', port: 0 })
     const config = configuration(udp, tcp)
     const running = { current: config, onChange: () => {} }
-    const sip = await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+    const sip = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
     const socket = createSocket('udp4')
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
     return new FuzzedReplica({ assembled, sip, addresses: { udp, tcp }, udp: socket, config, clock, onSent, errors })

@@ -46,7 +46,7 @@ export class ApplicationServer implements Applications {
 
   /** Listens on a free port of 127.0.0.1. */
   async listen(): Promise<{ port: number }> {
-    const server = createServer({ noDelay: true }, (socket) => this.#accept(socket))
+    const server = createServer({ noDelay: true }, (socket) => this.accept(socket))
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -92,7 +92,8 @@ export class ApplicationServer implements Applications {
     if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
   }
 
-  #accept(socket: Socket): void {
+  /** Serves an application at the other end of a connection. */
+  accept(socket: Socket): void {
     if (this.#connections.size - this.count >= MAX_STRANGERS) {
       socket.destroy()
       return
