@@ -16,6 +16,34 @@ export interface ListedBinding {
 
 /** Kamailio as a registrar on loopback that wants digest for every REGISTER that changes something. */
 export async function startKamailio() {
+  const { port, ask, close } = await runKamailio(registrar)
+  return {
+    port,
+    /** What is registered for a number: a REGISTER without Contact asks for it (RFC 3261 section 10.2.3). */
+    async bindings(number: string): Promise<ListedBinding[]> {
+      const message = await ask('REGISTER', number)
+      return message.values('Contact').map((value) => ({
+        contact: /<([^>]*)>/.exec(value)?.[1] ?? value,
+        expiresSeconds: Number(/expires=(\d+)/.exec(value)?.[1] ?? 0),
+      }))
+    },
+    close,
+  }
+}
+
+/** Kamailio as a carrier's proxy that stays in the path of every call: what comes from one of two addresses goes to the other. */
+export async function startKamailioProxy(ports: { fleet: number; peer: number }) {
+  const { port, said, close } = await runKamailio((own) => proxy(own, ports))
+  return {
+    port,
+    /** How many requests of this method came in a dialog so far, by the route that the dialog has. */
+    routed: (method: string) => said().split(`in a dialog: ${method} `).length - 1,
+    close,
+  }
+}
+
+/** Runs Kamailio on a free port of loopback; resolves when it answers OPTIONS. */
+async function runKamailio(configuration: (port: number) => string) {
   const [port = 0] = await freeUdpPorts(1)
   const directory = await mkdtemp(join(tmpdir(), 'kamailio-'))
   const file = join(directory, 'kamailio.cfg')
@@ -49,14 +77,9 @@ export async function startKamailio() {
   ])
   return {
     port,
-    /** What is registered for a number: a REGISTER without Contact asks for it (RFC 3261 section 10.2.3). */
-    async bindings(number: string): Promise<ListedBinding[]> {
-      const message = await ask('REGISTER', number)
-      return message.values('Contact').map((value) => ({
-        contact: /<([^>]*)>/.exec(value)?.[1] ?? value,
-        expiresSeconds: Number(/expires=(\d+)/.exec(value)?.[1] ?? 0),
-      }))
-    },
+    ask,
+    /** All that it has logged. */
+    said: () => said,
     async close() {
       child.kill('SIGTERM')
       await exited
@@ -66,8 +89,7 @@ export async function startKamailio() {
   }
 }
 
-function configuration(port: number): string {
-  return `#!KAMAILIO
+const common = (port: number) => `#!KAMAILIO
 debug=-1
 log_stderror=yes
 children=1
@@ -77,6 +99,9 @@ listen=udp:127.0.0.1:${port}
 loadmodule "sl.so"
 loadmodule "pv.so"
 loadmodule "textops.so"
+`
+
+const registrar = (port: number) => `${common(port)}
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 loadmodule "auth.so"
@@ -104,4 +129,43 @@ request_route {
   exit;
 }
 `
+
+const proxy = (port: number, { fleet, peer }: { fleet: number; peer: number }) => `${common(port)}
+loadmodule "tm.so"
+loadmodule "rr.so"
+loadmodule "siputils.so"
+loadmodule "maxfwd.so"
+loadmodule "xlog.so"
+request_route {
+  if (!mf_process_maxfwd_header("70")) {
+    sl_send_reply("483", "Too Many Hops");
+    exit;
+  }
+  if (has_totag()) {
+    if (loose_route()) {
+      xlog("L_ERR", "in a dialog: $rm \n");
+      t_relay();
+    } else if (is_method("ACK")) {
+      if (t_check_trans()) t_relay();
+    } else {
+      sl_send_reply("404", "Not Here");
+    }
+    exit;
+  }
+  if (is_method("OPTIONS")) {
+    sl_send_reply("200", "OK");
+    exit;
+  }
+  if (is_method("CANCEL")) {
+    if (t_check_trans()) t_relay();
+    exit;
+  }
+  record_route();
+  if ($sp == ${fleet}) {
+    $du = "sip:127.0.0.1:${peer}";
+  } else {
+    $du = "sip:127.0.0.1:${fleet}";
+  }
+  t_relay();
 }
+`
