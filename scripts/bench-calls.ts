@@ -1,7 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { callThroughManifests, type Fleet, startFleet } from '../test/sip/fleet.ts'
+import { callThroughManifests, startFleet } from '../test/sip/fleet.ts'
 import { type SippResult, startSipp } from '../test/sip/sipp.ts'
+import { childOf, cpuMilliseconds } from './process-figures.ts'
 
 const usage = `npm run bench -- calls [--rates 100,200,…] [--seconds 30] [--hold 1000] [--address HOST:PORT --pid PID]
 
@@ -71,26 +71,17 @@ async function ownFleet(pairs: number): Promise<Subject> {
       called: peers.map((address) => ({ address, port: calledPort })),
     }),
   )
-  return { address: `127.0.0.1:${listener}`, pid: replicaPid(fleet), stop: () => fleet.stop() }
+  return { address: `127.0.0.1:${listener}`, pid: childOf(fleet.process), stop: () => fleet.stop() }
 }
 
 function foreign(address: string, pid: string | undefined): Subject {
   return { address, pid: pid === undefined ? undefined : Number(pid), stop: () => Promise.resolve() }
 }
 
-function replicaPid(fleet: Fleet): number {
-  const children = readFileSync(`/proc/${fleet.process.pid}/task/${fleet.process.pid}/children`, 'utf8')
-    .trim()
-    .split(' ')
-  const pid = Number(children[0])
-  if (!(pid > 0)) throw new Error('the fleet runs no replica')
-  return pid
-}
-
 async function measure(subject: Subject, rate: number, seconds: number, hold: number): Promise<Figures> {
   const pairs = Math.ceil(rate / 1000)
   const pairRate = rate / pairs
-  const cpuBefore = cpuMilliseconds(subject.pid)
+  const cpuBefore = cpuOf(subject)
   const called = Array.from({ length: pairs }, (_, pair) =>
     startSipp({ scenario: 'uas', local: { address: pairAddress(pair), port: calledPort }, limitSeconds: seconds + 60 }),
   )
@@ -104,7 +95,7 @@ async function measure(subject: Subject, rate: number, seconds: number, hold: nu
   const results = await Promise.all(callers.map((run) => run.done))
   for (const run of called) run.stop()
   const answered = await Promise.all(called.map((run) => run.done))
-  const cpuAfter = cpuMilliseconds(subject.pid)
+  const cpuAfter = cpuOf(subject)
   const offered = rate * seconds
   return {
     rate,
@@ -117,12 +108,7 @@ async function measure(subject: Subject, rate: number, seconds: number, hold: nu
   }
 }
 
-/** User and system time of a process so far; Linux counts it in hundredths of a second. */
-function cpuMilliseconds(pid: number | undefined): number | undefined {
-  if (pid === undefined) return undefined
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
+const cpuOf = ({ pid }: Subject) => (pid === undefined ? undefined : cpuMilliseconds(pid))
 
 function describe({ rate, failed, retransmitted, cpuMsPerCall, to180, to200 }: Figures): string {
   return (

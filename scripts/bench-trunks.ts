@@ -1,6 +1,5 @@
 import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
@@ -11,6 +10,7 @@ import { compile } from '../operator/compile/compile.ts'
 import { sharedToken } from '../operator/push/authenticate.ts'
 import { PushServer } from '../operator/push/push-server.ts'
 import { ReplicaProcess } from '../test/replica/replica-process.ts'
+import { cpuMilliseconds, peakMegabytes } from './process-figures.ts'
 
 const usage = `npm run bench -- trunks [--targets 10000] [--interval 60] [--registrations 2000] [--expires 300]
                           [--replicas 3] [--seconds 240] [--failing 200]
@@ -86,16 +86,16 @@ async function bench(size: Size): Promise<object> {
 
 async function measureLoad(replicas: readonly ReplicaProcess[], peer: Peer, size: Size) {
   const before = { ...peer.counts }
-  const cpuBefore = replicas.map(cpuMilliseconds)
+  const cpuBefore = replicas.map(cpuOf)
   const begun = performance.now()
   await pause(size.seconds * 1000)
   const passed = (performance.now() - begun) / 1000
-  const cpu = replicas.reduce((sum, one, index) => sum + cpuMilliseconds(one) - (cpuBefore[index] ?? 0), 0)
+  const cpu = replicas.reduce((sum, one, index) => sum + cpuOf(one) - (cpuBefore[index] ?? 0), 0)
   const figures = {
     optionsPerSecond: round((peer.counts.OPTIONS - before.OPTIONS) / passed),
     registersPerSecond: round((peer.counts.REGISTER - before.REGISTER) / passed),
     cpuPercent: round(cpu / passed / 10),
-    peakMemoryMB: Math.max(...replicas.map(peakMegabytes)),
+    peakMemoryMB: Math.max(...replicas.map(({ child }) => peakMegabytes(child.pid ?? 0))),
   }
   const { optionsPerSecond, registersPerSecond } = figures
   console.log(`${optionsPerSecond} OPTIONS/s, computed ${round(size.targets / size.interval)}`)
@@ -281,16 +281,7 @@ function snapshotOf({ targets, interval, registrations, expires, replicas }: Siz
   }).snapshot
 }
 
-/** User and system time of a process so far; Linux counts it in hundredths of a second. */
-function cpuMilliseconds({ child }: ReplicaProcess): number {
-  const fields = readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(') ')[1]?.split(' ') ?? []
-  return (Number(fields[11]) + Number(fields[12])) * 10
-}
-
-function peakMegabytes({ child }: ReplicaProcess): number {
-  const kilobytes = /VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${child.pid}/status`, 'utf8'))?.[1]
-  return Math.round(Number(kilobytes) / 1024)
-}
+const cpuOf = ({ child }: ReplicaProcess) => cpuMilliseconds(child.pid ?? 0)
 
 function percentile99(times: readonly number[]): number | null {
   const sorted = times.toSorted((a, b) => a - b)

@@ -6,9 +6,11 @@ interface Bench {
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   calls: () => import('./bench-calls.ts'),
   flood: () => import('./bench-flood.ts'),
+  overload: () => import('./bench-overload.ts'),
   parse: () => import('./bench-parse.ts'),
   push: () => import('./bench-push.ts'),
   refresh: () => import('./bench-refresh.ts'),
+  routes: () => import('./bench-routes.ts'),
   trunks: () => import('./bench-trunks.ts'),
 }
 

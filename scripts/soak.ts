@@ -4,6 +4,8 @@ interface Soak {
 }
 
 const soaks: Readonly<Record<string, () => Promise<Soak>>> = {
+  calls: () => import('./soak-calls.ts'),
+  'held-calls': () => import('./soak-held-calls.ts'),
   'session-timers': () => import('./soak-session-timers.ts'),
 }
 

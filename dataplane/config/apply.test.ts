@@ -89,15 +89,15 @@ describe('apply', () => {
     const { current } = applier.running
     expect(current?.listeners.get('udp')).toMatchObject({ address: '127.0.0.1', port })
     expect([...(current?.trunks.keys() ?? [])]).toEqual(['a'])
-    expect(current?.routes.map(({ config }) => config.name)).toEqual(['all'])
+    expect(current?.routes.inOrder.map(({ config }) => config.name)).toEqual(['all'])
     expect(seen).toEqual([undefined, 'one', `UDP 127.0.0.1:${port}`])
     expect(applier.listenerOf(`UDP 127.0.0.1:${port}`)).toBe('udp')
 
     await apply('two', [trunkResource('b')], ['Route/all'])
-    expect(current?.routes).toHaveLength(1)
+    expect(current?.routes.inOrder).toHaveLength(1)
     expect(current?.trunks.has('b')).toBe(false)
     expect([...(applier.running.current?.trunks.keys() ?? [])]).toEqual(['a', 'b'])
-    expect(applier.running.current?.routes).toEqual([])
+    expect(applier.running.current?.routes.inOrder).toEqual([])
   })
 
   it('makes secrets of passwords, and of nothing else', async () => {

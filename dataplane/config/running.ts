@@ -1,5 +1,6 @@
-import type { ListenerConfig, MediaEngineConfig, Resource, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
+import type { ListenerConfig, MediaEngineConfig, Resource, TrunkConfig } from '#api/snapshot.ts'
 import type { ContactTable } from '../policy/registered-contact.ts'
+import type { RouteTable } from '../policy/route-table.ts'
 import type { SourceTable } from '../policy/source-blocks.ts'
 
 /** A listener with the socket it got. */
@@ -28,15 +29,8 @@ export interface RunningConfig {
   readonly mediaEngines: ReadonlyMap<string, MediaEngineConfig>
   /** Accounts by the Contact they are registered with; made by `compileContacts(trunks.values())`. */
   readonly contacts: ContactTable
-  /** In the order in which they are tried; made by `compileRoutes(routes)`. */
-  readonly routes: readonly CompiledRoute[]
-}
-
-/** A route with its patterns compiled. A pattern matches the whole number, in linear time. */
-export interface CompiledRoute {
-  readonly config: RouteConfig
-  readonly called: ((number: string) => boolean) | undefined
-  readonly calling: ((number: string) => boolean) | undefined
+  /** Made by `compileRoutes(routes)`. */
+  readonly routes: RouteTable
 }
 
 /** The one reference that is swapped. Undefined before the first configuration. */

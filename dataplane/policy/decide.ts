@@ -1,10 +1,10 @@
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
-import type { CompiledRoute, RunningConfig } from '../config/running.ts'
+import type { RunningConfig } from '../config/running.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import { findInboundTrunk, type Source } from './inbound-trunk.ts'
 import { nextMaxForwards } from './max-forwards.ts'
-import { matches, mismatch, type RoutedCall } from './route-match.ts'
+import { type CompiledRoute, mismatch, type RoutedCall } from './route-match.ts'
 import { type Attempt, attemptsOf, type Chance, type SkipCause } from './targets.ts'
 
 /** What a call is decided by. Numbers have their %-escapes decoded. */
@@ -74,11 +74,11 @@ export function decide(
   }
   if (nextMaxForwards(call.maxForwards, 70) === undefined) return reject(483, 'Max-Forwards is 0')
   const routed = { trunk: trunk.name, called: call.called, calling: call.calling }
-  const routes = config.routes.filter((route) => matches(route, routed))
+  const routes = config.routes.matching(routed)
   because.push(
     ...(everyRoute
-      ? explainRoutes(config.routes, routed)
-      : [`${routes.length} of ${config.routes.length} routes match`]),
+      ? explainRoutes(config.routes.inOrder, routed)
+      : [`${routes.length} of ${config.routes.inOrder.length} routes match`]),
   )
   const first = routes[0]
   if (first === undefined) return reject(404, `no route for ${call.called}`)

@@ -1,4 +1,11 @@
-import type { CompiledRoute } from '../config/running.ts'
+import type { RouteConfig } from '#api/snapshot.ts'
+
+/** A route with its patterns compiled. A pattern matches the whole number, in linear time. */
+export interface CompiledRoute {
+  readonly config: RouteConfig
+  readonly called: ((number: string) => boolean) | undefined
+  readonly calling: ((number: string) => boolean) | undefined
+}
 
 /** Who calls whom, from which trunk: numbers with their %-escapes decoded. */
 export interface RoutedCall {

@@ -4,6 +4,7 @@ import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret } from '#lib/secret.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
+import { compileRoutes } from '../policy/route-order.ts'
 import { compileSources } from '../policy/inbound-trunk.ts'
 import { compileContacts } from '../policy/registered-contact.ts'
 import type { Resolve } from './resolution.ts'
@@ -92,7 +93,7 @@ export function configOf(
     trunks: new Map(trunks.map((one) => [one.name, one])),
     sources: compileSources(trunks),
     contacts: compileContacts(trunks),
-    routes: [],
+    routes: compileRoutes([]),
     mediaEngines: new Map(),
   }
 }

@@ -77,7 +77,9 @@ describe('a compiled snapshot', () => {
       const versions = new Map<string, string>(snapshot.resources.map(({ key, version }) => [key, version]))
       for (const state of server.replicas(fleet)) expect(state).toMatchObject({ errors: [], versions })
       for (const { applier } of replicas) {
-        expect(applier.running.current?.routes.map(({ config }) => config.match.calledPattern)).toEqual([pattern])
+        expect(applier.running.current?.routes.inOrder.map(({ config }) => config.match.calledPattern)).toEqual([
+          pattern,
+        ])
       }
     }
     await until(server, () => replicas.every(({ client }) => client.members.replicas.length === 3))
@@ -129,7 +131,7 @@ describe('two control sides', () => {
 
     next.server.publish(before)
     await until(next.server, runs(before.revision))
-    expect(both.applier.running.current?.routes[0]?.config.match.calledPattern).toBe('1.*')
+    expect(both.applier.running.current?.routes.inOrder[0]?.config.match.calledPattern).toBe('1.*')
     expect(applier.running.current?.revision).toBe(between.revision)
   })
 })
