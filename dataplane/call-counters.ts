@@ -31,7 +31,7 @@ export class CallCounters implements CallEvents {
       counter('sbcfleet_calls_answered_total', 'Calls that were answered.', [{ value: this.#answered }]),
       counter(
         'sbcfleet_calls_ended_total',
-        'Calls that have ended, by cause: Released (by leg A or B), Cancelled, Refused (code: what the caller was told), Lost or Expired (of leg A or B), Ended (from here).',
+        'Calls that have ended, by cause: Released (by leg A or B), Cancelled, Refused (code: what the caller was told), Lost or Expired (of leg A or B), Media (code: Silent or Lost), Ended (from here).',
         this.#ended.samples(),
       ),
       counter(
@@ -70,6 +70,8 @@ function labelsOf(cause: EndCause): Readonly<Record<string, string>> {
     case 'Lost':
     case 'Expired':
       return { ...none, leg: cause.leg }
+    case 'Media':
+      return { ...none, code: cause.why }
     case 'Cancelled':
     case 'Ended':
       return none

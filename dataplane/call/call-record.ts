@@ -45,6 +45,8 @@ export type EndCause =
   | { readonly kind: 'Lost'; readonly leg: 'A' | 'B' }
   /** Nobody refreshed the session of that leg in time. */
   | { readonly kind: 'Expired'; readonly leg: 'A' | 'B' }
+  /** Of anchored media: no packet came for too long, or no engine carries it any more. */
+  | { readonly kind: 'Media'; readonly why: 'Silent' | 'Lost' }
   /** Ended from here: drain, or an error of our own. */
   | { readonly kind: 'Ended'; readonly why: string }
 

@@ -7,6 +7,7 @@ import type { Attempt } from '../policy/targets.ts'
 import type { Verdict } from '../policy/decide.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
+import { Anchoring, type AnchoringHost } from './anchoring.ts'
 import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './call-record.ts'
 import type { CallTable, DialogOwner } from './call-table.ts'
 import { CallCredentials, type OnTrunkChallenge } from './call-credentials.ts'
@@ -18,11 +19,10 @@ import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { openedAnswer, openedOffer } from './offer-treatment.ts'
+import type { OwnOutcome } from './own-request.ts'
 import { carriedReasons, sipReason } from './reason-header.ts'
 import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
-import { AnchoredMedia } from '../media/anchored-media.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
-import { MediaGate, type MediaGateHost } from '../media/media-gate.ts'
 import type { Side, Uncarried } from '../media/media-port.ts'
 import { SetUp, type SetUpHost } from './set-up.ts'
 import { type Refresh, SessionTimers, type SessionTimersHost } from './session-timers.ts'
@@ -58,7 +58,7 @@ export interface NewCall {
  * One call: leg A to the caller, leg B to whoever takes it. Each leg is a state and a step; here their effects are run,
  * and requests are given to what they concern: the set-up, the mid-call requests, or the end.
  */
-export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost, KeepaliveHost, MediaGateHost {
+export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersHost, KeepaliveHost, AnchoringHost {
   readonly id = newToken()
   readonly invite: IncomingRequest
   readonly called: Uri
@@ -73,7 +73,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   /** SIP, with challenges answered. */
   readonly #sip: SipPort
   /** Undefined when media goes around the fleet wherever the call goes. */
-  readonly #gate: MediaGate | undefined
+  readonly #media: Anchoring | undefined
   readonly #setUp: SetUp
   readonly #midCall: MidCall
   readonly #timers: SessionTimers
@@ -81,7 +81,6 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   readonly #dialogs = new Set<string>()
   #b: Leg | undefined
   #attempt: Attempt | undefined
-  #attempts = 0
   #ringing = false
   #answeredAt: number | undefined
   /** The 2xx of leg B whose ACK waits for the caller's answer to its offer. */
@@ -115,8 +114,8 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.credentials = new CallCredentials(call, services.onChallenge)
     this.#sip = challengedPort(services.sip, this.credentials)
     const anchors = verdict.attempts.some((attempt) => this.#anchors(attempt))
-    this.#gate = anchors ? new MediaGate(this, this.#sip) : undefined
-    const inside = { ...services, sip: this.#gate?.port ?? this.#sip }
+    this.#media = anchors ? new Anchoring(this, { ...services, sip: this.#sip }) : undefined
+    const inside = { ...services, sip: this.#media?.port ?? this.#sip }
     this.#timers = new SessionTimers(this, services)
     this.#keepalive = new InDialogKeepalive(this, inside)
     this.#setUp = new SetUp(this, inside)
@@ -149,7 +148,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
         this.#b === undefined || this.#attempt === undefined
           ? undefined
           : { ...this.#legRecord(this.#b), target: this.#attempt.target.name, route: this.#attempt.route },
-      mediaEngine: this.#gate?.engine,
+      mediaEngine: this.#media?.engine,
       because,
     }
   }
@@ -170,8 +169,8 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   onRequest(request: IncomingRequest, dialogId: string): void {
-    if (this.#gate === undefined) return this.#receive(request, dialogId)
-    this.#gate.receive(this.sideOf(dialogId), request, (carried) => this.#receive(carried, dialogId))
+    if (this.#media === undefined) return this.#receive(request, dialogId)
+    this.#media.receive(this.sideOf(dialogId), request, (carried) => this.#receive(carried, dialogId))
   }
 
   #receive(request: IncomingRequest, dialogId: string): void {
@@ -209,13 +208,13 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       contact: contactAt(listener, callingUser(this.invite.message)),
       sip,
     })
-    this.#anchor(attempt, this.#b)
+    this.#media?.anchor(this.#anchors(attempt))
     return this.#b
   }
 
   carryOffer(done: (offer: SipMessage | Uncarried) => void): void {
-    if (this.#gate === undefined) done(this.invite.message)
-    else this.#gate.offer(this.invite.message, done)
+    if (this.#media === undefined) done(this.invite.message)
+    else this.#media.carryOffer(done)
   }
 
   dialogOpened(leg: Leg, dialogId: string): void {
@@ -275,6 +274,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     })
     this.#keepalive.start(this.#a)
     this.#keepalive.start(b)
+    this.#media?.answered()
     this.invite.respond(200, {
       ...carriedResponse(response.message, this.#a, 200, { timer, body: this.#openedAnswer(response.message) }),
       toTag: this.#toTag,
@@ -292,14 +292,27 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#end({ kind: 'Refused', status: told }, [])
   }
 
-  // What the gate of anchored media asks for.
+  // What anchored media asks for.
+
+  leg(side: Side): Leg | undefined {
+    return side === 'A' ? this.#a : this.#b
+  }
+
+  offer(leg: Leg, done: (outcome: OwnOutcome) => void): void {
+    this.#midCall.refresh(leg, { method: 'INVITE', wanted: () => !this.#ended, done })
+  }
+
+  mediaEnded(why: 'Silent' | 'Lost'): void {
+    this.#services.log.warn({ call: this.id, engine: this.#media?.engine, why }, 'a call ends for want of its media')
+    this.#end({ kind: 'Media', why }, why === 'Silent' ? sipReason(408, 'Media timeout') : sipReason(500, 'Media lost'))
+  }
 
   sideOf(dialogId: string): Side {
     return dialogId === this.#a.dialogId ? 'A' : 'B'
   }
 
   mediaFailed(status: number, reason: string): void {
-    this.#services.log.error({ call: this.id, engine: this.#gate?.engine, reason }, 'a call lost its media engine')
+    this.#services.log.error({ call: this.id, engine: this.#media?.engine, reason }, 'a call lost its media engine')
     this.hangUp('the media engine failed', status)
   }
 
@@ -352,16 +365,6 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     return attempt.sip.media.mode === 'Anchor' || this.#a.sip.media.mode === 'Anchor'
   }
 
-  #anchor(attempt: Attempt, b: Leg): void {
-    if (this.#gate === undefined) return
-    const anchored = this.#anchors(attempt)
-    for (const leg of [this.#a, b]) leg.origin = { ...leg.origin, anchored }
-    const { engines: pool, log } = this.#services
-    const { callId } = this.invite.message
-    const session = `${this.id}-${this.#attempts++}`
-    this.#gate.anchor(anchored ? new AnchoredMedia({ pool, callId, session, log }) : undefined)
-  }
-
   #cancelled(reasons: HeaderList): void {
     this.#apply(this.#a, 'gone')
     this.#end({ kind: 'Cancelled' }, reasons)
@@ -407,7 +410,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#keepalive.stop()
     this.#midCall.stop()
     this.#setUp.stop(reasons)
-    this.#gate?.release()
+    this.#media?.release()
     this.#apply(this.#a, 'hangUp')
     if (this.#b !== undefined) this.#apply(this.#b, 'hangUp')
     this.#services.events.ended?.(this.record, cause)

@@ -1,7 +1,7 @@
 import type { Log } from '#lib/log.ts'
 import { SerialQueue } from '#lib/queue.ts'
 import type { EnginePool, MediaEngine } from './engine-pool.ts'
-import type { CallMedia, Carried, OnCarried, Side } from './media-port.ts'
+import type { CallMedia, Carried, Heard, OnCarried, Renewed, Side, Uncarried } from './media-port.ts'
 import type { NgFields, NgReply } from './ng-client.ts'
 import { withoutAddresses } from './session-description.ts'
 
@@ -12,6 +12,8 @@ export interface AnchoredMediaOptions {
   /** Name of the session at the engine; no two sessions have the same. */
   readonly session: string
   readonly log: Log
+  /** The engine that has the call does not answer any more, and so many calls are at it. */
+  readonly onDown: (calls: number) => void
 }
 
 /** What both sides said in one exchange, in the peers' own words. */
@@ -36,6 +38,8 @@ export class AnchoredMedia implements CallMedia {
   readonly #queue = new SerialQueue(Number.POSITIVE_INFINITY)
   readonly #crossed: { A: Crossed | undefined; B: Crossed | undefined } = { A: undefined, B: undefined }
   #engine: MediaEngine | undefined
+  /** The engine that both sides were told of. An offer that came to nothing may have moved the call away from it. */
+  #home: MediaEngine | undefined
   #leave: (() => void) | undefined
   /** The offer that has no answer yet. */
   #pending: { readonly from: Side; readonly offer: string } | undefined
@@ -65,7 +69,7 @@ export class AnchoredMedia implements CallMedia {
       if (sdp.length > longest) return over(tooLong)
       const crossed = this.#crossed[from]
       const agreed = this.#agreed
-      if (this.#pending !== undefined) this.#answer(from, sdp, over)
+      if (this.#pending !== undefined) this.#answer(from, sdp, (carried) => over(this.#atHome(carried)))
       else if (crossed?.said === sdp) over({ ok: true, sdp: crossed.carried })
       else if (agreed === undefined) over({ ok: false, status: 500, reason: 'an answer without an offer' })
       else this.#answerAnew(from, sdp, agreed, over)
@@ -91,6 +95,36 @@ export class AnchoredMedia implements CallMedia {
     })
   }
 
+  heard(done: (heard: Heard) => void): void {
+    const engine = this.#engine
+    if (engine === undefined || this.#agreed === undefined || this.#pending !== undefined) {
+      return done({ kind: 'Unknown' })
+    }
+    if (engine !== this.#home || !engine.up) return done({ kind: 'Gone' })
+    engine.request('query', { 'call-id': this.#options.session }, (reply) => {
+      if (engine !== this.#engine || this.#pending !== undefined) done({ kind: 'Unknown' })
+      else done(reply.ok ? { kind: 'Packets', packets: packetsIn(reply.fields) } : { kind: 'Gone' })
+    })
+  }
+
+  renew(done: (renewed: Renewed) => void): void {
+    this.#enqueue(ignore, (over) => {
+      const agreed = this.#agreed
+      const end = (carried: Carried) => {
+        const { A, B } = this.#crossed
+        over(carried)
+        if (!carried.ok) done(carried)
+        else if (A !== undefined && B !== undefined) done({ ok: true, told: { A: B.carried, B: A.carried } })
+      }
+      if (agreed === undefined || this.#pending !== undefined) return end(open)
+      this.#exchange(agreed, (carried) => {
+        // What was offered to an engine that has died since is no offer of a peer.
+        if (!carried.ok) this.#pending = undefined
+        end(this.#atHome(carried))
+      })
+    })
+  }
+
   release(): void {
     if (this.#released) return
     this.#released = true
@@ -99,6 +133,11 @@ export class AnchoredMedia implements CallMedia {
       this.#delete()
       done()
     })
+  }
+
+  #atHome(carried: Carried): Carried {
+    if (carried.ok) this.#home = this.#engine
+    return carried
   }
 
   #enqueue(done: OnCarried, run: (over: OnCarried) => void): void {
@@ -177,7 +216,7 @@ export class AnchoredMedia implements CallMedia {
     if (engine === this.#engine) return
     this.#delete()
     this.#engine = engine
-    this.#leave = engine.join()
+    this.#leave = engine.join(this.#options.onDown)
   }
 
   #delete(): void {
@@ -224,9 +263,16 @@ const longest = 16_384
 
 const tooLong: Carried = { ok: false, status: 488, reason: `a description of more than ${longest} characters` }
 const noEngine: NgReply = { ok: false, cause: 'Refused', reason: 'no media engine is up' }
+const open: Uncarried = { ok: false, status: 503, reason: 'an offer has no answer yet' }
 const gone: Carried = { ok: false, status: 500, reason: 'the call is over' }
 
 function ignore(): void {}
+
+/** The totals of a `query`. */
+function packetsIn({ totals }: NgFields): number {
+  const { RTP, RTCP } = (totals ?? {}) as { RTP?: NgFields; RTCP?: NgFields }
+  return Number(RTP?.['packets'] ?? 0) + Number(RTCP?.['packets'] ?? 0)
+}
 
 /** What that side has said in it. */
 function wordsOf({ from, offer, answer }: Agreement, side: Side): string {

@@ -68,7 +68,7 @@ describe('the pool of engines', () => {
   it('keeps an engine that is gone from the configuration until its last call has ended', async () => {
     const { pool, servers, configs, names } = await begin()
     const chosen = pool.choose('call').find(({ name }) => name === 'e0')
-    const leave = chosen?.join()
+    const leave = chosen?.join(() => {})
     pool.configure(configs.slice(1))
     expect(names()).toEqual(['e1'])
     const asked = new Promise((resolve) => chosen?.request('delete', {}, resolve))

@@ -80,7 +80,7 @@ export class MediaEngine {
   /** Until it was heard of it is taken for one that lives: the first call need not wait for the first ping. */
   #up = true
   #heard = false
-  #sessions = 0
+  readonly #sessions = new Set<{ readonly onDown: (calls: number) => void }>()
   #ping: Timer | undefined
   #retired = false
   #closed = false
@@ -101,7 +101,7 @@ export class MediaEngine {
   }
 
   get sessions(): number {
-    return this.#sessions
+    return this.#sessions.size
   }
 
   isAt({ host, port }: MediaEngineConfig): boolean {
@@ -116,21 +116,21 @@ export class MediaEngine {
     })
   }
 
-  /** A call begins; what comes back says that it has ended, and nothing is asked for it any more. */
-  join(): () => void {
-    this.#sessions++
-    let here = true
+  /**
+   * A call begins; what comes back says that it has ended, and nothing is asked for it any more. It is told when the engine
+   * does not answer any more, with the number of calls that are.
+   */
+  join(onDown: (calls: number) => void): () => void {
+    const session = { onDown }
+    this.#sessions.add(session)
     return () => {
-      if (!here) return
-      here = false
-      this.#sessions--
-      if (this.#retired && this.#sessions === 0) this.close()
+      if (this.#sessions.delete(session) && this.#retired && this.#sessions.size === 0) this.close()
     }
   }
 
   retire(): void {
     this.#retired = true
-    if (this.#sessions === 0) this.close()
+    if (this.#sessions.size === 0) this.close()
   }
 
   close(): void {
@@ -149,12 +149,16 @@ export class MediaEngine {
     if (this.#closed) return
     const lives = reply.ok || reply.cause === 'Error'
     const engine = { engine: this.name, host: this.#host, port: this.#port }
+    const wentDown = !lives && this.#up
     if (lives && !(this.#up && this.#heard)) this.#log.info(engine, 'media engine is up')
-    if (!lives && this.#up) {
+    if (wentDown) {
       const cause = reply.reason
       this.#log.error({ ...engine, cause }, 'media engine is down: check that rtpengine runs and listens for ng there')
     }
     this.#up = lives
     this.#heard = true
+    if (!wentDown) return
+    const sessions = [...this.#sessions]
+    for (const { onDown } of sessions) onDown(sessions.length)
   }
 }

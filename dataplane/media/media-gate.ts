@@ -52,6 +52,10 @@ export class MediaGate {
     return this.#media?.engine
   }
 
+  get media(): CallMedia | undefined {
+    return this.#media
+  }
+
   /** Another target is tried: its media has nothing to do with that of the one before. Undefined: it goes around. */
   anchor(media: CallMedia | undefined): void {
     this.#media?.release()

@@ -13,6 +13,17 @@ export type Carried =
   /** As it goes out to the other side, but for its `o=` line. */
   { readonly ok: true; readonly sdp: string } | Uncarried
 
+/** What an engine says of the packets of a call, RTP and RTCP of either side together, since it has the call. */
+export type Heard =
+  | { readonly kind: 'Packets'; readonly packets: number }
+  /** It does not answer, it does not know the call any more, or it is not where the peers send their media. */
+  | { readonly kind: 'Gone' }
+  /** Nothing is agreed yet, or an offer is open. */
+  | { readonly kind: 'Unknown' }
+
+/** What each side is to be told now that an engine has what was agreed, as it goes out to it but for its `o=` line. */
+export type Renewed = { readonly ok: true; readonly told: Readonly<Record<Side, string>> } | Uncarried
+
 export type OnCarried = (carried: Carried) => void
 
 /**
@@ -34,6 +45,10 @@ export interface CallMedia {
   withdraw(): void
   /** The last offer was answered here: the other side has heard nothing of it, and its media goes on as agreed. */
   settle(): void
+  /** Asks the engine for the packets of the call. */
+  heard(done: (heard: Heard) => void): void
+  /** Gives what was agreed to an engine that lives, since the one that had it died or has forgotten it. */
+  renew(done: (renewed: Renewed) => void): void
   /** The call is over. */
   release(): void
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { addsMedia, answeringOnly, offersFax, withExplicitHold, withoutHold } from './media-change.ts'
+import { addsMedia, answeringOnly, isOnHold, offersFax, withExplicitHold, withoutHold } from './media-change.ts'
 
 const session = ['v=0', 'o=- 1 1 IN IP4 192.0.2.1', 's=-', 'c=IN IP4 192.0.2.1', 't=0 0']
 const description = (...media: string[]) => [...session, ...media, ''].join('\r\n')
@@ -51,4 +51,14 @@ describe('hold in the first exchange of a call whose legs are blocked (feature i
       description(audio, `a=${becomes}`),
     )
   })
+})
+
+it.each([
+  [description(audio), false],
+  [description(audio, 'a=sendonly'), true],
+  [description(audio, 'c=IN IP4 0.0.0.0'), true],
+  [description(audio, 'm=video 0 RTP/AVP 31', 'a=inactive'), false],
+  ['', false],
+])('isOnHold: %#', (sdp, expected) => {
+  expect(isOnHold(sdp)).toBe(expected)
 })

@@ -31,6 +31,11 @@ export function offersFax(offer: string): boolean {
   return streamsOf(offer).some(({ type, port }) => type === 'image' && port > 0)
 }
 
+/** Whether a stream of the description does not go both ways. */
+export function isOnHold(sdp: string): boolean {
+  return streamsOf(sdp).some(({ port, direction }) => port > 0 && direction !== 'sendrecv')
+}
+
 /** Whether the offer brings a stream in both directions that this call does not have yet. */
 export function addsMedia(offer: string, told: string): boolean {
   const ours = streamsOf(told)

@@ -145,6 +145,12 @@ const sessions = levels.flatMap(({ path, schema, at }) => [
     ],
   },
   {
+    path: `${path}.media`,
+    schema,
+    keeps: [at({ media: { timeoutSeconds: 0 } }), at({ media: { timeoutSeconds: 10 } }), at({ media: {} })],
+    breaks: [at({ media: { timeoutSeconds: 9 } })],
+  },
+  {
     path: `${path}.sessionTimer`,
     schema,
     keeps: [

@@ -82,6 +82,7 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
       { midcall: { mode: 'Block' }, media: { mode: 'Bypass' } },
       { midcall: { mode: 'PassThroughMediaChange' }, media: { mode: 'Bypass' } },
     ],
+  'timeoutSeconds must be 0, for never, or at least 10': [{ timeoutSeconds: 9 }],
   'minSeSeconds must not be greater than expiresSeconds': [{ minSeSeconds: 1801, expiresSeconds: 1800 }],
 }
 /** Rules about changes of an object have tests of their own. */

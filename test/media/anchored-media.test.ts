@@ -33,7 +33,13 @@ describe.skipIf(!inject('peers').rtpengine)('media through a real rtpengine', ()
 
   const open: AnchoredMedia[] = []
   const newMedia = () => {
-    const media = new AnchoredMedia({ pool, callId: `call-${count}`, session: `session-${count++}`, log })
+    const media = new AnchoredMedia({
+      pool,
+      callId: `call-${count}`,
+      session: `session-${count++}`,
+      log,
+      onDown: () => {},
+    })
     open.push(media)
     return media
   }
@@ -182,7 +188,7 @@ describe.skipIf(!inject('peers').rtpengine)('several rtpengines', () => {
     const a = await openRtpPeer('127.0.0.11')
     const b = await openRtpPeer('127.0.0.22')
     try {
-      const media = (session: string) => new AnchoredMedia({ pool, callId: 'one-call', session, log })
+      const media = (session: string) => new AnchoredMedia({ pool, callId: 'one-call', session, log, onDown: () => {} })
       const [preferred, other] = pool.choose('one-call').map(({ name }) => engines[Number(name.slice(1))])
       const call = media('first')
       await offer(call, 'A', a.sdp())
