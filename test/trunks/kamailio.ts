@@ -80,7 +80,7 @@ async function runKamailio(configuration: (port: number) => string) {
     ask,
     /** All that it has logged. */
     said: () => said,
-    async close() {
+    close: async () => {
       child.kill('SIGTERM')
       await exited
       await asker.close()
