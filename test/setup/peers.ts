@@ -9,6 +9,7 @@ const peers = {
   rtpengine: 'rtpengine-daemon',
   kamailio: 'kamailio',
   knotd: 'knot',
+  svmap: 'sipvicious',
 } as const
 export type Peer = keyof typeof peers
 
