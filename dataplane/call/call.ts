@@ -1,3 +1,4 @@
+import { detached } from '#lib/detached.ts'
 import type { Log } from '#lib/log.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
@@ -219,10 +220,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
 
   dialogOpened(leg: Leg, dialogId: string): void {
     if (this.#forgotten) return
-    leg.dialogId = dialogId
-    this.credentials.dialogOpened(leg, dialogId)
-    this.#dialogs.add(dialogId)
-    this.#services.table.bind(dialogId, this)
+    leg.dialogId = detached(dialogId)
+    this.credentials.dialogOpened(leg, leg.dialogId)
+    this.#dialogs.add(leg.dialogId)
+    this.#services.table.bind(leg.dialogId, this)
   }
 
   serviceRoute({ trunk }: Attempt): readonly string[] {

@@ -61,7 +61,8 @@ export class SetUp {
   readonly #health: AttemptHealth
   /** Attempts that have said how it is at their target. */
   readonly #observed = new Set<number>()
-  readonly #transactions: ClientTransaction[] = []
+  /** By attempt, until its final answer: it holds the offer, and a call lasts. */
+  readonly #transactions = new Map<number, ClientTransaction>()
   /** By attempt, once it was challenged. */
   readonly #credentials = new Map<number, RequestCredentials>()
   readonly #ringMilliseconds: number
@@ -105,7 +106,7 @@ export class SetUp {
       case 'try':
         return this.#try(effect.attempt)
       case 'cancel':
-        return this.#transactions[effect.attempt]?.cancel(this.#cancelHeaders)
+        return this.#transactions.get(effect.attempt)?.cancel(this.#cancelHeaders)
       case 'refuse':
         return this.#host.refused(effect.status, response)
       case 'progress':
@@ -155,9 +156,10 @@ export class SetUp {
     )
     const close = this.#host.open()
     const complete = this.#completed(index, attempt, request)
-    this.#transactions[index] = this.#sip.send(refused === undefined ? complete : sameCall(complete, refused), {
+    const transaction = this.#sip.send(refused === undefined ? complete : sameCall(complete, refused), {
       onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
       onResponse: (response) => {
+        if (response.status >= 200) this.#transactions.delete(index)
         this.#host.guard(() => {
           if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, offer, response.message)
           else this.#onResponse(index, leg, response)
@@ -165,10 +167,12 @@ export class SetUp {
         if (response.status >= 200) close()
       },
       onFailure: () => {
+        this.#transactions.delete(index)
         this.#host.guard(() => this.#feed({ type: 'failure', attempt: index, failure: notSent }))
         close()
       },
     })
+    this.#transactions.set(index, transaction)
   }
 
   #completed(index: number, attempt: Attempt, request: OutgoingRequest): OutgoingRequest {

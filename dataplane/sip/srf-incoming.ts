@@ -15,50 +15,40 @@ const unlisted: Readonly<Record<number, string>> = {
   608: 'Rejected',
 }
 
-/** A request from the network, answered through drachtio-srf. */
+/**
+ * A request from the network, answered through drachtio-srf. Calls keep their INVITE, so nothing of drachtio-srf is held
+ * any longer than an answer may come.
+ */
 export class SrfIncomingRequest implements IncomingRequest {
   readonly message: SipMessage
-  readonly #req: SrfRequest
-  readonly #res: SrfResponse
+  readonly source: IncomingRequest['source']
+  readonly receivedOn: IncomingRequest['receivedOn']
+  readonly transactionId: string
+  readonly dialogId: string | undefined
   readonly #onOver: () => void
-  #over = false
+  /** Undefined once it is over. */
+  #res: SrfResponse | undefined
   #onCancel: ((cancel: SipMessage) => void) | undefined
 
   /** `onOver` runs once, when the request has got its final answer or was cancelled. */
   constructor(req: SrfRequest, res: SrfResponse, message: SipMessage, onOver: () => void) {
-    this.#req = req
+    const { source_address: address, source_port: port, protocol, receivedOn, stackTxnId, stackDialogId } = req
+    this.message = message
+    this.source = { address: withoutBrackets(address), port, transport: transportOf(protocol) }
+    this.receivedOn = receivedOn === undefined ? undefined : hostPort(receivedOn)
+    this.transactionId = stackTxnId
+    this.dialogId = stackDialogId === '' ? undefined : stackDialogId
     this.#res = res
     this.#onOver = onOver
-    this.message = message
   }
 
   get method(): string {
     return this.message.method
   }
 
-  get source(): IncomingRequest['source'] {
-    const { source_address: address, source_port: port, protocol } = this.#req
-    return { address: withoutBrackets(address), port, transport: transportOf(protocol) }
-  }
-
-  get receivedOn(): IncomingRequest['receivedOn'] {
-    const text = this.#req.receivedOn
-    if (text === undefined) return undefined
-    const colon = text.lastIndexOf(':')
-    return { address: withoutBrackets(text.slice(0, colon)), port: Number(text.slice(colon + 1)) }
-  }
-
-  get transactionId(): string {
-    return this.#req.stackTxnId
-  }
-
-  get dialogId(): string | undefined {
-    const id = this.#req.stackDialogId
-    return id === '' ? undefined : id
-  }
-
   respond(status: number, options: ResponseOptions = {}): void {
-    if (this.#over || this.method === 'ACK') return
+    const res = this.#res
+    if (res === undefined || this.method === 'ACK') return
     const { body, toTag, onDialog, onRefused } = options
     const headers = srfHeaders(options.headers ?? [], body)
     // drachtio-srf takes only the tag out of it.
@@ -69,15 +59,15 @@ export class SrfIncomingRequest implements IncomingRequest {
         ? undefined
         : (error: SrfSendError) => {
             if (error) return onRefused?.(error instanceof Error ? error.message : error)
-            if (this.#res.stackDialogId) onDialog?.(this.#res.stackDialogId)
+            if (res.stackDialogId) onDialog?.(res.stackDialogId)
           }
     if (status >= 200) this.#end()
     const reason = options.reason ?? unlisted[status]
     // A peer may answer with a code that nobody has registered, and it is carried on as it is (RFC 3261 section 8.1.3.2).
     if (status in unlisted || !isRegisteredStatus(status)) {
-      this.#sendUnlisted(status, reason ?? reasonPhrase(status), send, callback)
-    } else if (reason === undefined) this.#res.send(status, send, callback)
-    else this.#res.send(status, reason, send, callback)
+      sendUnlisted(res, status, reason ?? reasonPhrase(status), send, callback)
+    } else if (reason === undefined) res.send(status, send, callback)
+    else res.send(status, reason, send, callback)
   }
 
   onCancel(handler: (cancel: SipMessage) => void): void {
@@ -86,36 +76,43 @@ export class SrfIncomingRequest implements IncomingRequest {
 
   /** The server has answered both the CANCEL and this request. */
   cancelled(cancel: SipMessage): void {
-    if (this.#over) return
+    if (this.#res === undefined) return
     this.#end()
     this.#onCancel?.(cancel)
   }
 
   #end(): void {
-    this.#over = true
+    this.#res = undefined
     this.#onOver()
   }
+}
 
-  /** What `res.send` does after it has looked into its table. */
-  #sendUnlisted(
-    status: number,
-    reason: string,
-    options: { headers: Record<string, string>; body?: string },
-    callback: SrfSendCallback | undefined,
-  ): void {
-    this.#res.msg.status = this.#res.status = status
-    this.#res.msg.reason = reason
-    this.#res.agent.sendResponse(this.#res, options, callback)
-    this.#res.finished = true
-  }
+/** What `res.send` does after it has looked into its table. */
+function sendUnlisted(
+  res: SrfResponse,
+  status: number,
+  reason: string,
+  options: { headers: Record<string, string>; body?: string },
+  callback: SrfSendCallback | undefined,
+): void {
+  res.msg.status = res.status = status
+  res.msg.reason = reason
+  res.agent.sendResponse(res, options, callback)
+  res.finished = true
+}
+
+function hostPort(text: string): { address: string; port: number } {
+  const colon = text.lastIndexOf(':')
+  return { address: withoutBrackets(text.slice(0, colon)), port: Number(text.slice(colon + 1)) }
 }
 
 function withoutBrackets(address: string): string {
   return address.startsWith('[') ? address.slice(1, -1) : address
 }
 
+const transports = new Map(Transport.options.map((transport) => [transport.toLowerCase(), transport]))
+
 /** drachtio-server says tcp, or nothing, of WebSocket. */
 function transportOf(protocol: string): Transport {
-  const known = Transport.safeParse(protocol.toUpperCase())
-  return known.success ? known.data : 'TCP'
+  return transports.get(protocol.toLowerCase()) ?? 'TCP'
 }

@@ -59,8 +59,9 @@ export class SrfTransaction implements ClientTransaction {
   abandon(): void {
     if (this.#over) return
     this.#abandoned = true
+    const req = this.#req
     this.#end()
-    if (this.#req !== undefined) this.#withdraw(this.#req)
+    if (req !== undefined) this.#withdraw(req)
   }
 
   get wantsSent(): boolean {
@@ -69,6 +70,7 @@ export class SrfTransaction implements ClientTransaction {
 
   #end(): void {
     this.#over = true
+    this.#req = undefined
     this.#onOver(this)
   }
 

@@ -1,5 +1,5 @@
 import type { Counters } from '../counters.ts'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
 import { createBranch } from '../transaction/identifiers.ts'
 import { formatRequest, type OutgoingRequest } from '../transaction/outgoing-request.ts'

@@ -1,4 +1,4 @@
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import { parseNameAddr, tagOf } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { ClientTransaction, ClientTransactionUser } from '../transaction/client-transaction.ts'

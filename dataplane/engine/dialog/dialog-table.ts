@@ -1,5 +1,5 @@
 import type { ClientTransaction } from '../transaction/client-transaction.ts'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import type { ServerTransaction } from '../transaction/server-transaction.ts'
 import type { Flow } from '../transport/transport.ts'
 import type { Application } from './application.ts'

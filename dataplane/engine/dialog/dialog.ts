@@ -1,4 +1,4 @@
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import { param } from '../message/params.ts'
 import { parseNameAddr } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'

@@ -1,5 +1,5 @@
 import type { Counters } from '../counters.ts'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
 import { createTag } from '../transaction/identifiers.ts'
 import type { ServerTransaction } from '../transaction/server-transaction.ts'

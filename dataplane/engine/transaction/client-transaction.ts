@@ -1,5 +1,5 @@
 import type { Counters } from '../counters.ts'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import { parseNameAddr, tagOf } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Flow } from '../transport/transport.ts'

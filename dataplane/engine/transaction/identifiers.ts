@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 
 /**
  * A branch for a new client transaction: "MUST always begin with the characters "z9hG4bK"" (RFC 3261 §8.1.1.7), then

@@ -1,5 +1,5 @@
 import type { Counters } from '../counters.ts'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import type { Flow, SendCallback } from '../transport/transport.ts'
 import { createId } from './identifiers.ts'
 import { inviteServer, type InviteServerState } from './invite-server.ts'

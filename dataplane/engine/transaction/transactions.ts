@@ -1,5 +1,5 @@
 import type { Counters } from '../counters.ts'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
 import type { Flow, SendCallback } from '../transport/transport.ts'
 import { ClientTransaction, type ClientTransactionUser, type TransactionContext } from './client-transaction.ts'

@@ -1,7 +1,7 @@
 import type { Server as HttpServer } from 'node:http'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import type { Server as TlsServer, TLSSocket } from 'node:tls'
-import { detached } from '../detached.ts'
+import { detached } from '#lib/detached.ts'
 import type { ClientTls, ListenerAddress, TlsTarget } from '../engine.types.ts'
 import { comparableName, holdsName } from '../message/domain-name.ts'
 import { StreamFramer, WholeMessages } from '../message/frame.ts'
