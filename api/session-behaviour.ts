@@ -53,7 +53,7 @@ export const sessionFields = {
   midcall: z
     .strictObject({
       mode: MidcallMode.optional().describe(
-        'What becomes of an offer inside a call. PassThrough: it goes to the other leg. PassThroughMediaChange: it does where it adds a stream in both directions; anything else is answered here. Block: all is answered here, new streams rejected. Both answer only where media is anchored (488 otherwise), and make the session timers leg by leg. PreserveCodec: it goes with the codec of the call alone, and without that codec it gets 488. Disabled: what changes nothing goes to the other leg, anything else gets 488. Where the legs of a call differ, the more restrictive mode holds.',
+        'What becomes of an offer inside a call. PassThrough: it goes to the other leg. PassThroughMediaChange: it does where it adds a stream in both directions; anything else is answered here. Block: all is answered here, new streams rejected. Both answer only where media is anchored (488 otherwise), and make the session timers leg by leg. PreserveCodec: offers and answers go with the codec of the call alone; an offer without that codec gets 488, and so does one whose answer lacks it, after which the answerer is put back to what was agreed. Disabled: what changes nothing goes to the other leg, anything else gets 488. Where the legs of a call differ, the more restrictive mode holds.',
       ),
     })
     .optional()
@@ -119,6 +119,20 @@ export const builtInSession: z.infer<typeof Resolved> = {
   midcall: { mode: 'PassThrough' },
   update: { early: 'PassThrough' },
   inDialogKeepalive: { enabled: false, intervalSeconds: 60, skipWhenSessionTimer: true },
+}
+
+/** The most restrictive first. */
+const byRestriction: readonly MidcallMode[] = [
+  'Disabled',
+  'Block',
+  'PassThroughMediaChange',
+  'PreserveCodec',
+  'PassThrough',
+]
+
+/** Feature item 8: when the legs of a call differ, "the more restrictive wins". */
+export function moreRestrictive(one: MidcallMode, other: MidcallMode): MidcallMode {
+  return byRestriction.find((mode) => mode === one || mode === other) ?? 'PassThrough'
 }
 
 /** Modes in which offers are answered here, for which media has to be here, too. */

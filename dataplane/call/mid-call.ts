@@ -7,7 +7,7 @@ import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortErr
 import { callerStatus } from './failure-map.ts'
 import type { Leg } from './leg.ts'
 import { answerHere, answerOptions, isWatched, refusalOf } from './mid-call-answers.ts'
-import { midcallMode, treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
+import { midcallMode, type Pin, treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
 import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
@@ -39,11 +39,22 @@ interface Unacknowledged {
   abandon(): void
 }
 
-interface CarriedUpdate {
+/** How a request goes on: with another description, and what is asked of the one that comes back. */
+interface Carriage {
+  readonly body?: string | undefined
+  readonly pin?: Pin | undefined
+}
+
+interface CarriedUpdate extends Carriage {
   readonly from: Leg
   readonly to: Leg
   readonly request: IncomingRequest
-  readonly body: string | undefined
+}
+
+/** What was asked of the session timer, and what had been agreed before. */
+interface Sent {
+  readonly asked: TimerFields
+  readonly before: string
 }
 
 /** Requests that may wait for one another in a call; at one second each, more would time out. */
@@ -102,9 +113,9 @@ export class MidCall {
     if (treatment.do === 'refuse') return request.respond(treatment.status)
     if (treatment.do === 'answer') return this.#answerHere(from, to, request, treatment.body)
     const convert = method === 'UPDATE' && to.allowsUpdate === false
-    if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment.body)
+    if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment)
     if (message.body !== '') this.#offering = { request, from }
-    this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment.body))
+    this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment))
   }
 
   /** An ACK that is not that of the call's first INVITE. */
@@ -175,7 +186,7 @@ export class MidCall {
     if (!this.#queue.push(task)) this.#answer(request, 500, this.#retryAfter())
   }
 
-  #carry(from: Leg, to: Leg, request: IncomingRequest, done: () => void, body?: string): void {
+  #carry(from: Leg, to: Leg, request: IncomingRequest, done: () => void, { body, pin }: Carriage = {}): void {
     const timed = request.method === 'UPDATE' && from.state.at !== 'setUp'
     const asked = timed ? this.#services.timers.ask(from, to, request.message) : noTimer
     const before = to.origin.rest
@@ -200,7 +211,7 @@ export class MidCall {
         if (response.status < 200) return
         this.#host.guard(() => {
           if (late) this.#tooLate(to, before, response)
-          else if (timed) this.#answeredUpdate({ from, to, request, body }, asked, response)
+          else if (timed) this.#answeredUpdate({ from, to, request, body, pin }, { asked, before }, response)
           else this.#answered(request, from, to, response)
         })
         over()
@@ -229,23 +240,29 @@ export class MidCall {
     if (status < 300 && message.body !== '') this.#putBack(to, before)
   }
 
-  #answeredUpdate({ from, to, request, body }: CarriedUpdate, asked: TimerFields, response: IncomingResponse): void {
+  #answeredUpdate(update: CarriedUpdate, { asked, before }: Sent, response: IncomingResponse): void {
+    const { from, to, request, pin } = update
     const { timers } = this.#services
     const { status, message } = response
     if (status === 422 && timers.raise(to, message, asked)) {
-      return this.#push(from, request, (done) => this.#carry(from, to, request, done, body))
+      return this.#push(from, request, (done) => this.#carry(from, to, request, done, update))
     }
     if (status >= 300) return this.#answered(request, from, to, response)
-    this.#settle(request)
     learnAllow(to, message)
+    const body = pin === undefined ? message.body : pin(message.body)
+    if (body === undefined) {
+      this.#answer(request, 488)
+      return this.#putBack(to, before)
+    }
+    this.#settle(request)
     const timer = timers.answered(from, to, { request: request.message, response: message, asked })
-    request.respond(200, carriedResponse(message, from, 200, { timer }))
+    request.respond(200, carriedResponse(message, from, 200, { timer, body }))
   }
 
-  #startReInvite(from: Leg, to: Leg, request: IncomingRequest, body: string | undefined): void {
+  #startReInvite(from: Leg, to: Leg, request: IncomingRequest, { body, pin }: Carriage): void {
     const { sip, timers } = this.#services
     const reInvite = new ReInvite(
-      { from, to, request, body, sip, timers },
+      { from, to, request, body, pin, sip, timers },
       {
         guard: (run) => this.#host.guard(run),
         open: () => this.#host.open(),

@@ -1,4 +1,4 @@
-import { answersHere, type MidcallMode } from '#api/session-behaviour.ts'
+import { answersHere, type MidcallMode, moreRestrictive } from '#api/session-behaviour.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { fitAnswer } from '../media/fit-answer.ts'
 import { addsMedia, answeringOnly, offersFax, withExplicitHold, withoutHold } from '../policy/media-change.ts'
@@ -9,29 +9,21 @@ import { isSameDescription } from './sdp-origin.ts'
 
 /** What becomes of a re-INVITE or UPDATE inside a call. */
 export type Treatment =
-  /** It goes to the other leg, with this body where it is another. */
-  | { readonly do: 'carry'; readonly body?: string }
+  /** It goes to the other leg, with this body where it is another; what comes back is looked at by `pin`. */
+  | { readonly do: 'carry'; readonly body?: string; readonly pin?: Pin }
   /** The other leg hears nothing. Without a body the answer is what this leg was told last. */
   | { readonly do: 'answer'; readonly body?: string }
   | { readonly do: 'refuse'; readonly status: number }
 
-/** The most restrictive first. */
-const byRestriction: readonly MidcallMode[] = [
-  'Disabled',
-  'Block',
-  'PassThroughMediaChange',
-  'PreserveCodec',
-  'PassThrough',
-]
+/** A description as it goes on, with the codec of the call alone; undefined when that is not in it. */
+export type Pin = (description: string) => string | undefined
 
 const carry: Treatment = { do: 'carry' }
 const answer: Treatment = { do: 'answer' }
 const notAcceptable: Treatment = { do: 'refuse', status: 488 }
 
-/** Feature item 8: when the legs differ, "the more restrictive wins". */
 export function midcallMode(one: Leg, other: Leg): MidcallMode {
-  const modes = [one.sip.midcall.mode, other.sip.midcall.mode]
-  return byRestriction.find((mode) => modes.includes(mode)) ?? 'PassThrough'
+  return moreRestrictive(one.sip.midcall.mode, other.sip.midcall.mode)
 }
 
 /**
@@ -69,8 +61,11 @@ export function treatOffer(message: SipMessage, from: Leg, to: Leg): Treatment {
     case 'Disabled':
       return body === '' ? carry : notAcceptable
     case 'PreserveCodec': {
-      const pinned = body === '' ? '' : pinCodec(body, from.origin.rest, to.origin.rest)
-      return pinned === undefined ? notAcceptable : pinned === '' ? carry : { do: 'carry', body: pinned }
+      const [told, otherTold] = [from.origin.rest, to.origin.rest]
+      const pin: Pin = (description) => (description === '' ? '' : pinCodec(description, told, otherTold))
+      const pinned = pin(body)
+      if (pinned === undefined) return notAcceptable
+      return pinned === '' ? { do: 'carry', pin } : { do: 'carry', body: pinned, pin }
     }
     case 'PassThrough':
       return carry

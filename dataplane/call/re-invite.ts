@@ -3,6 +3,7 @@ import { noTimer, type TimerFields } from '../policy/session-timer.ts'
 import type { ClientTransaction, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
 import { carriedReasons } from './reason-header.ts'
 import type { Leg } from './leg.ts'
+import type { Pin } from './offer-treatment.ts'
 import { agreedBefore, carriedBody, carriedRequest, carriedResponse, lastDescription, learnAllow } from './relay.ts'
 import type { SessionTimers } from './session-timers.ts'
 
@@ -28,6 +29,8 @@ export interface ReInviteParts {
   readonly request: IncomingRequest
   /** The description that goes on instead of that in the request. */
   readonly body: string | undefined
+  /** Asked of the description that comes back; undefined when any will do. */
+  readonly pin: Pin | undefined
   readonly sip: SipPort
   readonly timers: SessionTimers
 }
@@ -107,7 +110,9 @@ export class ReInvite {
   }
 
   acknowledged(ack: SipMessage): void {
-    this.#dueAck?.ack({ body: carriedBody(ack, this.#to) })
+    // An answer in the ACK cannot be refused any more (RFC 3261 section 13.2.1).
+    const body = this.#pinned(ack.body) ?? ack.body
+    this.#dueAck?.ack({ body: carriedBody(ack, this.#to, body) })
     this.#dueAck = undefined
     this.#onAcknowledged()
   }
@@ -151,6 +156,8 @@ export class ReInvite {
     if (this.#end()) return response.ack()
     const { request } = this
     const { message } = response
+    const body = this.#pinned(message.body)
+    if (body === undefined) return this.#refuseAnswer(response)
     const offered = request.message.body !== '' || request.method === 'UPDATE'
     if (!offered && message.body !== '') this.#dueAck = response
     else response.ack()
@@ -161,13 +168,25 @@ export class ReInvite {
       response: message,
       asked: this.#asked,
     })
-    const carried = carriedResponse(message, this.from, 200, { timer })
+    const carried = carriedResponse(message, this.from, 200, { timer, body })
     const answersUpdate = request.method === 'UPDATE' && request.message.body === ''
     request.respond(200, {
       ...carried,
       ...(answersUpdate && { body: undefined }),
       onRefused: () => this.#events.guard(() => this.#restore(response)),
     })
+  }
+
+  #pinned(description: string): string | undefined {
+    const { pin } = this.#parts
+    return pin === undefined ? description : pin(description)
+  }
+
+  /** The peer has taken the offer with an answer, or has made an offer, that the other side may not have. */
+  #refuseAnswer(response: IncomingResponse): void {
+    this.#events.over()
+    this.request.respond(488)
+    this.#restore(response)
   }
 
   #cancel(cancel: SipMessage | undefined): void {

@@ -11,6 +11,11 @@ describe('pinCodec (feature item 8, PreserveCodec)', () => {
     expect(pinCodec(description(['m=audio 4002 RTP/AVP 18']), g711, g711)).toBeUndefined()
   })
 
+  it('leaves a rejected stream as it is (RFC 3264 section 6)', () => {
+    const rejected = description(['m=audio 0 RTP/AVP 18'])
+    expect(pinCodec(rejected, g711, g711)).toBe(rejected)
+  })
+
   it('leaves an offer of that codec as it is, whatever else changes', () => {
     const hold = description(['m=audio 4000 RTP/AVP 0', 'a=sendonly'])
     expect(pinCodec(hold, g711, g711)).toBe(hold)

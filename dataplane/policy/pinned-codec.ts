@@ -12,13 +12,17 @@ const staticNames: Readonly<Record<string, string>> = {
 /** Carried beside any codec: events and comfort noise are none. */
 const beside = /^(telephone-event|CN)\//i
 
+/** RFC 3264 section 6: the formats of a stream with port 0 mean nothing. */
+const rejectedAudio = /^m=audio 0 /m
+
 const audioLine = /^m=audio \d+(?:\/\d+)? \S+ ([^\r\n]*)/m
 
 /**
- * The offer with the audio codec of the call alone, telephone events beside it; undefined when the codec is not in it.
+ * The offer or answer with the audio codec of the call alone, telephone events beside it; undefined when the codec is not in it.
  * The codec of the call is the first of the one description that the other has, too. What is no audio stays as it is.
  */
 export function pinCodec(offer: string, oneSide: string, otherSide: string): string | undefined {
+  if (rejectedAudio.test(offer)) return offer
   const [ours, theirs, offered] = [codecsOf(oneSide), codecsOf(otherSide), codecsOf(offer)]
   if (ours === undefined || theirs === undefined || offered === undefined) return offer
   const known = new Set(theirs.map(([, name]) => name))

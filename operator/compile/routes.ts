@@ -1,3 +1,4 @@
+import { answersHere, moreRestrictive } from '#api/session-behaviour.ts'
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { SipTrunk } from '#api/sip-trunk.ts'
 import type { RouteConfig } from '#api/snapshot.ts'
@@ -49,6 +50,18 @@ const routeChecks: readonly Check<RoutePart>[] = [
   isReachable, // one that is never taken is a mistake in the dial plan
 ]
 
+const behaviourChecks: readonly Check<RouteBehaviour>[] = [
+  answersHaveMedia, // offers cannot be answered here where media is not
+]
+
+/** What a route makes of its calls, from each caller to each target. */
+interface RouteBehaviour {
+  readonly route: Route
+  readonly config: RouteConfig
+  /** All of the fleet. */
+  readonly trunks: readonly CompiledTrunk[]
+}
+
 export interface CompiledRoute {
   readonly config: RouteConfig
   readonly field: string
@@ -70,9 +83,11 @@ export function compileRoutes(
   }))
   // Of two routes with one match the first in order of choice hides the other, wherever they stand in the list.
   const inOrder = sifted.toSorted((a, b) => byChoice(a.value.route, b.value.route))
-  return findings
-    .sift(inOrder, context, routeChecks)
-    .map(({ value, field }) => ({ field, config: routeConfig(value, context) }))
+  return findings.sift(inOrder, context, routeChecks).map(({ value, field }) => {
+    const config = routeConfig(value, context)
+    findings.passes({ route: value.route, config, trunks }, `${field}.sip`, behaviourChecks)
+    return { field, config }
+  })
 }
 
 function siftRoute(route: Route, field: string, context: RouteContext, findings: Findings): SiftedRoute {
@@ -188,6 +203,25 @@ function isReachable({ value, earlier }: RoutePart) {
     field: 'match',
     message: `never taken: route "${name}" (priority ${priority}) matches the same calls and comes first; change one match, or put the targets of both into one route`,
   }
+}
+
+/** What trunks make of calls without the route, they say themselves. */
+function answersHaveMedia({ route: { sip }, config, trunks }: RouteBehaviour) {
+  if (sip?.midcall?.mode === undefined && sip?.media?.mode === undefined) return undefined
+  for (const { config: caller } of trunks) {
+    if (caller === undefined || config.match.trunks?.includes(caller.name) === false) continue
+    const inbound = config.inbound[caller.name] ?? caller.sip
+    for (const target of config.targets) {
+      const mode = moreRestrictive(inbound.midcall.mode, target.sip.midcall.mode)
+      const anchored = inbound.media.mode === 'Anchor' || target.sip.media.mode === 'Anchor'
+      if (!answersHere(mode) || anchored) continue
+      return {
+        field: sip.midcall?.mode === undefined ? 'media.mode' : 'midcall.mode',
+        message: `${mode} answers offers inside a call in the name of the other peer, which needs media.mode Anchor; calls from ${caller.name} to ${target.trunk} have Bypass, so that every one that changes something gets 488; set sip.media.mode Anchor here or on one of the trunks`,
+      }
+    }
+  }
+  return undefined
 }
 
 function byChoice(a: Route, b: Route): number {

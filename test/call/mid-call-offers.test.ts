@@ -12,6 +12,7 @@ afterEach(async () => {
 const farSdp = sdp.replaceAll('4000', '5000')
 const changed = sdp.replace('m=audio 4000', 'm=audio 4002')
 const farChanged = farSdp.replace('m=audio 5000', 'm=audio 5002')
+const withoutOrigin = (description: string) => description.replace(/^o=.*$/m, '')
 const timer = ['Supported: timer', 'Session-Expires: 1800;refresher=uac']
 const knowsUpdate = [['Allow', 'INVITE, ACK, CANCEL, BYE, UPDATE']] as const
 const lacksUpdate = [['Allow', 'INVITE, ACK, CANCEL, BYE']] as const
@@ -79,6 +80,53 @@ describe('offers inside a call (feature item 8)', () => {
     a.send('ACK')
     a.send('INVITE', { body: changed.replace('RTP/AVP 0', 'RTP/AVP 18 0') })
     expect((await bridge.carrier.request('INVITE')).message.body).toContain('m=audio 4002 RTP/AVP 0\r\n')
+  })
+
+  it.each(['INVITE', 'UPDATE'])(
+    'PreserveCodec: another codec in the answer to %s: 488, and the callee is put back to what was agreed',
+    async (method) => {
+      const { bridge, a, invite } = await connect({ midcall: { mode: 'PreserveCodec' } })
+      a.send(method, { body: changed })
+      const carried = await bridge.carrier.request(method)
+      answer(carried, bridge.carrier, 200, { body: sdp.replace('RTP/AVP 0', 'RTP/AVP 18') })
+      await bridge.pbx.response(488, method)
+      if (method === 'INVITE') a.send('ACK')
+      if (method === 'INVITE') await bridge.carrier.request('ACK')
+      const back = await bridge.carrier.request('INVITE')
+      expect(withoutOrigin(back.message.body)).toBe(withoutOrigin(invite.message.body))
+      answer(back, bridge.carrier, 200, { body: sdp })
+      await bridge.carrier.request('ACK')
+      expect(bridge.calls.list()[0]?.state).toBe('Up')
+    },
+  )
+
+  it('PreserveCodec: codecs beside that of the call are taken out of an answer', async () => {
+    const { bridge, a } = await connect({ midcall: { mode: 'PreserveCodec' } })
+    a.send('INVITE', { body: changed })
+    const carried = await bridge.carrier.request('INVITE')
+    answer(carried, bridge.carrier, 200, { body: sdp.replace('RTP/AVP 0', 'RTP/AVP 0 18') })
+    expect((await bridge.pbx.response(200, 'INVITE')).message.body).toMatch(/^m=audio \d+ RTP\/AVP 0\r$/m)
+    a.send('ACK')
+  })
+
+  it('PreserveCodec: an offer that was asked for has the codec of the call alone, or gets the answer of before (RFC 3261 section 13.2.1)', async () => {
+    const { bridge, a } = await connect({ midcall: { mode: 'PreserveCodec' } })
+    a.send('INVITE')
+    answer(await bridge.carrier.request('INVITE'), bridge.carrier, 200, {
+      body: sdp.replace('RTP/AVP 0', 'RTP/AVP 18 0'),
+    })
+    const offered = await bridge.pbx.response(200, 'INVITE')
+    expect(offered.message.body).toMatch(/^m=audio \d+ RTP\/AVP 0\r$/m)
+    a.send('ACK', { body: changed })
+    expect((await bridge.carrier.request('ACK')).message.body).toContain('m=audio 4002 RTP/AVP 0')
+
+    a.send('INVITE')
+    answer(await bridge.carrier.request('INVITE'), bridge.carrier, 200, {
+      body: sdp.replace('RTP/AVP 0', 'RTP/AVP 18'),
+    })
+    await bridge.pbx.response(488, 'INVITE')
+    a.send('ACK')
+    expect((await bridge.carrier.request('ACK')).message.body).toContain('m=audio 4002 RTP/AVP 0')
   })
 
   it.each(['Block', 'PassThroughMediaChange', 'Disabled'] as const)(
