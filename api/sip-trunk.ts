@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Authentication } from './authentication.ts'
 import {
   Cidr,
   Host,
@@ -263,6 +264,7 @@ export const SipTrunkSpec = z.strictObject({
   admission: Admission.optional().describe(
     'How many calls the peer may begin. Every replica counts its own. Absent: any number.',
   ),
+  authentication: Authentication.prefault({}).describe('Digest authentication of calls, in either direction.'),
   registration: Registration.optional().describe('Registration of the fleet with the peer. Absent: none.'),
   keepalive: Keepalive.prefault({}).describe('OPTIONS keepalive of every target.'),
   tls: TrunkTls.prefault({}).describe('TLS with this peer, where a transport is TLS or WSS.'),

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { DigestAlgorithm } from './authentication.ts'
 import { TlsVersion, Transport } from './fields.ts'
 import { ResolvedSipBehaviour } from './sip-behaviour.ts'
 import { Admission } from './sip-trunk.ts'
@@ -107,6 +108,33 @@ export const RegistrationConfig = z.strictObject({
 })
 export type RegistrationConfig = z.infer<typeof RegistrationConfig>
 
+export const CredentialsOfTrunk = z.strictObject({
+  number: z.string().optional().describe('Number that calls with them before others do; absent: none.'),
+  realm: z.string().optional().describe('Realm that they are for; absent: any.'),
+  username: z.string().describe('User name of the digest credentials.'),
+  password: SecretValue.describe('Password of the digest credentials.'),
+})
+export type CredentialsOfTrunk = z.infer<typeof CredentialsOfTrunk>
+
+export const InboundAuthenticationConfig = z.strictObject({
+  realm: z.string().describe('Realm that is asked for.'),
+  algorithms: z.array(DigestAlgorithm).describe('Algorithms that are offered, in this order.'),
+  role: z.enum(['UserAgent', 'Proxy']).describe('Whether calls are challenged with 401 or with 407.'),
+  users: z
+    .array(
+      z.strictObject({
+        name: z.string().describe('Name of the user in the manifest.'),
+        username: z.string().describe('User name of the digest credentials.'),
+        password: SecretValue.describe('Password of the digest credentials.'),
+      }),
+    )
+    .describe('Who may call; nobody when it is empty.'),
+  nonceKey: SecretValue.optional().describe(
+    'Key that nonces are made and known by, equal on all replicas; absent: calls get 503 until there is one.',
+  ),
+})
+export type InboundAuthenticationConfig = z.infer<typeof InboundAuthenticationConfig>
+
 export const TrunkConfig = z.strictObject({
   type: z.literal('Trunk').describe('Which resource it is.'),
   name: z.string().describe('Name of the SipTrunk.'),
@@ -116,6 +144,11 @@ export const TrunkConfig = z.strictObject({
     .array(z.string())
     .describe('Addresses and blocks that the peer may call from besides its targets, in canonical spelling.'),
   admission: Admission.optional().describe('How many calls the peer may begin at this replica.'),
+  credentials: z
+    .array(CredentialsOfTrunk)
+    .optional()
+    .describe('What answers challenges to calls, besides the accounts that are registered; absent: nothing.'),
+  authentication: InboundAuthenticationConfig.optional().describe('How calls of the peer are challenged; absent: not.'),
   registrations: z.array(RegistrationConfig).describe('Every account with every registrar of its own, best first.'),
   registrationPolicy: z
     .enum(['All', 'FirstAvailable'])

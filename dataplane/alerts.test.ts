@@ -13,6 +13,8 @@ interface Alerts {
 
 const callCounters = new CallCounters()
 callCounters.challenged('carrier', 'Unanswered')
+callCounters.authenticated('carrier', 'Refused')
+callCounters.authenticated('carrier', 'NoKey')
 
 const families = collectMetrics({
   engine: { counters: {}, gauges: () => ({}) },

@@ -1,4 +1,5 @@
 import type { CallEvents, CallRecord, EndCause } from './call/call-record.ts'
+import type { Proof } from './digest/digest-server.ts'
 import type { ChallengeResult } from './call/trunk-credentials.ts'
 import type { Family, Sample } from './metrics.ts'
 
@@ -8,6 +9,7 @@ export class CallCounters implements CallEvents {
   #answered = 0
   readonly #ended = new Tally()
   readonly #challenges = new Tally()
+  readonly #proofs = new Tally()
 
   started(): void {
     this.#started++
@@ -25,6 +27,10 @@ export class CallCounters implements CallEvents {
     this.#challenges.count({ trunk, result })
   }
 
+  authenticated(trunk: string, result: Proof): void {
+    this.#proofs.count({ trunk, result })
+  }
+
   families(): Family[] {
     return [
       counter('sbcfleet_calls_started_total', 'Calls that a route was found for.', [{ value: this.#started }]),
@@ -38,6 +44,11 @@ export class CallCounters implements CallEvents {
         'sbcfleet_challenges_total',
         'Challenges of peers to requests of calls, by trunk and whether credentials answered them.',
         this.#challenges.samples(),
+      ),
+      counter(
+        'sbcfleet_authentications_total',
+        'INVITEs of trunks that ask for credentials, by trunk and result: Accepted, Challenged (had none), Stale or Replayed (told to take another nonce), Refused (wrong), Malformed, Limited (too many wrong ones), NoKey.',
+        this.#proofs.samples(),
       ),
     ]
   }

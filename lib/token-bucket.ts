@@ -15,11 +15,16 @@ export class TokenBucket {
     this.#filledAt = now
   }
 
-  /** Takes one, if there is one. The rate may differ from call to call. */
-  take(rate: Rate, now: number): boolean {
+  /** Whether there is one to take. */
+  holds(rate: Rate, now: number): boolean {
     this.#tokens = Math.min(rate.burst, this.#tokens + ((now - this.#filledAt) * rate.perSecond) / 1000)
     this.#filledAt = now
-    if (this.#tokens < 1) return false
+    return this.#tokens >= 1
+  }
+
+  /** Takes one, if there is one. The rate may differ from call to call. */
+  take(rate: Rate, now: number): boolean {
+    if (!this.holds(rate, now)) return false
     this.#tokens--
     return true
   }

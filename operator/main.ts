@@ -4,6 +4,7 @@ import { systemClock as clock } from '#lib/clock.ts'
 import { crashOnFaults, endOn, type Part, startParts, stopParts } from '#lib/lifetime.ts'
 import { createLog, type Log } from '#lib/log.ts'
 import { Readiness } from '#lib/ready.ts'
+import { Secret } from '#lib/secret.ts'
 import type { CertificateSet } from './certificates/plan.ts'
 import { Cluster, fleetOfTrunk, type OurObject, sipTrunks, voiceServices } from './cluster.ts'
 import { commands } from './commands.ts'
@@ -115,7 +116,20 @@ async function run(env: Env, log: Log): Promise<void> {
   })
   const statuses = new FleetStatuses({ replicas: (fleet) => push.replicas(fleet), writer, events, clock })
   const settings = () => used && replicaSettings(env, controlHost, used.authorities)
-  const reconciler = new FleetReconciler({ cluster, api, applier, push, statuses, isLeader, settings, clock, log })
+  // Every operator replica has it, nobody else does, and it changes when the certificate is renewed.
+  const nonceRoot = () => used && new Secret(used.server.key)
+  const reconciler = new FleetReconciler({
+    cluster,
+    api,
+    applier,
+    push,
+    statuses,
+    isLeader,
+    settings,
+    nonceRoot,
+    clock,
+    log,
+  })
   const pace = new Pace(clock)
   const controller = new Controller({
     name: 'fleet',

@@ -1,7 +1,9 @@
 import type { SipTrunk } from '#api/sip-trunk.ts'
 import type { VoiceService } from '#api/voice-service.ts'
 import type { Clock } from '#lib/clock.ts'
+import { contentHash } from '#lib/hash.ts'
 import type { Log } from '#lib/log.ts'
+import type { Secret } from '#lib/secret.ts'
 import { type Cluster, type FleetInCluster, type OurObject, type Read, sipTrunks } from './cluster.ts'
 import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
 import { finalizerStep } from './finalizer.ts'
@@ -24,6 +26,8 @@ export interface FleetReconcilerOptions {
   readonly isLeader: () => boolean
   /** Undefined until there is a certificate for replicas to check. */
   readonly settings: () => ReplicaSettings | undefined
+  /** Of which keys for nonces are made: the same for every operator replica. Undefined until there is one. */
+  readonly nonceRoot: () => Secret | undefined
   readonly clock: Clock
   readonly log: Log
 }
@@ -70,10 +74,11 @@ export class FleetReconciler {
   }
 
   #result(key: string, fleet: FleetInCluster): Result {
-    const made = madeOf(fleet)
+    const nonceRoot = this.#options.nonceRoot()
+    const made = madeOf(fleet, nonceRoot)
     const known = this.#results.get(key)
     if (known?.made === made) return known.result
-    const result = compiledOf(fleet)
+    const result = compiledOf(fleet, nonceRoot)
     this.#results.set(key, { made, result })
     return result
   }
@@ -145,11 +150,11 @@ interface Provided {
 }
 
 /** The parts that replicas are to run; a trunk that is being deleted is none of them. */
-function compiledOf(fleet: FleetInCluster): Result {
+function compiledOf(fleet: FleetInCluster, nonceRoot: Secret | undefined): Result {
   const { voiceService, secrets, neighbours } = fleet
   const trunks = lasting(fleet.trunks)
   if (voiceService?.value !== undefined) {
-    const compiled = compile({ voiceService: voiceService.value, trunks, secrets, neighbours })
+    const compiled = compile({ voiceService: voiceService.value, trunks, secrets, neighbours, nonceRoot })
     return { compiled, strays: { conditions: [], problems: [] } }
   }
   if (voiceService !== undefined) return { compiled: undefined, strays: { conditions: [], problems: [] } }
@@ -162,7 +167,10 @@ function lasting(trunks: readonly Read<SipTrunk>[]): SipTrunk[] {
 }
 
 /** Equal for fleets that compile to the same. A status is no part of it, and neither is anything else but spec and age. */
-function madeOf({ voiceService, trunks, secrets, neighbours, services }: FleetInCluster): string {
+function madeOf(
+  { voiceService, trunks, secrets, neighbours, services }: FleetInCluster,
+  nonceRoot: Secret | undefined,
+): string {
   const version = ({ metadata: { uid, generation, deletionTimestamp } }: OurObject) =>
     `${uid} ${generation} ${deletionTimestamp}`
   const named = ({ metadata: { name } }: SipTrunk | VoiceService) => name
@@ -171,6 +179,7 @@ function madeOf({ voiceService, trunks, secrets, neighbours, services }: FleetIn
     secrets.map(({ metadata, data }) => [metadata.name, data]),
     neighbours.map(named),
     services.map(named),
+    nonceRoot && contentHash(nonceRoot.reveal()),
   ])
 }
 

@@ -3,6 +3,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
+import { Secret } from '#lib/secret.ts'
 import { compileFleets } from '../operator/compile/compile.ts'
 import { fleetsOf } from '../operator/compile/world.ts'
 import { sharedToken } from '../operator/push/authenticate.ts'
@@ -62,6 +63,8 @@ const nothingRead: Manifests = { entries: [], problems: [], unread: [] }
 export class Machine {
   readonly #options: MachineOptions
   readonly #token = randomBytes(32).toString('hex')
+  /** Another one at every start: nonces from before are stale, which costs a call one more round trip. */
+  readonly #nonceRoot = new Secret(randomBytes(32).toString('hex'))
   readonly #push: PushServer
   readonly #supervisor: Supervisor
   readonly #statusFiles: StatusFiles
@@ -157,7 +160,7 @@ export class Machine {
     const before = this.#compilation
     const carried = carryOver(before?.manifests ?? nothingRead, read)
     const { manifests, known } = countGenerations(carried, before?.known ?? new Map(), clock.wallTime())
-    const resources = resourcesOf(manifests)
+    const resources = { ...resourcesOf(manifests), nonceRoot: this.#nonceRoot }
     const { fleets, strays } = compileFleets(resources)
     this.#compilation = { manifests, known, fleets, strays: { ...strays, trunks: fleetsOf(resources).strays } }
 

@@ -52,6 +52,7 @@ export class CallCredentials implements ChallengedPortHost {
   }
 
   #accounts(trunk: string): readonly Account[] {
-    return this.#call.config.trunks.get(trunk)?.registrations ?? []
+    const { credentials = [], registrations = [] } = this.#call.config.trunks.get(trunk) ?? {}
+    return credentials.length === 0 ? registrations : [...credentials, ...registrations]
   }
 }

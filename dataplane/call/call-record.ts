@@ -1,3 +1,4 @@
+import type { Proof } from '../digest/digest-server.ts'
 import type { ChallengeResult } from './trunk-credentials.ts'
 import type { SessionRecord } from './session-timers.ts'
 
@@ -57,4 +58,6 @@ export interface CallEvents {
   ended?(call: CallRecord, cause: EndCause): void
   /** A peer of the trunk wanted credentials. */
   challenged?(trunk: string, result: ChallengeResult): void
+  /** A call of the trunk had to prove whose it is. */
+  authenticated?(trunk: string, proof: Proof): void
 }

@@ -4,6 +4,7 @@ import type { Clock } from '#lib/clock.ts'
 import { type Log, OncePerSecond } from '#lib/log.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
 import type { Uri } from '../engine/message/uri.ts'
+import { DigestServer } from '../digest/digest-server.ts'
 import { AdmissionControl } from '../policy/admission.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
@@ -47,12 +48,14 @@ export class Calls {
   /** Calls by trunk they were sent to, for hunting in turn. */
   readonly #turns = new Map<string, number>()
   readonly #admission = new AdmissionControl()
+  readonly #digest: DigestServer
   readonly #refusals: OncePerSecond
   #refusing = false
 
   constructor(options: CallsOptions) {
     this.#options = options
     this.#refusals = new OncePerSecond(options.clock)
+    this.#digest = new DigestServer(options.clock)
     this.#table = new CallTable(() => {
       for (const listener of this.#countListeners) listener(this.count)
     })
@@ -135,22 +138,41 @@ export class Calls {
     const { health, random } = this.#options
     const check = checkInvite(invite.message)
     const called = check.ok ? dialled(check.called, config) : undefined
-    const { verdict, because } = decide(
-      callRequest(invite, check.ok ? check.called : undefined, called, listener),
-      config,
-      health,
-      { random, turn: (trunk) => this.#turn(trunk) },
-    )
-    this.#options.log.debug({ callId: invite.message.callId, verdict: verdict.kind, because }, 'decided')
-    if (verdict.kind === 'Ignore') return this.#ignore(invite, because.join('; '))
+    const request = callRequest(invite, check.ok ? check.called : undefined, called, listener)
+    const found = findInboundTrunk(request.source, config, health)
+    if (found.trunk === undefined) return this.#ignore(invite, found.because)
     if (this.#refusing) return invite.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
+    // RFC 3261 section 8.2: requests are processed "starting with authentication", so that nobody else learns of routes.
+    const proof = this.#authenticate(invite, found.trunk)
+    if (proof === undefined) return
+    const origin = { ...found, because: `${found.because}${proof}` }
+    const turn = (trunk: string) => this.#turn(trunk)
+    const { verdict, because } = decide(request, config, health, { random, turn, origin })
+    this.#options.log.debug({ callId: invite.message.callId, verdict: verdict.kind, because }, 'decided')
     if (!check.ok) return invite.respond(check.status, { headers: check.headers })
+    if (verdict.kind === 'Ignore') return this.#ignore(invite, because.join('; '))
     if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
     if (!this.#admits(invite, verdict.trunk))
       return invite.respond(503, { headers: [['Retry-After', admissionRetryAfter]] })
     const refusal = checkTimer(invite.message, verdict.inbound.sessionTimer)
     if (refusal !== undefined) return invite.respond(refusal.status, { headers: refusal.headers })
     new Call({ invite, called: called ?? check.called, verdict, because, listener, config }, this.#services).start()
+  }
+
+  /** What it has proved, as a phrase to go on with; undefined when its trunk wants more, and it has been answered. */
+  #authenticate(invite: IncomingRequest, { name, authentication }: TrunkConfig): string | undefined {
+    if (authentication === undefined) return ''
+    const verdict = this.#digest.verify(invite, authentication)
+    this.#options.events?.authenticated?.(name, verdict.proof)
+    if (verdict.proof === 'Accepted') return ` and has the password of user ${verdict.user}`
+    invite.respond(verdict.status, { headers: verdict.headers })
+    const { proof, why } = verdict
+    if (why === undefined) return undefined
+    const source = `${invite.source.address}:${invite.source.port}`
+    this.#refusals.run(`authentication ${name}`, (heldBack) =>
+      this.#options.log.warn({ trunk: name, source, proof, why, heldBack }, 'a call was not authenticated'),
+    )
+    return undefined
   }
 
   /** Feature item 29.3: the call after the last that a trunk may have gets 503, and those before it go on. */

@@ -1,10 +1,10 @@
-import type { RegistrationConfig } from '#api/snapshot.ts'
+import type { CredentialsOfTrunk } from '#api/snapshot.ts'
 import type { HeaderList, IncomingResponse } from '../sip/port.ts'
-import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from '../trunks/digest.ts'
+import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from '../digest/digest.ts'
 import { mayAnswer } from '../trunks/registration.ts'
 
 /** What answers challenges. Without `realm` it answers those of any; `number` is whom it stands for. */
-export type Account = Pick<RegistrationConfig, 'username' | 'password' | 'realm'> & { readonly number?: string }
+export type Account = Readonly<CredentialsOfTrunk>
 
 /** What became of a challenge to a request of a call. */
 export type ChallengeResult = 'Answered' | 'Unanswered'

@@ -2,7 +2,7 @@ import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
 import type { RunningConfig } from '../config/running.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
-import { findInboundTrunk, type Source } from './inbound-trunk.ts'
+import { findInboundTrunk, type Origin, type Source } from './inbound-trunk.ts'
 import { nextMaxForwards } from './max-forwards.ts'
 import { type CompiledRoute, mismatch, type RoutedCall } from './route-match.ts'
 import { type Attempt, attemptsOf, type Chance, type SkipCause } from './targets.ts'
@@ -51,6 +51,8 @@ export interface DecideOptions {
   readonly random?: () => number
   /** Counts the calls to a trunk, for hunting in turn; the first is always taken when left out. */
   readonly turn?: (trunk: string) => number
+  /** The trunk that the call comes from, where that is known. */
+  readonly origin?: Origin
   /** Says of every route that does not match why not. Costs a sentence a route, so calls do without. */
   readonly everyRoute?: boolean
 }
@@ -63,11 +65,14 @@ export function decide(
   call: CallRequest,
   config: RunningConfig,
   health: TrunkHealth,
-  { random = Math.random, turn = () => 0, everyRoute = false }: DecideOptions = {},
+  { random = Math.random, turn = () => 0, everyRoute = false, origin }: DecideOptions = {},
 ): Decision {
-  const { trunk, because: origin } = findInboundTrunk(call.source, config, health)
-  const because = [origin]
+  const { trunk, because: where } = origin ?? findInboundTrunk(call.source, config, health)
+  const because = [where]
   if (trunk === undefined) return { verdict: { kind: 'Ignore' }, because }
+  if (origin === undefined && trunk.authentication !== undefined) {
+    because.push(`it has to have the password of a user of realm "${trunk.authentication.realm}"`)
+  }
   const reject = (status: number, sentence: string): Decision => {
     because.push(`${sentence}: ${status}`)
     return { verdict: { kind: 'Reject', trunk, status }, because }

@@ -14,6 +14,12 @@ export interface Source {
   readonly user?: string
 }
 
+/** The trunk that a source belongs to, if it does, and why. */
+export interface Origin {
+  readonly trunk: TrunkConfig | undefined
+  readonly because: string
+}
+
 /** Gathers the `allowedSources` of all trunks; a trunk counts on its own listeners only. */
 export function compileSources(trunks: Iterable<TrunkConfig>): SourceTable {
   const entries = new Map<string, [block: string, trunk: string][]>()
@@ -56,11 +62,7 @@ function isCertified(certified: readonly string[], trunk: TrunkConfig): boolean 
  * that address the port tells them apart, then the Contact that was called; else the longest block of `allowedSources`
  * wins. What is still ambiguous goes to the first trunk by name, so that the same call always takes the same way.
  */
-export function findInboundTrunk(
-  source: Source,
-  config: RunningConfig,
-  health: TrunkHealth,
-): { trunk: TrunkConfig | undefined; because: string } {
+export function findInboundTrunk(source: Source, config: RunningConfig, health: TrunkHealth): Origin {
   const from = `${source.address} port ${source.port} on listener ${source.listener}`
   const exact = exactMatch(source, config, health)
   const byPort = exact.filter(({ port }) => port === source.port)

@@ -4,7 +4,7 @@ import type { OpenListener } from '../config/running.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList, IncomingResponse, SipPortError } from '../sip/port.ts'
-import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from './digest.ts'
+import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from '../digest/digest.ts'
 import type { Outside } from './outside.ts'
 import { isTlsFailure, listenerUri, type Peer, unreachable } from './peer.ts'
 import {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Challenge } from './digest.ts'
+import type { Challenge } from '../digest/digest.ts'
 import {
   backoffMilliseconds,
   grantedSeconds,

@@ -4,7 +4,7 @@ import { parseNameAddr } from '../engine/message/name-addr.ts'
 import { param } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { decodeUser, parseUri } from '../engine/message/uri.ts'
-import type { Challenge } from './digest.ts'
+import type { Challenge } from '../digest/digest.ts'
 import { canonicalAddress } from './resolution.ts'
 
 /** What the answers to a REGISTER mean, and when to send the next one (RFC 3261 section 10): pure functions. */

@@ -1,4 +1,4 @@
-import { digestResponse } from './digest.ts'
+import { digestResponse } from '../digest/digest.ts'
 import type { SentRequest } from './scripted-port.ts'
 
 /** For tests: scripts for a `ScriptedPort` that play a registrar. */

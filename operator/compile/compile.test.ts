@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest'
 import { SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
 import { Snapshot } from '#api/snapshot.ts'
 import { VoiceService } from '#api/voice-service.ts'
-import { stringifyWithSecrets } from '#lib/secret.ts'
+import { Secret, stringifyWithSecrets } from '#lib/secret.ts'
 import { compileFleets } from './compile.ts'
 import type { Resources } from './world.ts'
 
@@ -33,6 +33,7 @@ describe('compile', () => {
       voiceServices: resources.voiceServices.toReversed(),
       trunks: resources.trunks.toReversed(),
       secrets: resources.secrets.toReversed(),
+      nonceRoot: resources.nonceRoot,
     }
     expect(golden(compileFleets(reversed))).toBe(golden(compileFleets(resources)))
   })
@@ -52,6 +53,20 @@ describe('compile', () => {
     const input = inputOf('the-quickstart.yaml')
     const touched = input.replaceAll('namespace: voice', 'namespace: voice\n  generation: 7\n  labels: { a: b }')
     expect(versions(touched)).toEqual(versions(input))
+  })
+
+  it('makes the same nonce key for a trunk everywhere, another one for every other trunk and root, and none without', () => {
+    const resources = resourcesIn(inputOf('trunk-that-proves-who-it-is.yaml'))
+    const keys = (nonceRoot: Secret | undefined) =>
+      compileFleets({ ...resources, nonceRoot }).fleets.flatMap(({ snapshot }) =>
+        snapshot.resources.flatMap(({ body }) =>
+          body.type === 'Trunk' ? [body.authentication?.nonceKey?.reveal()] : [],
+        ),
+      )
+    const all = [...keys(new Secret('a root')), ...keys(new Secret('another'))]
+    expect(new Set(all).size).toBe(4)
+    expect(keys(new Secret('a root'))).toEqual(all.slice(0, 2))
+    expect(keys(undefined)).toEqual([undefined, undefined])
   })
 
   it('never shows a password in what can be printed', () => {
@@ -74,6 +89,7 @@ function resourcesIn(text: string): Resources {
     voiceServices: of('VoiceService').map((value) => VoiceService.parse(value)),
     trunks: of('SipTrunk').map((value) => SipTrunk.parse(value)),
     secrets: of('Secret').map((value) => SecretManifest.parse(value)),
+    nonceRoot: new Secret('a root'),
   }
 }
 

@@ -1,9 +1,10 @@
 import { createHmac } from 'node:crypto'
-import type { Account, Registrar, SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
+import type { Account, Registrar, SipTrunk } from '#api/sip-trunk.ts'
 import type { RegistrationConfig } from '#api/snapshot.ts'
 import { didYouMean } from '#lib/nearest.ts'
-import { Secret } from '#lib/secret.ts'
+import type { Secret } from '#lib/secret.ts'
 import { placed, type Check, type Findings, type Part } from './check.ts'
+import { digestChecks, readDigest } from './digest-secret.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
 
 type AccountContext = TrunkContext & { readonly registrars: readonly string[] }
@@ -15,10 +16,8 @@ const registrarChecks: readonly Check<Part<Registrar, TrunkContext>>[] = [
 ]
 
 const accountChecks: readonly Check<AccountPart>[] = [
-  secretExists, // the credentials are in a Secret of the trunk's namespace
-  secretHasPassword, // a registrar that asks gets an answer
+  ...digestChecks, // a registrar that asks gets an answer
   registrarsExist, // a name that is not in the list registers nothing
-  credentialsAreOneLine, // a line break is what `echo` adds, and never what was meant
 ]
 
 /** Every account with every registrar; an account without credentials is left out, calls do not need it. */
@@ -37,10 +36,9 @@ export function compileRegistrations(trunk: SipTrunk, context: TrunkContext, fin
     accountChecks,
   )
   return accounts.flatMap(({ value: account }) => {
-    const secret = context.secrets.get(account.secretRef.name)
-    const password = secret === undefined ? undefined : credential(secret, 'password')
-    if (secret === undefined || password === undefined) return []
-    const username = credential(secret, 'username')?.reveal() ?? account.number
+    const credentials = readDigest(account.secretRef.name, account.number, context)
+    if (credentials === undefined) return []
+    const { username, password } = credentials
     const own = account.registrarNames
     const chosen = registrars.filter(({ value }) => own === undefined || own.includes(value.name))
     return chosen.flatMap(({ value: registrar }) => {
@@ -79,53 +77,4 @@ function registrarsExist({ value, context }: AccountPart) {
     field: 'registrarNames',
     message: `there is no registrar "${missing}"${didYouMean(missing, context.registrars) || `; there are ${context.registrars.join(', ')}`}`,
   }
-}
-
-function secretExists({ value, context }: AccountPart) {
-  const { name } = value.secretRef
-  if (context.secrets.has(name)) return undefined
-  return {
-    field: 'secretRef.name',
-    unresolved: 'SecretNotFound' as const,
-    missing: `Secret ${context.namespace}/${name}`,
-    message: `Secret ${context.namespace}/${name} does not exist; create it with the key "password"`,
-  }
-}
-
-function secretHasPassword({ value, context }: AccountPart) {
-  const { name } = value.secretRef
-  const secret = context.secrets.get(name)
-  const password = secret === undefined ? undefined : credential(secret, 'password')
-  if (password !== undefined && password.reveal() !== '') return undefined
-  return {
-    field: 'secretRef.name',
-    unresolved: 'SecretKeyMissing' as const,
-    message: `Secret ${context.namespace}/${name} has ${password === undefined ? 'no key "password"' : 'an empty "password"'}; put the digest password there`,
-  }
-}
-
-function credentialsAreOneLine({ value, context }: AccountPart) {
-  const { name } = value.secretRef
-  const secret = context.secrets.get(name)
-  for (const key of ['username', 'password']) {
-    const text = secret === undefined ? undefined : credential(secret, key)?.reveal()
-    if (text === undefined || !hasControlCharacter(text)) continue
-    return {
-      field: 'secretRef.name',
-      unresolved: 'SecretKeyMissing' as const,
-      message: `Secret ${context.namespace}/${name} has a line break or control character in "${key}"; write it without, as with "echo -n"`,
-    }
-  }
-  return undefined
-}
-
-function hasControlCharacter(text: string): boolean {
-  return Array.from(text).some((character) => character < ' ' || character === '\u007f')
-}
-
-function credential(secret: SecretManifest, key: string): Secret | undefined {
-  const plain = secret.stringData?.[key]
-  if (plain !== undefined) return new Secret(plain)
-  const encoded = secret.data?.[key]
-  return encoded === undefined ? undefined : new Secret(Buffer.from(encoded, 'base64').toString('utf8'))
 }

@@ -5,6 +5,7 @@ import type { TargetConfig, TrunkConfig } from '#api/snapshot.ts'
 import type { Listener, VoiceService } from '#api/voice-service.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { canonicalBlock, canonicalHost } from './address.ts'
+import { compileAuthentication } from './authentication.ts'
 import { compileTrunkTls, isSecure } from './certificates.ts'
 import { Findings, placed, type Check, type Part } from './check.ts'
 import { Claims, sourceClaims, targetClaims } from './claims.ts'
@@ -69,7 +70,7 @@ export function compileTrunks(world: World, secrets: ReadonlyMap<string, SecretM
 
 function compileTrunk(
   trunk: SipTrunk,
-  { voiceService }: World,
+  { voiceService, nonceRoot }: World,
   secrets: ReadonlyMap<string, SecretManifest>,
   claims: Claims,
 ): CompiledTrunk {
@@ -89,6 +90,7 @@ function compileTrunk(
     .filter(({ value }) => mayUse(value))
   const sources = findings.sift(placed(spec.access.allowedSources, 'spec.access.allowedSources'), context, sourceChecks)
   const registrations = compileRegistrations(trunk, context, findings).filter(mayUse)
+  const authentication = compileAuthentication(trunk, { ...context, nonceRoot }, findings)
   if (targets.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
 
   for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners), context)
@@ -107,6 +109,7 @@ function compileTrunk(
     listeners: listeners.map(({ name }) => name),
     targets: targets.map(({ value }) => targetConfig(value, transport, listeners)),
     allowedSources: sources.map(({ value }) => canonicalBlock(value) ?? value),
+    ...authentication,
     registrations,
     registrationPolicy: spec.registration?.policy ?? 'All',
     keepalive,

@@ -1,12 +1,15 @@
 import type { Condition } from '#api/conditions.ts'
 import type { SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
 import type { VoiceService } from '#api/voice-service.ts'
+import type { Secret } from '#lib/secret.ts'
 
 /** Everything there is, of all fleets. */
 export interface Resources {
   readonly voiceServices: readonly VoiceService[]
   readonly trunks: readonly SipTrunk[]
   readonly secrets: readonly SecretManifest[]
+  /** Of which keys for nonces are made; the same for everybody who compiles for one fleet. Absent: there are none. */
+  readonly nonceRoot?: Secret | undefined
 }
 
 /** Everything that makes up one fleet. Trunks are those that refer to the VoiceService, Secrets those of its namespace. */
@@ -14,6 +17,8 @@ export interface World {
   readonly voiceService: VoiceService
   readonly trunks: readonly SipTrunk[]
   readonly secrets: readonly SecretManifest[]
+  /** As in `Resources`. */
+  readonly nonceRoot?: Secret | undefined
   /** Trunks of the namespace that belong to another VoiceService, so that a reference to one can be explained. */
   readonly neighbours?: readonly SipTrunk[]
 }
@@ -64,6 +69,7 @@ export function fleetsOf(resources: Resources): { fleets: readonly World[]; stra
     voiceService,
     trunks: trunksOf.get(fullName(voiceService)) ?? [],
     secrets: resources.secrets.filter(isIn(voiceService.metadata.namespace)),
+    nonceRoot: resources.nonceRoot,
     neighbours: resources.trunks
       .filter(isIn(voiceService.metadata.namespace))
       .filter(({ spec }) => spec.voiceServiceRef.name !== voiceService.metadata.name),

@@ -3,8 +3,8 @@ import { splitList } from '../engine/message/list.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
 /**
- * The client's side of HTTP digest as SIP uses it: RFC 3261 section 22, RFC 7616, RFC 8760. Pure but for the counter
- * that a session keeps. Knows nothing of REGISTER: any request that is challenged can be answered.
+ * HTTP digest as SIP uses it: RFC 3261 section 22, RFC 7616, RFC 8760. What both sides compute, and the client's side: pure
+ * but for the counter that a session keeps. Knows nothing of REGISTER: any request that is challenged can be answered.
  */
 
 /** One challenge that can be answered. `realm`, `nonce` and `opaque` stand as they were quoted, escapes included. */
@@ -181,8 +181,8 @@ function chooseQop(offered: string): 'auth' | 'auth-int' | undefined {
   return options.includes('auth') ? 'auth' : options.includes('auth-int') ? 'auth-int' : undefined
 }
 
-/** Takes `Scheme a=b, c="d, e"` apart, several schemes in a row too. Parameter names are lower case, values raw. */
-function readSchemes(value: string): { scheme: string; parameters: Map<string, string> }[] {
+/** Takes `Scheme a=b, c="d, e"` apart, several schemes in a row too. Names are lower case, values without their quotes. */
+export function readSchemes(value: string): { scheme: string; parameters: Map<string, string> }[] {
   const schemes: { scheme: string; parameters: Map<string, string> }[] = []
   for (const part of splitList(value)) {
     const opening = /^([!#$%&'*+\-.^_`|~\w]+)[ \t]+(?=[^= \t])/.exec(part)

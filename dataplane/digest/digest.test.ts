@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { challengesOf, DigestSession, digestResponse, parseChallenges, strongest } from './digest.ts'
-import { responseMessage } from './scripted-port.ts'
+import { responseMessage } from '../trunks/scripted-port.ts'
 
 const mufasa = { username: 'Mufasa', password: 'Circle of Life' }
 const rfc7616 = {
