@@ -6,6 +6,9 @@ import { answersNeedMedia, builtInSession, resolvedSessionFields, sessionFields 
 export const HuntingScheme = z.enum(['Priority', 'RoundRobin', 'Weighted', 'Random'])
 export type HuntingScheme = z.infer<typeof HuntingScheme>
 
+const RedirectMode = z.enum(['Consume', 'PassThrough', 'Reject'])
+const RedirectScope = z.enum(['Trunk', 'Fleet'])
+
 const CodeRange = withRules(
   z.strictObject({
     from: z.int().min(400).max(699).describe('First status code.'),
@@ -107,6 +110,29 @@ export const SipBehaviour = withRules(
       })
       .optional()
       .describe('How another target is found for a call. Evaluated where the call goes to.'),
+    redirect: z
+      .strictObject({
+        mode: RedirectMode.optional().describe(
+          'Consume: the fleet calls the contacts of a 300, 301, 302 or 305 itself, and the caller sees only how that ends. PassThrough: the caller gets the redirection, with the addresses of the fleet in its contacts. Reject: the caller gets 480.',
+        ),
+        scope: RedirectScope.optional().describe(
+          'Which contacts Consume may call, since a redirection could send calls anywhere at your cost. Trunk: those that are targets of the trunk that redirects. Fleet: targets of any SipTrunk of the VoiceService. A contact that is no target is never called; when none is left the caller gets 480.',
+        ),
+        maxContacts: z
+          .int()
+          .min(1)
+          .max(16)
+          .optional()
+          .describe('How many contacts of one redirection are called at most, best `q` first.'),
+        maxHops: z
+          .int()
+          .min(1)
+          .max(16)
+          .optional()
+          .describe('How often a call may be redirected by who it was redirected to.'),
+      })
+      .optional()
+      .describe('What becomes of a redirection (RFC 3261 section 8.1.3.4). Evaluated where the call goes to.'),
     ...sessionFields,
     ...mediaFields,
   }),
@@ -128,6 +154,12 @@ export const ResolvedSipBehaviour = z.strictObject({
     huntOn: z.strictObject({ codes: z.array(z.int()), timeout: z.boolean() }),
     stopOn: z.array(z.strictObject({ from: z.int(), to: z.int() })),
   }),
+  redirect: z.strictObject({
+    mode: RedirectMode,
+    scope: RedirectScope,
+    maxContacts: z.int(),
+    maxHops: z.int(),
+  }),
   ...resolvedSessionFields,
   ...resolvedMediaFields,
 })
@@ -141,6 +173,7 @@ export const builtInBehaviour: ResolvedSipBehaviour = {
   // 404, 500 and 503 say that this target cannot take the call, so another may; 480, 486 and 6xx speak of the callee, who
   // is the same everywhere.
   hunting: { scheme: 'Priority', huntOn: { codes: [404, 500, 503], timeout: true }, stopOn: [] },
+  redirect: { mode: 'Consume', scope: 'Trunk', maxContacts: 5, maxHops: 5 },
   ...builtInSession,
   ...builtInMedia,
 }

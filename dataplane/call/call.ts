@@ -18,10 +18,12 @@ import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
 import { InDialogKeepalive, type KeepaliveHost } from './in-dialog-keepalive.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
+import { type RedirectedTo, redirectedTo } from '../policy/redirection.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { openedAnswer, openedOffer } from './offer-treatment.ts'
 import type { OwnOutcome } from './own-request.ts'
 import { carriedReasons, sipReason } from './reason-header.ts'
+import { passedOn } from './places.ts'
 import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
 import type { Side, Uncarried } from '../media/media-port.ts'
@@ -241,6 +243,17 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     return openedOffer(body, this.#a, leg)
   }
 
+  redirectedTo({ message }: IncomingResponse, from: Attempt, called: Uri): readonly RedirectedTo[] {
+    const { places, because } = redirectedTo(message, from, called, this.#new.config, this.#services.health)
+    if (because.length > 0) {
+      this.#services.log.info(
+        { call: this.id, trunk: from.trunk, because },
+        'a redirection was not followed everywhere',
+      )
+    }
+    return places
+  }
+
   raiseTimer(leg: Leg, { message }: IncomingResponse): boolean {
     return this.#timers.raise(leg, message, leg.timerAsked)
   }
@@ -287,8 +300,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   refused(status: number, response: IncomingResponse | undefined): void {
-    const told = response === undefined || response.local ? status : callerStatus(status)
-    const carried = response === undefined || response.local ? {} : carriedResponse(response.message, this.#a, told)
+    const contacts = this.#contactsFor(status, response)
+    const told = response === undefined || response.local || contacts.length > 0 ? status : callerStatus(status)
+    const carried =
+      response === undefined || response.local ? {} : carriedResponse(response.message, this.#a, told, { contacts })
     this.invite.respond(told, { ...carried, toTag: this.#toTag })
     this.#end({ kind: 'Refused', status: told }, [])
   }
@@ -364,6 +379,12 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   /** When the legs differ, anchored media wins. */
   #anchors(attempt: Attempt): boolean {
     return attempt.sip.media.mode === 'Anchor' || this.#a.sip.media.mode === 'Anchor'
+  }
+
+  /** Contacts of a redirection that the caller is to follow, by way of this fleet. */
+  #contactsFor(status: number, response: IncomingResponse | undefined): HeaderList {
+    if (response === undefined || status < 300 || status > 399) return []
+    return this.#b?.sip.redirect.mode === 'PassThrough' ? passedOn(response.message, this.#a) : []
   }
 
   #cancelled(reasons: HeaderList): void {

@@ -20,8 +20,8 @@ const translated: Readonly<Record<number, number>> = {
 }
 
 /**
- * Status for the caller. A redirection is not followed, and passing it on would tell the caller the callee's hosts: the
- * callee cannot be reached here now, which is 480; unlike 404 or 503 it makes nobody blame the number or this fleet.
+ * Status for the caller. A redirection that could not be followed would tell the caller the callee's hosts: the callee
+ * cannot be reached here now, which is 480; unlike 404 or 503 it makes nobody blame the number or this fleet.
  */
 export function callerStatus(status: number): number {
   if (status >= 300 && status < 400) return 480

@@ -6,6 +6,14 @@ const place = (trunk: string, target: string) => ({ trunk, target: { name: targe
 /** One target with two addresses, another target, and one of another trunk with the first's name. */
 const places = [place('carrier', 'a'), place('carrier', 'a'), place('carrier', 'b'), place('backup', 'a')]
 
+/** The first has redirected to the second and third. */
+const redirected = [
+  place('carrier', 'a'),
+  { ...place('carrier', 'b'), redirected: true },
+  { ...place('carrier', 'c'), redirected: true },
+  place('backup', 'a'),
+]
+
 const trying = (attempt: number): Hunt => ({ at: 'trying', attempt })
 const heard = (attempt: number): Hunt => ({ at: 'heard', attempt })
 const answered = (attempt: number): Hunt => ({ at: 'answered', attempt })
@@ -63,5 +71,15 @@ describe('the search for somebody to take the call', () => {
     ['the caller goes after the answer', answered(0), { type: 'callerGone' }, [answered(0)]],
   ])('%s', (_case, hunt, event, expected) => {
     expect(step(hunt, event, places)).toEqual(expected)
+  })
+
+  it.each<[string, Hunt, HuntEvent, unknown]>([
+    ['begins with the first', heard(0), { type: 'redirected', attempt: 0 }, moveTo(1)],
+    ['goes on after any failure', heard(1), failure(1, 486), moveTo(2)],
+    ['stops at 6xx (RFC 3261 section 21.6)', heard(1), failure(1, 603), [over, { do: 'refuse', status: 603 }]],
+    ['ends with the last, whose failure counts', heard(2), failure(2, 486), [over, { do: 'refuse', status: 486 }]],
+    ['leads on by the rules of hunting', heard(2), failure(2, 503), moveTo(3)],
+  ])('among the contacts of a redirection %s (RFC 3261 section 8.1.3.4)', (_case, hunt, event, expected) => {
+    expect(step(hunt, event, redirected)).toEqual(expected)
   })
 })

@@ -15,6 +15,8 @@ export type HuntEvent =
   | { readonly type: 'provisional'; readonly attempt: number }
   | { readonly type: 'answer'; readonly attempt: number }
   | { readonly type: 'failure'; readonly attempt: number; readonly failure: AttemptFailure }
+  /** A redirection that is followed: the places that it leads to stand behind that of the attempt. */
+  | { readonly type: 'redirected'; readonly attempt: number }
   /** `timers.noResponseMilliseconds` have passed. */
   | { readonly type: 'silence'; readonly attempt: number }
   /** The call has rung long enough. */
@@ -39,6 +41,8 @@ export type Place = {
   readonly trunk: string
   readonly target: { readonly name: string }
   readonly sip: { readonly hunting: Hunting }
+  /** A redirection has led there. */
+  readonly redirected?: boolean
 }
 
 /** The next state of the search, and what is to be done. */
@@ -61,6 +65,8 @@ export function step(hunt: Hunt, event: HuntEvent, places: readonly Place[]): [H
       return [...next(attempt, { status: 408, local: true }, places), { do: 'cancel', attempt }]
     case 'failure':
       return next(attempt, event.failure, places)
+    case 'redirected':
+      return goTo(attempt + 1)
     case 'expired':
       return [{ at: 'over' }, { do: 'refuse', status: 408 }, { do: 'cancel', attempt }]
     case 'callerGone':
@@ -70,13 +76,20 @@ export function step(hunt: Hunt, event: HuntEvent, places: readonly Place[]): [H
 
 function next(attempt: number, failure: AttemptFailure, places: readonly Place[]): [Hunt, ...HuntEffect[]] {
   const tried = places[attempt]
+  // RFC 3261 section 8.1.3.4: "When a failure for a particular contact address is received, the client SHOULD try the next
+  // contact address." A 6xx speaks for all of them (section 21.6).
+  if (places[attempt + 1]?.redirected === true && failure.status < 600) return goTo(attempt + 1)
   const how = tried === undefined ? 'stop' : huntStep(failure, tried.sip.hunting)
   let index = attempt + 1
   if (how === 'target') while (isSameTarget(places[index], tried)) index++
   if (how === 'stop' || index >= places.length) return [{ at: 'over' }, { do: 'refuse', status: failure.status }]
+  return goTo(index)
+}
+
+function goTo(attempt: number): [Hunt, ...HuntEffect[]] {
   return [
-    { at: 'trying', attempt: index },
-    { do: 'try', attempt: index },
+    { at: 'trying', attempt },
+    { do: 'try', attempt },
   ]
 }
 

@@ -87,12 +87,16 @@ export function carriedResponse(
   message: SipMessage,
   leg: Leg,
   status: number,
-  { timer, body }: { timer?: TimerFields | undefined; body?: string | undefined } = {},
+  {
+    timer,
+    body,
+    contacts = [],
+  }: { timer?: TimerFields | undefined; body?: string | undefined; contacts?: HeaderList } = {},
 ): ResponseOptions {
   const formsDialog = status < 300 && isTargetRefresh(message.method)
   return {
     headers: [
-      ...(formsDialog ? [['Contact', leg.contact] as const] : []),
+      ...(formsDialog ? [['Contact', leg.contact] as const] : contacts),
       ['Server', product],
       ...carriedHeaders(message, leg.listener.address, timer),
     ],

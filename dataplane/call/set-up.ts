@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Uri } from '../engine/message/uri.ts'
+import type { RedirectedTo } from '../policy/redirection.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
@@ -19,6 +20,7 @@ import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
 import type { Uncarried } from '../media/media-port.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
 import type { Leg } from './leg.ts'
+import { asBefore, type Place, Places } from './places.ts'
 import { ownRequestHeaders } from './relay.ts'
 import type { RequestCredentials } from './trunk-credentials.ts'
 
@@ -43,6 +45,8 @@ export interface SetUpHost {
   serviceRoute(attempt: Attempt): readonly string[]
   /** The description that goes to that leg instead of the caller's. */
   openedOffer(leg: Leg, offer: SipMessage): string | undefined
+  /** Where the redirection leads that has come from that place. */
+  redirectedTo(response: IncomingResponse, from: Attempt, called: Uri): readonly RedirectedTo[]
   /** Whether a longer session interval can meet the 422. */
   raiseTimer(leg: Leg, response: IncomingResponse): boolean
   dialogOpened(leg: Leg, dialogId: string): void
@@ -66,6 +70,10 @@ export class SetUp {
   /** By attempt, once it was challenged. */
   readonly #credentials = new Map<number, RequestCredentials>()
   readonly #ringMilliseconds: number
+  readonly #places: Places
+  /** The last INVITE, and its final answer; undefined while there is none. */
+  #sent: OutgoingRequest | undefined
+  #refusal: SipMessage | undefined
   #hunt: Hunt = { at: 'trying', attempt: 0 }
   #cancelHeaders: HeaderList = []
   #silence: Timer | undefined
@@ -76,6 +84,7 @@ export class SetUp {
     this.#sip = sip
     this.#clock = clock
     this.#health = health
+    this.#places = new Places(host.attempts, host.called)
     const configured = host.attempts[0]?.sip.timers.inviteExpiresMilliseconds ?? 0
     this.#ringMilliseconds = ringMilliseconds(host.invite.message, configured)
   }
@@ -94,7 +103,7 @@ export class SetUp {
   }
 
   #feed(event: HuntEvent, response?: IncomingResponse): void {
-    const [next, ...effects] = step(this.#hunt, event, this.#host.attempts)
+    const [next, ...effects] = step(this.#hunt, event, this.#places.list)
     this.#hunt = next
     if (next.at !== 'trying') this.#silence?.cancel()
     if (next.at === 'answered' || next.at === 'over') this.#ringing?.cancel()
@@ -119,7 +128,7 @@ export class SetUp {
   }
 
   #try(index: number): void {
-    const attempt = this.#host.attempts[index]
+    const attempt = this.#places.list[index]
     if (attempt === undefined) return
     // It went down while others were tried.
     if (index > 0 && !this.#health.usable(attempt.trunk, attempt.target.name)) {
@@ -141,8 +150,8 @@ export class SetUp {
     return this.#hunt.at !== 'over' && this.#hunt.attempt === index
   }
 
-  #send(index: number, attempt: Attempt, leg: Leg, offer: SipMessage, refused?: SipMessage): void {
-    const { called } = this.#host
+  #send(index: number, attempt: Place, leg: Leg, offer: SipMessage, refused = this.#refusalFor(attempt)): void {
+    const { called } = attempt
     const timer = this.#host.askTimer(leg)
     const body = this.#host.openedOffer(leg, offer)
     const request = bridgeInvite(offer, called, attempt, leg, { ringMilliseconds: this.#ringMilliseconds, timer, body })
@@ -155,12 +164,15 @@ export class SetUp {
       }),
     )
     const close = this.#host.open()
-    const complete = this.#completed(index, attempt, request)
+    const complete = this.#completed(index, attempt, request, refused !== undefined)
+    this.#sent = complete
+    this.#refusal = undefined
     const transaction = this.#sip.send(refused === undefined ? complete : sameCall(complete, refused), {
       onTrying: () => this.#host.guard(() => this.#feed({ type: 'trying', attempt: index })),
       onResponse: (response) => {
         if (response.status >= 200) this.#transactions.delete(index)
         this.#host.guard(() => {
+          this.#remember(index, response)
           if (this.#mayRetry(index, leg, response)) this.#send(index, attempt, leg, offer, response.message)
           else this.#onResponse(index, leg, response)
         })
@@ -175,12 +187,22 @@ export class SetUp {
     this.#transactions.set(index, transaction)
   }
 
-  #completed(index: number, attempt: Attempt, request: OutgoingRequest): OutgoingRequest {
+  /** A redirected call goes on with the identifiers of the INVITE before, if that is over. */
+  #refusalFor({ redirected }: Place): SipMessage | undefined {
+    return redirected ? this.#refusal : undefined
+  }
+
+  /** A final answer that nobody waits for any more says nothing of the INVITE that was sent last. */
+  #remember(index: number, { status, message }: IncomingResponse): void {
+    if (status >= 300 && this.#waitsFor(index)) this.#refusal = message
+  }
+
+  #completed(index: number, attempt: Place, plain: OutgoingRequest, again: boolean): OutgoingRequest {
+    const request = again && this.#sent !== undefined ? asBefore(plain, this.#sent) : plain
     const routes = this.#host.serviceRoute(attempt).map((route) => ['Route', route] as const)
     const answers = this.#credentials.get(index)?.headers(request.uri ?? '') ?? []
-    return routes.length + answers.length === 0
-      ? request
-      : { ...request, headers: [...request.headers, ...routes, ...answers] }
+    const added = [...attempt.diversion, ...routes, ...answers]
+    return added.length === 0 ? request : { ...request, headers: [...request.headers, ...added] }
   }
 
   /**
@@ -206,11 +228,18 @@ export class SetUp {
       // Nothing but 18x says anything to a caller.
       this.#feed({ type: status >= 180 && status < 190 ? 'provisional' : 'trying', attempt }, response)
     } else if (status < 300) this.#feed({ type: 'answer', attempt }, response)
+    else if (status < 400 && this.#redirected(attempt, response)) this.#feed({ type: 'redirected', attempt }, response)
     else this.#feed({ type: 'failure', attempt, failure: { status, local } }, response)
   }
 
+  #redirected(index: number, response: IncomingResponse): boolean {
+    const place = this.#places.list[index]
+    if (place === undefined || place.sip.redirect.mode !== 'Consume' || !this.#waitsFor(index)) return false
+    return this.#places.redirect(index, response.status, this.#host.redirectedTo(response, place, place.called))
+  }
+
   #observe(index: number, failure: CallFailure | undefined): void {
-    const attempt = this.#host.attempts[index]
+    const attempt = this.#places.list[index]
     if (attempt === undefined || this.#observed.has(index)) return
     this.#observed.add(index)
     this.#health.observe(attempt, failure)

@@ -92,7 +92,7 @@ export function attemptsOf(
   const attempts: Attempt[] = []
   const skipped = new Set<SkipCause>()
   const because: string[] = []
-  const skip = (cause: SkipCause, sentence: string) => {
+  const skip: Skip = (cause, sentence) => {
     skipped.add(cause)
     because.push(sentence)
   }
@@ -102,25 +102,44 @@ export function attemptsOf(
     const ready = (targets ?? []).filter((target) => isReady(trunk, target, config, health, skip))
     // Arranged without those that are passed over: the next in turn would get their share as well as its own.
     for (const target of arrange(ready, sip.hunting.scheme, chance, trunk)) {
-      const listener = config.listeners.get(target.listener)
-      if (listener === undefined) continue
-      for (const address of addressesOf(trunk, target, health)) {
-        if (isOwnListener(address, target, config)) {
-          skip('loop', `target ${trunk}/${target.name} skipped: ${address} is this replica itself`)
-        } else attempts.push({ route: route.name, trunk, target, address, listener, sip })
-      }
+      attempts.push(...attemptsAt({ route: route.name, trunk, target, sip }, config, health, skip))
     }
   }
   return { attempts, skipped, because }
 }
 
-function isReady(
-  trunk: string,
-  target: TargetConfig,
+type Skip = (cause: SkipCause, sentence: string) => void
+
+/** An attempt for each address of a target that is ready. */
+function attemptsAt(
+  place: Pick<Attempt, 'route' | 'trunk' | 'target' | 'sip'>,
   config: RunningConfig,
   health: TrunkHealth,
-  skip: (cause: SkipCause, sentence: string) => void,
-): boolean {
+  skip: Skip,
+): Attempt[] {
+  const { trunk, target } = place
+  const listener = config.listeners.get(target.listener)
+  if (listener === undefined) return []
+  return addressesOf(trunk, target, health).flatMap((address) => {
+    if (!isOwnListener(address, target, config)) return [{ ...place, address, listener }]
+    skip('loop', `target ${trunk}/${target.name} skipped: ${address} is this replica itself`)
+    return []
+  })
+}
+
+/** The attempts at one target, and why there is none. */
+export function attemptsAtTarget(
+  place: Pick<Attempt, 'route' | 'trunk' | 'target' | 'sip'>,
+  config: RunningConfig,
+  health: TrunkHealth,
+): { attempts: Attempt[]; because: string[] } {
+  const because: string[] = []
+  const skip: Skip = (_cause, sentence) => void because.push(sentence)
+  const ready = isReady(place.trunk, place.target, config, health, skip)
+  return { attempts: ready ? attemptsAt(place, config, health, skip) : [], because }
+}
+
+function isReady(trunk: string, target: TargetConfig, config: RunningConfig, health: TrunkHealth, skip: Skip): boolean {
   const name = `target ${trunk}/${target.name}`
   if (!config.listeners.has(target.listener))
     skip('noListener', `${name} skipped: listener ${target.listener} is not open`)
@@ -131,7 +150,8 @@ function isReady(
   return false
 }
 
-function addressesOf(trunk: string, target: TargetConfig, health: TrunkHealth): readonly string[] {
+/** IP addresses of a target. */
+export function addressesOf(trunk: string, target: TargetConfig, health: TrunkHealth): readonly string[] {
   return isIP(target.host) === 0 ? health.addresses(trunk, target.name) : [target.host]
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { sdp } from '../engine/sip-peer.ts'
+import { answerWith, sdp } from '../engine/sip-peer.ts'
 import { answer, Bridge, Party } from './bridge.ts'
 
 const open: Bridge[] = []
@@ -112,6 +112,31 @@ describe('set-up', () => {
     a.send('ACK')
     await third.request('ACK')
     expect(bridge.calls.list()).toMatchObject([{ state: 'Up', legB: { target: 't2' } }])
+  })
+
+  it('follows a redirection to targets of the trunk, in one call for the callee (RFC 3261 section 8.1.3.4)', async () => {
+    const bridge = await begin({ targets: 3 })
+    const [first, second, third] = bridge.carriers
+    if (first === undefined || second === undefined || third === undefined) throw new Error('three carriers')
+    const a = caller(bridge)
+    a.invite({ body: sdp })
+    const redirected = await first.request('INVITE')
+    const contacts = [`<sip:3002@${third.hostPort}>;q=0.5`, `<sip:3001@${second.hostPort}>`, '<sip:3003@192.0.2.66>']
+    answerWith(redirected, { status: 302, toTag: 'moved', headers: [['Contact', contacts.join(', ')]] })
+    await first.request('ACK')
+    answer(await second.request('INVITE'), second, 503)
+    const taken = await third.request('INVITE')
+    expect(taken.message.uri).toBe(`sip:3002@${third.hostPort}`)
+    expect(taken.message.cseq).toBe(redirected.message.cseq + 2)
+    for (const name of ['Call-ID', 'From', 'To']) expect(taken.message.get(name)).toBe(redirected.message.get(name))
+    answer(taken, third, 200, { body: farSdp })
+    a.learn(await bridge.pbx.response(200, 'INVITE'))
+    a.send('ACK')
+    await third.request('ACK')
+    a.send('BYE')
+    answer(await third.request('BYE'), third, 200)
+    await bridge.noCalls()
+    expect(bridge.engine.gauges()).toMatchObject({ dialogs: 0 })
   })
 
   it('waits for a target that has said 100 (RFC 3261 section 17.1.1.2)', async () => {
