@@ -73,6 +73,12 @@ describe('a peer that does what it must not', () => {
     },
   )
 
+  it('has headers in the URI of its Contact: nothing is sent with them (RFC 3261 §19.1.1)', async () => {
+    await establish({ contact: '<sip:called@192.0.2.20:5060;method=INVITE?Subject=x>' })
+    await expectNothingLeft()
+    expect(last('carrier', method('BYE')).uri).toBe('sip:called@192.0.2.20:5060')
+  })
+
   it('answers with the Call-ID of another call: it is no answer of ours (RFC 3261 §8.2.6.2)', async () => {
     await receive(beginning(1, caller), 'pbx')
     await receive(answer(last('carrier', method('INVITE')), 200, { callId: 'other@192.0.2.20' }), 'carrier')

@@ -82,6 +82,17 @@ describe('the state of a dialog', () => {
   })
 })
 
+describe('the remote target (RFC 3261 §19.1.1)', () => {
+  it.each([
+    ['sip:b@h:5062;transport=tcp;method=BYE?Subject=x', 'sip:b@h:5062;transport=tcp'],
+    ['sip:b?c@h', 'sip:b?c@h'],
+    ['sip:h?Subject=x', 'sip:h'],
+  ])('of the Contact <%s> is %s', (contact, target) => {
+    const request = message(['INVITE sip:x SIP/2.0', `Contact: <${contact}>`])
+    expect(dialogOfServer(request, { status: 200, to: '<sip:x>;tag=t', toTag: 't' }, 'l').remoteTarget).toBe(target)
+  })
+})
+
 describe('the way of a request (RFC 3261 §12.2.1.1)', () => {
   it.each([
     ['without routes is its target', [], { uri: 'sip:t', routes: [], nextHop: 'sip:t' }],

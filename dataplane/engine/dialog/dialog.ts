@@ -139,9 +139,10 @@ export function routeRequest(target: string, routeSet: readonly string[]): Routi
   return { uri: withoutHeaders(firstUri), routes: [...rest, `<${target}>`], nextHop: firstUri }
 }
 
-/** §19.1.1: a Request-URI has no headers; the `method` parameter does not belong there either. */
+/** §19.1.1, table 1: a Request-URI, and a Contact in a dialog, has no headers; the `method` parameter does not belong there either. */
 function withoutHeaders(uri: string): string {
-  const question = uri.indexOf('?')
+  // The user part may hold a question mark of its own.
+  const question = uri.indexOf('?', uri.indexOf('@') + 1)
   const plain = question < 0 ? uri : uri.slice(0, question)
   return plain.replace(/;method=[^;]*/i, '')
 }
@@ -158,5 +159,5 @@ export function contactUri(message: SipMessage): string | undefined {
   const contact = message.get('Contact')
   const uri = contact === undefined ? undefined : parseNameAddr(contact)?.uri
   const parsed = uri === undefined ? undefined : parseUri(uri)
-  return parsed === undefined || parsed.scheme === 'tel' ? undefined : uri
+  return uri === undefined || parsed === undefined || parsed.scheme === 'tel' ? undefined : withoutHeaders(uri)
 }
