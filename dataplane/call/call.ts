@@ -18,7 +18,6 @@ import { callingNumber, callingUser, contactAt } from './identity-headers.ts'
 import { InDialogKeepalive, type KeepaliveHost } from './in-dialog-keepalive.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
-import { type RedirectedTo, redirectedTo } from '../policy/redirection.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { openedAnswer, openedOffer } from './offer-treatment.ts'
 import type { OwnOutcome } from './own-request.ts'
@@ -121,7 +120,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     const inside = { ...services, sip: this.#media?.port ?? this.#sip }
     this.#timers = new SessionTimers(this, services)
     this.#keepalive = new InDialogKeepalive(this, inside)
-    this.#setUp = new SetUp(this, inside)
+    this.#setUp = new SetUp(this, { ...inside, config: call.config })
     this.#midCall = new MidCall(this, { ...inside, timers: this.#timers })
   }
 
@@ -243,17 +242,6 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     return openedOffer(body, this.#a, leg)
   }
 
-  redirectedTo({ message }: IncomingResponse, from: Attempt, called: Uri): readonly RedirectedTo[] {
-    const { places, because } = redirectedTo(message, from, called, this.#new.config, this.#services.health)
-    if (because.length > 0) {
-      this.#services.log.info(
-        { call: this.id, trunk: from.trunk, because },
-        'a redirection was not followed everywhere',
-      )
-    }
-    return places
-  }
-
   raiseTimer(leg: Leg, { message }: IncomingResponse): boolean {
     return this.#timers.raise(leg, message, leg.timerAsked)
   }
@@ -300,7 +288,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   refused(status: number, response: IncomingResponse | undefined): void {
-    const contacts = this.#contactsFor(status, response)
+    const contacts = this.#b === undefined || response === undefined ? [] : passedOn(response.message, this.#a, this.#b)
     const told = response === undefined || response.local || contacts.length > 0 ? status : callerStatus(status)
     const carried =
       response === undefined || response.local ? {} : carriedResponse(response.message, this.#a, told, { contacts })
@@ -379,12 +367,6 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   /** When the legs differ, anchored media wins. */
   #anchors(attempt: Attempt): boolean {
     return attempt.sip.media.mode === 'Anchor' || this.#a.sip.media.mode === 'Anchor'
-  }
-
-  /** Contacts of a redirection that the caller is to follow, by way of this fleet. */
-  #contactsFor(status: number, response: IncomingResponse | undefined): HeaderList {
-    if (response === undefined || status < 300 || status > 399) return []
-    return this.#b?.sip.redirect.mode === 'PassThrough' ? passedOn(response.message, this.#a) : []
   }
 
   #cancelled(reasons: HeaderList): void {

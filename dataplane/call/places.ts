@@ -76,11 +76,12 @@ export function asBefore(request: OutgoingRequest, before: OutgoingRequest): Out
 }
 
 /**
- * The contacts of a redirection for the caller, best first: whom to call stays, and the host becomes that of this fleet,
- * where the call comes again and is routed as any other.
+ * The contacts of a redirection for the caller, best first, where they are passed on: whom to call stays, and the host
+ * becomes that of this fleet, where the call comes again and is routed as any other.
  */
-export function passedOn(response: SipMessage, { listener }: Leg): HeaderList {
+export function passedOn(response: SipMessage, a: Leg, b: Leg): HeaderList {
+  if (b.sip.redirect.mode !== 'PassThrough') return []
   const users = new Set(contactsOf(response).map((uri) => carriedUser(uri)))
   users.delete('')
-  return [...users].map((user) => ['Contact', contactAt(listener, user)] as const)
+  return [...users].map((user) => ['Contact', contactAt(a.listener, user)] as const)
 }

@@ -1,6 +1,8 @@
 import type { Clock, Timer } from '#lib/clock.ts'
+import type { Log } from '#lib/log.ts'
+import type { RunningConfig } from '../config/running.ts'
 import type { Uri } from '../engine/message/uri.ts'
-import type { RedirectedTo } from '../policy/redirection.ts'
+import { redirectedTo } from '../policy/redirection.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
@@ -24,7 +26,14 @@ import { asBefore, type Place, Places } from './places.ts'
 import { ownRequestHeaders } from './relay.ts'
 import type { RequestCredentials } from './trunk-credentials.ts'
 
-type AttemptHealth = Pick<TrunkHealth, 'usable' | 'observe'>
+export interface SetUpServices {
+  readonly sip: SipPort
+  readonly clock: Clock
+  readonly log: Log
+  readonly health: TrunkHealth
+  /** The configuration that the call lives on. */
+  readonly config: RunningConfig
+}
 
 /** What the set-up of a call asks of the call. */
 export interface SetUpHost {
@@ -45,8 +54,6 @@ export interface SetUpHost {
   serviceRoute(attempt: Attempt): readonly string[]
   /** The description that goes to that leg instead of the caller's. */
   openedOffer(leg: Leg, offer: SipMessage): string | undefined
-  /** Where the redirection leads that has come from that place. */
-  redirectedTo(response: IncomingResponse, from: Attempt, called: Uri): readonly RedirectedTo[]
   /** Whether a longer session interval can meet the 422. */
   raiseTimer(leg: Leg, response: IncomingResponse): boolean
   dialogOpened(leg: Leg, dialogId: string): void
@@ -60,9 +67,9 @@ export interface SetUpHost {
 /** Finds somebody to take the call: sends the INVITEs of leg B, one after the other, and watches the time. */
 export class SetUp {
   readonly #host: SetUpHost
+  readonly #services: SetUpServices
   readonly #sip: SipPort
   readonly #clock: Clock
-  readonly #health: AttemptHealth
   /** Attempts that have said how it is at their target. */
   readonly #observed = new Set<number>()
   /** By attempt, until its final answer: it holds the offer, and a call lasts. */
@@ -79,11 +86,11 @@ export class SetUp {
   #silence: Timer | undefined
   #ringing: Timer | undefined
 
-  constructor(host: SetUpHost, { sip, clock, health }: { sip: SipPort; clock: Clock; health: AttemptHealth }) {
+  constructor(host: SetUpHost, services: SetUpServices) {
     this.#host = host
-    this.#sip = sip
-    this.#clock = clock
-    this.#health = health
+    this.#services = services
+    this.#sip = services.sip
+    this.#clock = services.clock
     this.#places = new Places(host.attempts, host.called)
     const configured = host.attempts[0]?.sip.timers.inviteExpiresMilliseconds ?? 0
     this.#ringMilliseconds = ringMilliseconds(host.invite.message, configured)
@@ -131,7 +138,7 @@ export class SetUp {
     const attempt = this.#places.list[index]
     if (attempt === undefined) return
     // It went down while others were tried.
-    if (index > 0 && !this.#health.usable(attempt.trunk, attempt.target.name)) {
+    if (index > 0 && !this.#services.health.usable(attempt.trunk, attempt.target.name)) {
       return this.#feed({ type: 'failure', attempt: index, failure: notSent })
     }
     const leg = this.#host.newLegB(attempt)
@@ -235,14 +242,20 @@ export class SetUp {
   #redirected(index: number, response: IncomingResponse): boolean {
     const place = this.#places.list[index]
     if (place === undefined || place.sip.redirect.mode !== 'Consume' || !this.#waitsFor(index)) return false
-    return this.#places.redirect(index, response.status, this.#host.redirectedTo(response, place, place.called))
+    const { health, config, log } = this.#services
+    const { places, because } = redirectedTo(response.message, place, place.called, config, health)
+    if (because.length > 0) {
+      const { callId } = this.#host.invite.message
+      log.info({ callId, trunk: place.trunk, because }, 'contacts of a redirection were left out')
+    }
+    return this.#places.redirect(index, response.status, places)
   }
 
   #observe(index: number, failure: CallFailure | undefined): void {
     const attempt = this.#places.list[index]
     if (attempt === undefined || this.#observed.has(index)) return
     this.#observed.add(index)
-    this.#health.observe(attempt, failure)
+    this.#services.health.observe(attempt, failure)
   }
 
   #release(response: IncomingResponse): void {
