@@ -23,13 +23,9 @@ const mostRedirected = 32
 /** The places of a call in the order in which they are tried. Redirections put others in between. */
 export class Places {
   readonly list: Place[]
-  readonly #known = new Set<string>()
-  #redirected = 0
 
   constructor(attempts: readonly Attempt[], called: Uri) {
     this.list = attempts.map((attempt) => ({ ...attempt, called, redirected: false, hops: 0, diversion: [] }))
-    const [first] = this.list
-    if (first !== undefined) this.#known.add(nameOf(first))
   }
 
   /**
@@ -41,14 +37,17 @@ export class Places {
     if (from === undefined) return false
     const hops = from.hops + 1
     if (hops > from.sip.redirect.maxHops) return false
+    const known = new Set(
+      [...this.list.slice(0, index + 1), ...this.list.filter(({ redirected }) => redirected)].map(nameOf),
+    )
+    let room = mostRedirected - this.list.filter(({ redirected }) => redirected).length
     const diversion = diversionOf(from, status, hops)
     const places: Place[] = []
     for (const { attempt, called } of to) {
       const place = { ...attempt, called, redirected: true, hops, diversion }
       const name = nameOf(place)
-      if (this.#known.has(name) || this.#redirected === mostRedirected) continue
-      this.#known.add(name)
-      this.#redirected++
+      if (known.has(name) || room-- <= 0) continue
+      known.add(name)
       places.push(place)
     }
     this.list.splice(index + 1, 0, ...places)

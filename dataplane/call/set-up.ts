@@ -202,6 +202,8 @@ export class SetUp {
   /** A final answer that nobody waits for any more says nothing of the INVITE that was sent last. */
   #remember(index: number, { status, message }: IncomingResponse): void {
     if (status >= 300 && this.#waitsFor(index)) this.#refusal = message
+    // A call lasts, and what its INVITE offered is of no use any more.
+    else if (status >= 200) this.#sent = undefined
   }
 
   #completed(index: number, attempt: Place, plain: OutgoingRequest, again: boolean): OutgoingRequest {
