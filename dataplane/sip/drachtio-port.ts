@@ -13,6 +13,7 @@ import {
 } from './port.ts'
 import { srfHeaders } from './srf-headers.ts'
 import { SrfIncomingRequest } from './srf-incoming.ts'
+import { sendWritten } from './srf-response.ts'
 import { asPortError, SrfTransaction } from './srf-outgoing.ts'
 import type { Srf, SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
 
@@ -155,7 +156,7 @@ export class DrachtioPort implements SipPort {
 
   #sent(transaction: SrfTransaction, req: SrfRequest): void {
     req.on('response', (res: SrfResponse, ack: SrfAck) => {
-      const message = this.#parse(res.msg.raw)
+      const message = this.#parse(res.msg.raw ?? '')
       if (message !== undefined) transaction.response(res, message, ack)
       else transaction.failed(new SipPortError('Rejected', 'the answer is malformed'))
     })
@@ -171,7 +172,7 @@ export class DrachtioPort implements SipPort {
       return this.#onDialogLost(req.stackDialogId ?? '', message?.get('Reason') ?? 'ended by the SIP server')
     }
     if (message === undefined) {
-      if (req.method !== 'ACK') res.send(400, { headers: {} })
+      if (req.method !== 'ACK') sendWritten(res, { ...malformed, callId: res.msg.get('call-id') ?? '' }, undefined)
       return
     }
     const key = inviteKey(message)
@@ -213,3 +214,6 @@ export class DrachtioPort implements SipPort {
 function inviteKey({ callId, fromTag, cseq, branch }: SipMessage): string {
   return `${callId} ${fromTag} ${cseq} ${branch}`
 }
+
+/** The server has the header fields that an answer takes from its request. */
+const malformed = { status: 400, text: 'SIP/2.0 400 Bad Request\r\nContent-Length: 0\r\n\r\n' }

@@ -1,19 +1,10 @@
 import { Transport } from '#api/fields.ts'
-import { isRegisteredStatus, reasonPhrase } from '../engine/message/reason-phrases.ts'
+import { buildResponse } from '../engine/message/response.ts'
+import { serialiseText, UnsafeHeaderError } from '../engine/message/serialise.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
-import type { IncomingRequest, ResponseOptions } from './port.ts'
-import { srfHeaders } from './srf-headers.ts'
-import type { SrfRequest, SrfResponse, SrfSendCallback, SrfSendError } from './srf.types.ts'
-
-/** Status codes in use that drachtio-srf refuses to send, since its table lacks them. */
-const unlisted: Readonly<Record<number, string>> = {
-  425: 'Bad Alert Message',
-  440: 'Max-Breadth Exceeded',
-  469: 'Bad Info Package',
-  555: 'Push Notification Service Not Supported',
-  607: 'Unwanted',
-  608: 'Rejected',
-}
+import { type IncomingRequest, type ResponseOptions, SipPortError } from './port.ts'
+import { sendWritten } from './srf-response.ts'
+import type { SrfRequest, SrfResponse, SrfSendError } from './srf.types.ts'
 
 /**
  * A request from the network, answered through drachtio-srf. Calls keep their INVITE, so nothing of drachtio-srf is held
@@ -49,11 +40,8 @@ export class SrfIncomingRequest implements IncomingRequest {
   respond(status: number, options: ResponseOptions = {}): void {
     const res = this.#res
     if (res === undefined || this.method === 'ACK') return
-    const { body, toTag, onDialog, onRefused } = options
-    const headers = srfHeaders(options.headers ?? [], body)
-    // drachtio-srf takes only the tag out of it.
-    if (toTag !== undefined) headers['to'] = `;tag=${toTag}`
-    const send = { headers, ...(body !== undefined && { body: body.content }) }
+    const { onDialog, onRefused } = options
+    const text = responseText(this.message, status, options)
     const callback =
       onDialog === undefined && onRefused === undefined
         ? undefined
@@ -62,12 +50,7 @@ export class SrfIncomingRequest implements IncomingRequest {
             if (res.stackDialogId) onDialog?.(res.stackDialogId)
           }
     if (status >= 200) this.#end()
-    const reason = options.reason ?? unlisted[status]
-    // A peer may answer with a code that nobody has registered, and it is carried on as it is (RFC 3261 section 8.1.3.2).
-    if (status in unlisted || !isRegisteredStatus(status)) {
-      sendUnlisted(res, status, reason ?? reasonPhrase(status), send, callback)
-    } else if (reason === undefined) res.send(status, send, callback)
-    else res.send(status, reason, send, callback)
+    sendWritten(res, { status, text, callId: this.message.callId }, callback)
   }
 
   onCancel(handler: (cancel: SipMessage) => void): void {
@@ -87,18 +70,16 @@ export class SrfIncomingRequest implements IncomingRequest {
   }
 }
 
-/** What `res.send` does after it has looked into its table. */
-function sendUnlisted(
-  res: SrfResponse,
-  status: number,
-  reason: string,
-  options: { headers: Record<string, string>; body?: string },
-  callback: SrfSendCallback | undefined,
-): void {
-  res.msg.status = res.status = status
-  res.msg.reason = reason
-  res.agent.sendResponse(res, options, callback)
-  res.finished = true
+/** Throws `SipPortError` when a header field could end its line. */
+function responseText(request: SipMessage, status: number, options: ResponseOptions): string {
+  const { reason, headers = [], body, toTag } = options
+  const own = body === undefined ? headers : [...headers, ['Content-Type', body.type] as const]
+  try {
+    return serialiseText(buildResponse(request, { status, reason, headers: own, body: body?.content, toTag }), 'utf8')
+  } catch (error) {
+    if (error instanceof UnsafeHeaderError) throw new SipPortError('Rejected', error.message)
+    throw error
+  }
 }
 
 function hostPort(text: string): { address: string; port: number } {

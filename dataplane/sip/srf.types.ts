@@ -49,15 +49,20 @@ export interface SrfRequest extends EventEmitter {
 export interface SrfResponse {
   readonly req: SrfRequest
   readonly agent: {
-    sendResponse(res: SrfResponse, options: SrfSendOptions, callback?: SrfSendCallback): void
+    /** Sends `res.msg` as its `toString()` says, with what the options add. */
+    sendResponse(res: SrfResponse, options: Partial<SrfSendOptions>, callback?: SrfSendCallback): void
   }
-  readonly msg: { readonly raw: string; status: number; reason: string }
-  status: number
+  msg: SrfResponseMessage
   finished: boolean
   readonly stackDialogId: string | undefined
-  /** Throws for a status code that it does not know. */
-  send(status: number, options: SrfSendOptions, callback?: SrfSendCallback): void
-  send(status: number, reason: string, options: SrfSendOptions, callback?: SrfSendCallback): void
+}
+
+export interface SrfResponseMessage {
+  /** Of a response from the network. */
+  readonly raw?: string
+  readonly status: number
+  get(name: string): string | undefined
+  toString(): string
 }
 
 export interface SrfSendOptions {
