@@ -79,4 +79,14 @@ describe('overload control', () => {
     expect(admitted).toBeGreaterThanOrEqual(990)
     expect(admitted).toBeLessThanOrEqual(1010)
   })
+
+  it('lets a heap of calls in that came while others kept the process from working', () => {
+    const clock = new ManualClock()
+    const overload = new Overload(clock, () => 1)
+    for (let second = 0; second < 10; second++) {
+      clock.advance(1000)
+      for (let call = 0; call < 20; call++) expect(overload.admits()).toBe(true)
+    }
+    expect(overload.limiting).toBe(true)
+  })
 })

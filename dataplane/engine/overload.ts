@@ -12,6 +12,8 @@ const IDLE = 0.85
  * process busy that lets in no more, and refusing them as well would do a flood's work.
  */
 const LEAST = 100
+/** Calls that are always let in at once. */
+const HEAP = 30
 
 /**
  * Says no to new calls when the process cannot keep up. An event loop that never waits has work queued before it, in the
@@ -60,7 +62,7 @@ export class Overload {
     if (this.#rate === undefined) {
       if (this.#busyWindows >= WINDOWS_TO_ENGAGE) this.#limit(pace * 0.9, now)
     } else if (busy >= BUSY) this.#limit(Math.min(this.#rate, pace) * 0.9, now)
-    else if (busy < IDLE && this.#refused === 0) this.#rate = undefined
+    else if (busy < IDLE && this.#refused === 0) this.#rate = this.#bucket = undefined
     else if (busy < IDLE) this.#limit(this.#rate * 1.1 + 1, now)
     this.#since = now
     this.#admitted = 0
@@ -68,14 +70,17 @@ export class Overload {
   }
 
   #limit(rate: number, now: number): void {
-    if (this.#rate === undefined) this.#bucket = new TokenBucket({ perSecond: 0, burst: 0 }, now)
     this.#rate = Math.max(LEAST, rate)
+    this.#bucket ??= new TokenBucket(limit(this.#rate), now)
   }
 }
 
-/** A tenth of a second's worth at once, and no less than one. */
+/**
+ * A tenth of a second's worth at once. A process that others keep from working has its calls come in heaps, so a heap that
+ * no call has to wait for is always let in.
+ */
 function limit(perSecond: number): { perSecond: number; burst: number } {
-  return { perSecond, burst: Math.max(1, perSecond / 10) }
+  return { perSecond, burst: Math.max(HEAP, perSecond / 10) }
 }
 
 /** The share for this process. */
