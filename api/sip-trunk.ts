@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { TrunkAdmission } from './admission.ts'
 import { Authentication } from './authentication.ts'
 import {
   Cidr,
@@ -205,42 +206,6 @@ export const TrunkTls = z.strictObject({
 })
 export type TrunkTls = z.infer<typeof TrunkTls>
 
-export const Admission = withRules(
-  z.strictObject({
-    maxCallsInbound: z
-      .int()
-      .min(1)
-      .max(1_000_000)
-      .optional()
-      .describe(
-        'Calls from the peer that may be up or being set up at one replica; the next gets 503. Absent: any number.',
-      ),
-    callsPerSecond: z
-      .int()
-      .min(1)
-      .max(10_000)
-      .optional()
-      .describe(
-        'Calls a second that the peer may begin at one replica in the long run; more get 503. Absent: any number.',
-      ),
-    burst: z
-      .int()
-      .min(1)
-      .max(100_000)
-      .optional()
-      .describe('Calls that the peer may begin at once after a pause. Absent: as many as callsPerSecond.'),
-  }),
-  [
-    {
-      cel: '!has(self.burst) || has(self.callsPerSecond)',
-      message: 'burst needs callsPerSecond',
-      holds: ({ burst, callsPerSecond }) => burst === undefined || callsPerSecond !== undefined,
-      path: () => ['burst'],
-    },
-  ],
-)
-export type Admission = z.infer<typeof Admission>
-
 export const SipTrunkSpec = z.strictObject({
   voiceServiceRef: LocalRef.describe('VoiceService that the trunk belongs to. Cannot be changed.').meta({
     'x-kubernetes-validations': [
@@ -261,8 +226,8 @@ export const SipTrunkSpec = z.strictObject({
     })
     .prefault({})
     .describe('Who is taken for this peer. A source that belongs to no trunk gets no answer.'),
-  admission: Admission.optional().describe(
-    'How many calls the peer may begin. Every replica counts its own. Absent: any number.',
+  admission: TrunkAdmission.optional().describe(
+    'How many calls there may be with the peer. Every replica counts its own. Absent: any number.',
   ),
   authentication: Authentication.prefault({}).describe('Digest authentication of calls, in either direction.'),
   registration: Registration.optional().describe('Registration of the fleet with the peer. Absent: none.'),

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { DigestAlgorithm } from './authentication.ts'
 import { TlsVersion, Transport } from './fields.ts'
 import { ResolvedSipBehaviour } from './sip-behaviour.ts'
-import { Admission } from './sip-trunk.ts'
+import { Admission, TrunkAdmission } from './admission.ts'
 import { Secret } from '#lib/secret.ts'
 
 /**
@@ -143,7 +143,7 @@ export const TrunkConfig = z.strictObject({
   allowedSources: z
     .array(z.string())
     .describe('Addresses and blocks that the peer may call from besides its targets, in canonical spelling.'),
-  admission: Admission.optional().describe('How many calls the peer may begin at this replica.'),
+  admission: TrunkAdmission.optional().describe('How many calls there may be with the peer at this replica.'),
   credentials: z
     .array(CredentialsOfTrunk)
     .optional()
@@ -207,19 +207,34 @@ export const MediaEngineConfig = z.strictObject({
 })
 export type MediaEngineConfig = z.infer<typeof MediaEngineConfig>
 
-export const ResourceBody = z.discriminatedUnion('type', [ListenerConfig, TrunkConfig, RouteConfig, MediaEngineConfig])
+export const FleetConfig = z.strictObject({
+  type: z.literal('Fleet').describe('Which resource it is.'),
+  name: z.string().describe('Name of the VoiceService.'),
+  admission: Admission.describe('How many calls there may be at this replica.'),
+})
+export type FleetConfig = z.infer<typeof FleetConfig>
+
+export const ResourceBody = z.discriminatedUnion('type', [
+  ListenerConfig,
+  TrunkConfig,
+  RouteConfig,
+  MediaEngineConfig,
+  FleetConfig,
+])
 export type ResourceBody = z.infer<typeof ResourceBody>
 
-/** `Trunk/carrier`, `Route/outbound`, `Listener/udp`, `MediaEngine/a`: unique in a fleet. */
+/** `Trunk/carrier`, `Route/outbound`, `Listener/udp`, `MediaEngine/a`, `Fleet/edge`: unique in a fleet. */
 export type ResourceKey = `${ResourceBody['type']}/${string}`
 
 export const Resource = z.strictObject({
   key: z
-    .templateLiteral([z.enum(['Listener', 'Trunk', 'Route', 'MediaEngine']), '/', z.string()])
-    .describe('`Listener/udp`, `Trunk/carrier`, `Route/outbound`, `MediaEngine/a`: unique in a fleet.'),
+    .templateLiteral([z.enum(['Listener', 'Trunk', 'Route', 'MediaEngine', 'Fleet']), '/', z.string()])
+    .describe('`Listener/udp`, `Trunk/carrier`, `Route/outbound`, `MediaEngine/a`, `Fleet/edge`: unique in a fleet.'),
   version: z.string().describe('Hash of the body.'),
   origin: Origin.describe('The manifest it comes from, so that a refusal can be told to the right one.'),
-  body: ResourceBody.describe('A ListenerConfig, TrunkConfig, RouteConfig or MediaEngineConfig, told apart by `type`.'),
+  body: ResourceBody.describe(
+    'A ListenerConfig, TrunkConfig, RouteConfig, MediaEngineConfig or FleetConfig, told apart by `type`.',
+  ),
 })
 export type Resource = z.infer<typeof Resource>
 

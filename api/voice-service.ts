@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { Admission } from './admission.ts'
 import { StatusCondition } from './conditions.ts'
 import {
   Host,
@@ -149,6 +150,9 @@ export const VoiceServiceSpec = withRules(
       })
       .prefault({})
       .describe('What carries media that does not go around the fleet.'),
+    admission: Admission.optional().describe(
+      'How many calls there may be, of all trunks together. Every replica counts its own. Absent: any number.',
+    ),
     routes: namedList(Route, { max: 1024 }).default([]).describe('The dial plan.'),
     service: z
       .strictObject({

@@ -12,7 +12,10 @@ export interface DialogOwner {
 export class CallTable<C extends DialogOwner> {
   readonly #calls = new Set<C>()
   readonly #dialogs = new Map<string, C>()
-  readonly #countsByTrunk = new Map<string, number>()
+  readonly #countsFrom = new Map<string, number>()
+  readonly #countsTo = new Map<string, number>()
+  /** Trunk that a call is sent to. */
+  readonly #sentTo = new Map<C, string>()
   readonly #onCountChange: () => void
 
   constructor(onCountChange: () => void) {
@@ -33,13 +36,30 @@ export class CallTable<C extends DialogOwner> {
 
   /** Calls that came from a trunk. */
   countFrom(trunk: string): number {
-    return this.#countsByTrunk.get(trunk) ?? 0
+    return this.#countsFrom.get(trunk) ?? 0
+  }
+
+  /** Calls that are sent to a trunk. */
+  countTo(trunk: string): number {
+    return this.#countsTo.get(trunk) ?? 0
+  }
+
+  /** Trunk that the call is sent to, once it is. */
+  sentTo(call: C): string | undefined {
+    return this.#sentTo.get(call)
   }
 
   add(call: C): void {
     this.#calls.add(call)
-    this.#countsByTrunk.set(call.inboundTrunk, this.countFrom(call.inboundTrunk) + 1)
+    count(this.#countsFrom, call.inboundTrunk, 1)
     this.#onCountChange()
+  }
+
+  /** The call goes to that trunk now, and no more to the one before. */
+  send(call: C, trunk: string): void {
+    this.#unsend(call)
+    this.#sentTo.set(call, trunk)
+    count(this.#countsTo, trunk, 1)
   }
 
   bind(dialogId: string, call: C): void {
@@ -50,9 +70,21 @@ export class CallTable<C extends DialogOwner> {
   remove(call: C, dialogIds: Iterable<string>): void {
     for (const id of dialogIds) if (this.#dialogs.get(id) === call) this.#dialogs.delete(id)
     if (!this.#calls.delete(call)) return
-    const left = this.countFrom(call.inboundTrunk) - 1
-    if (left > 0) this.#countsByTrunk.set(call.inboundTrunk, left)
-    else this.#countsByTrunk.delete(call.inboundTrunk)
+    count(this.#countsFrom, call.inboundTrunk, -1)
+    this.#unsend(call)
     this.#onCountChange()
   }
+
+  #unsend(call: C): void {
+    const trunk = this.#sentTo.get(call)
+    if (trunk === undefined) return
+    this.#sentTo.delete(call)
+    count(this.#countsTo, trunk, -1)
+  }
+}
+
+function count(counts: Map<string, number>, trunk: string, change: 1 | -1): void {
+  const left = (counts.get(trunk) ?? 0) + change
+  if (left > 0) counts.set(trunk, left)
+  else counts.delete(trunk)
 }

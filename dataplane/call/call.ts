@@ -40,6 +40,8 @@ export interface CallServices {
   readonly log: Log
   readonly random: () => number
   readonly table: CallTable<Call>
+  /** Whether a call may be sent to a trunk, by the configuration it lives on; if so, it is counted there. */
+  readonly admitsTo: (call: Call, trunk: string, config: RunningConfig) => boolean
   readonly events: CallEvents
   readonly onChallenge: OnTrunkChallenge
 }
@@ -198,8 +200,9 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
 
   // What the set-up asks for.
 
-  newLegB(attempt: Attempt): Leg {
+  newLegB(attempt: Attempt): Leg | undefined {
     const { target, address, listener, sip, trunk } = attempt
+    if (!this.#services.admitsTo(this, trunk, this.#new.config)) return undefined
     this.#attempt = attempt
     this.#b = newLeg({
       side: 'B',
@@ -228,9 +231,8 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   serviceRoute({ trunk }: Attempt): readonly string[] {
-    const accounts = this.#new.config.trunks.get(trunk)?.registrations
-    if (accounts === undefined || accounts.length === 0) return []
-    return this.#services.health.serviceRoute(trunk, callingNumber(this.invite.message))
+    const accounts = this.#new.config.trunks.get(trunk)?.registrations ?? []
+    return accounts.length === 0 ? [] : this.#services.health.serviceRoute(trunk, callingNumber(this.invite.message))
   }
 
   askTimer(leg: Leg): TimerFields {
@@ -274,8 +276,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       response: response.message,
       asked: b.timerAsked,
     })
-    this.#keepalive.start(this.#a)
-    this.#keepalive.start(b)
+    for (const leg of [this.#a, b]) this.#keepalive.start(leg)
     this.#media?.answered()
     this.invite.respond(200, {
       ...carriedResponse(response.message, this.#a, 200, { timer, body: this.#openedAnswer(response.message) }),

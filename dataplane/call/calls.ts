@@ -47,7 +47,7 @@ export class Calls {
   readonly #countListeners = new Set<(count: number) => void>()
   /** Calls by trunk they were sent to, for hunting in turn. */
   readonly #turns = new Map<string, number>()
-  readonly #admission = new AdmissionControl()
+  readonly #admission: AdmissionControl
   readonly #digest: DigestServer
   readonly #refusals: OncePerSecond
   #refusing = false
@@ -59,11 +59,16 @@ export class Calls {
     this.#table = new CallTable(() => {
       for (const listener of this.#countListeners) listener(this.count)
     })
+    this.#admission = new AdmissionControl({
+      ...{ from: (trunk) => this.#table.countFrom(trunk), to: (trunk) => this.#table.countTo(trunk) },
+      all: () => this.#table.count,
+    })
     this.#services = {
       ...options,
       engines: options.engines ?? { choose: () => [] },
       events: options.events ?? {},
       table: this.#table,
+      admitsTo: (call, trunk, config) => this.#admitsTo(call, trunk, config),
       onChallenge: (trunk, result, why) => this.#challenged(trunk, result, why),
     }
   }
@@ -152,7 +157,7 @@ export class Calls {
     if (!check.ok) return invite.respond(check.status, { headers: check.headers })
     if (verdict.kind === 'Ignore') return this.#ignore(invite, because.join('; '))
     if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
-    if (!this.#admits(invite, verdict.trunk))
+    if (!this.#admits(invite, verdict.trunk, config))
       return invite.respond(503, { headers: [['Retry-After', admissionRetryAfter]] })
     const refusal = checkTimer(invite.message, verdict.inbound.sessionTimer)
     if (refusal !== undefined) return invite.respond(refusal.status, { headers: refusal.headers })
@@ -175,15 +180,25 @@ export class Calls {
     return undefined
   }
 
-  /** Feature item 29.3: the call after the last that a trunk may have gets 503, and those before it go on. */
-  #admits(invite: IncomingRequest, { name, admission }: TrunkConfig): boolean {
-    const { clock, log } = this.#options
-    const refusal = this.#admission.refusal(name, admission, this.#table.countFrom(name), clock.now())
-    if (refusal === undefined) return true
-    this.#refusals.run(name, (heldBack) =>
-      log.warn({ callId: invite.message.callId, refusal, heldBack }, 'a call was refused'),
-    )
-    return false
+  /** Feature item 29.3: the call after the last that there may be gets 503, and those before it go on. */
+  #admits({ message: { callId } }: IncomingRequest, { name, admission }: TrunkConfig, fleet: RunningConfig): boolean {
+    const refusal = this.#admission.refusalFrom(name, admission, fleet.admission, this.#options.clock.now())
+    if (refusal !== undefined) this.#reportRefusal(name, { callId, refusal }, 'a call was refused')
+    return refusal === undefined
+  }
+
+  /** Whether the call may be sent to the trunk. Once it was, every target of the trunk may have it. */
+  #admitsTo(call: Call, trunk: string, config: RunningConfig): boolean {
+    if (this.#table.sentTo(call) === trunk) return true
+    const limits = config.trunks.get(trunk)?.admission
+    const refusal = this.#admission.refusalTo(trunk, limits, this.#options.clock.now())
+    if (refusal !== undefined) this.#reportRefusal(trunk, { call: call.id, refusal }, 'a trunk may have no more calls')
+    else this.#table.send(call, trunk)
+    return refusal === undefined
+  }
+
+  #reportRefusal(trunk: string, fields: object, message: string): void {
+    this.#refusals.run(trunk, (heldBack) => this.#options.log.warn({ ...fields, heldBack }, message))
   }
 
   #challenged(trunk: string, result: ChallengeResult, why: string | undefined): void {

@@ -44,8 +44,8 @@ export interface SetUpHost {
   readonly credentials: Pick<CallCredentials, 'of'>
   /** Runs it; an error inside ends the call instead of getting out. */
   guard(run: () => void): void
-  /** Makes leg B of an attempt, which takes the place of the one before. */
-  newLegB(attempt: Attempt): Leg
+  /** Makes leg B of an attempt, which takes the place of the one before; none when its trunk may have no more calls. */
+  newLegB(attempt: Attempt): Leg | undefined
   /** The caller's INVITE with its offer as it goes to the new leg B; a failure when its media cannot be anchored. */
   carryOffer(done: (offer: SipMessage | Uncarried) => void): void
   /** What the INVITE to that leg says of the session timer. */
@@ -142,6 +142,7 @@ export class SetUp {
       return this.#feed({ type: 'failure', attempt: index, failure: notSent })
     }
     const leg = this.#host.newLegB(attempt)
+    if (leg === undefined) return this.#feed({ type: 'failure', attempt: index, failure: full })
     const close = this.#host.open()
     this.#host.carryOffer((offer) => {
       if (this.#waitsFor(index)) {
@@ -293,4 +294,5 @@ function sameCall(request: OutgoingRequest, { callId, cseq, fromTag }: SipMessag
 }
 
 const notSent = { status: 503, local: true }
+const full = { status: 503, local: true, full: true }
 const tooManyHops = { status: 483, local: false }

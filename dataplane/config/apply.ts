@@ -273,6 +273,7 @@ function build(staged: Stage, fleet: string, revision: string): RunningConfig {
     trunks: new Map(trunks.map((trunk) => [trunk.name, trunk])),
     sources: compileSources(trunks),
     contacts: compileContacts(trunks),
+    admission: bodies.find((body) => body.type === 'Fleet')?.admission,
     routes: compileRoutes(bodies.filter((body) => body.type === 'Route')),
     mediaEngines: new Map(bodies.filter((body) => body.type === 'MediaEngine').map((engine) => [engine.name, engine])),
   })

@@ -1,3 +1,4 @@
+import type { Admission } from '#api/admission.ts'
 import type { ListenerConfig, MediaEngineConfig, Resource, TrunkConfig } from '#api/snapshot.ts'
 import type { ContactTable } from '../policy/registered-contact.ts'
 import type { RouteTable } from '../policy/route-table.ts'
@@ -29,6 +30,8 @@ export interface RunningConfig {
   readonly mediaEngines: ReadonlyMap<string, MediaEngineConfig>
   /** Accounts by the Contact they are registered with; made by `compileContacts(trunks.values())`. */
   readonly contacts: ContactTable
+  /** How many calls there may be, of all trunks together; absent: any number. */
+  readonly admission?: Admission | undefined
   /** Made by `compileRoutes(routes)`. */
   readonly routes: RouteTable
 }

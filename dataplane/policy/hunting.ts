@@ -8,6 +8,8 @@ export interface AttemptFailure {
   readonly status: number
   /** Nothing came from the network: timeout or transport error. */
   readonly local: boolean
+  /** It was not tried: its trunk may have no more calls. */
+  readonly full?: boolean
 }
 
 /** Where hunting goes on: at the next address of the same target, at the next target, or nowhere. */
@@ -18,7 +20,8 @@ export type HuntStep = 'address' | 'target' | 'stop'
  * or unreachable address says nothing of the target's other addresses: RFC 3263 section 4.3 tries them next, as it does
  * after 503.
  */
-export function huntStep({ status, local }: AttemptFailure, { huntOn, stopOn }: Hunting): HuntStep {
+export function huntStep({ status, local, full = false }: AttemptFailure, { huntOn, stopOn }: Hunting): HuntStep {
+  if (full) return 'target'
   if (local) return huntOn.timeout ? 'address' : 'stop'
   if (!huntOn.codes.includes(status) || stopOn.some(({ from, to }) => from <= status && status <= to)) return 'stop'
   return status === 503 ? 'address' : 'target'

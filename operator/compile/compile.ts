@@ -1,6 +1,7 @@
 import { condition } from '#api/conditions.ts'
-import type { Resource, ResourceBody, Snapshot } from '#api/snapshot.ts'
+import type { FleetConfig, Resource, ResourceBody, Snapshot } from '#api/snapshot.ts'
 import type { SipTrunk } from '#api/sip-trunk.ts'
+import type { VoiceService } from '#api/voice-service.ts'
 import { canonicalJson, contentHash } from '#lib/hash.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { stringifyWithSecrets } from '#lib/secret.ts'
@@ -41,11 +42,17 @@ export function compile(world: World): Compiled {
     ...trunks.flatMap(({ trunk, config }) => (config === undefined ? [] : [resource(config, idOf(trunk), 'spec')])),
     ...routes.map(({ config, field }) => resource(config, service, field)),
     ...compileMediaEngines(voiceService, findings).map(({ value, field }) => resource(value, service, field)),
+    ...compileFleet(voiceService).map((config) => resource(config, service, 'spec.admission')),
   ].toSorted((a, b) => (a.key < b.key ? -1 : 1))
   return {
     snapshot: { fleet: fullName(voiceService), revision: revisionOf(resources), resources },
     ...collect([verdict(service, findings.list, true), ...trunks.toSorted(byName)]),
   }
+}
+
+/** What holds for the fleet as a whole; nothing where nothing is asked for. */
+function compileFleet({ metadata: { name }, spec: { admission } }: VoiceService): FleetConfig[] {
+  return admission === undefined ? [] : [{ type: 'Fleet', name, admission }]
 }
 
 /** Compiles every fleet there is. `strays` is what is said of trunks whose VoiceService does not exist. */

@@ -190,6 +190,12 @@ const twins = [
     ],
   },
   {
+    path: 'VoiceService.spec.admission',
+    schema: VoiceServiceSpec,
+    keeps: [{ ...listeners({}), admission: { callsPerSecond: 10, burst: 20 } }],
+    breaks: [{ ...listeners({}), admission: { burst: 20 } }],
+  },
+  {
     path: 'VoiceService.spec.listeners[]',
     schema: VoiceServiceSpec,
     keeps: [
@@ -225,8 +231,12 @@ const twins = [
     keeps: [
       { ...keepalive({}), admission: { callsPerSecond: 10, burst: 20 } },
       { ...keepalive({}), admission: { maxCallsInbound: 1 } },
+      { ...keepalive({}), admission: { callsPerSecondOutbound: 10, burstOutbound: 20 } },
     ],
-    breaks: [{ ...keepalive({}), admission: { burst: 20 } }],
+    breaks: [
+      { ...keepalive({}), admission: { burst: 20 } },
+      { ...keepalive({}), admission: { burstOutbound: 20, callsPerSecond: 10 } },
+    ],
   },
   {
     path: 'SipTrunk.spec.sip.hunting.stopOn[]',

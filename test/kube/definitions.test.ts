@@ -75,6 +75,7 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
     { timeoutSeconds: 6, upIntervalSeconds: 5 },
   ],
   'burst needs callsPerSecond': [{ burst: 5, callsPerSecond: undefined }],
+  'burstOutbound needs callsPerSecondOutbound': [{ burstOutbound: 5, callsPerSecondOutbound: undefined }],
   'from must not be greater than to': [{ from: 501, to: 500 }],
   'minSeconds must not be greater than maxSeconds': [{ minSeconds: 2, maxSeconds: 1 }],
   'midcall.mode Block and PassThroughMediaChange answer offers in the name of the other peer, which needs media.mode Anchor':
