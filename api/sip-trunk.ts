@@ -19,8 +19,10 @@ import { apiVersion, namedConditions } from './voice-service.ts'
 
 export const Target = z.strictObject({
   name: Name.describe('Name of the target, shown in status, logs and metrics.'),
-  host: Host.describe('Address or DNS name (A or AAAA records) of the peer.'),
-  port: Port.default(5060).describe('Port of the peer.'),
+  host: Host.describe('Address or DNS name of the peer.'),
+  port: Port.optional().describe(
+    'Port of the peer. Absent: of a name its SRV records tell hosts and ports (see dns); without any, and of an address, it is 5060, 5061 for TLS, 80 for WS, 443 for WSS.',
+  ),
   transport: Transport.default('UDP').describe('Transport to the peer.'),
   priority: z
     .int()
@@ -96,7 +98,7 @@ export type Keepalive = z.infer<typeof Keepalive>
 export const Registrar = z.strictObject({
   name: Name.describe('Name of the registrar, shown in status, logs and metrics.'),
   host: Host.describe('Address or DNS name of the registrar; also the domain of the address of record.'),
-  port: Port.default(5060).describe('Port of the registrar.'),
+  port: Port.optional().describe('Port of the registrar. Absent: as for targets.'),
   transport: Transport.default('UDP').describe('Transport to the registrar.'),
   expiresSeconds: z.int().min(60).max(65535).default(3600).describe('Lifetime asked for in REGISTER, in seconds.'),
   refreshPercent: z
@@ -181,6 +183,16 @@ export const Registration = z.strictObject({
 })
 export type Registration = z.infer<typeof Registration>
 
+export const TrunkDns = z.strictObject({
+  mode: z
+    .enum(['SrvThenA', 'AOnly', 'NaptrSrvA'])
+    .default('SrvThenA')
+    .describe(
+      'Which records tell the servers of a name without port (RFC 3263). SrvThenA: SRV records of its transport, as _sip._udp or _sips._tcp; A and AAAA where there are none. AOnly: A and AAAA. NaptrSrvA: NAPTR records first, which name the SRV records of the transport.',
+    ),
+})
+export type TrunkDns = z.infer<typeof TrunkDns>
+
 export const TrunkTls = z.strictObject({
   verify: z
     .boolean()
@@ -232,6 +244,7 @@ export const SipTrunkSpec = z.strictObject({
   authentication: Authentication.prefault({}).describe('Digest authentication of calls, in either direction.'),
   registration: Registration.optional().describe('Registration of the fleet with the peer. Absent: none.'),
   keepalive: Keepalive.prefault({}).describe('OPTIONS keepalive of every target.'),
+  dns: TrunkDns.prefault({}).describe('How names of targets and registrars are looked up.'),
   tls: TrunkTls.prefault({}).describe('TLS with this peer, where a transport is TLS or WSS.'),
   sip: SipBehaviour.optional().describe('SIP behaviour towards this peer; overrides the VoiceService.'),
 })
@@ -280,6 +293,9 @@ export const SipTrunkStatus = z.strictObject({
           ),
         consecutiveFailures: z.int().min(0).optional().describe('Failed probes in a row; absent when there are none.'),
         message: z.string().max(500).optional().describe('The last failure, for people.'),
+        endpoints: setOf(z.string().max(64), { max: 16 })
+          .optional()
+          .describe('Addresses, with ports, that its name stands for now; absent where it is an address.'),
         prober: z.string().max(253).optional().describe('Replica that probes for the fleet.'),
         replicasUp: z.int().min(0).describe('Replicas that see it up.'),
         replicasTotal: z.int().min(0).describe('Replicas that report on it.'),

@@ -84,11 +84,8 @@ const probe = z
   .max(64)
   .describe('Names a peer as it is probed; targets of several trunks that are the same peer have the same.')
 const failure = TargetFailure.optional().describe('Why it is not up.')
-const downAddresses = z
-  .array(z.string().max(64))
-  .max(16)
-  .optional()
-  .describe('Addresses of it that are down, where others are not.')
+const endpoints = z.array(z.string().max(64)).max(16).optional()
+const downEndpoints = endpoints.describe('Addresses of it, with ports, that are down, where others are not.')
 
 export const TargetReport = z.strictObject({
   trunk,
@@ -99,7 +96,10 @@ export const TargetReport = z.strictObject({
   failure,
   detail: z.string().max(500).optional().describe('Last failure, for people.'),
   failures: z.int().min(0).optional().describe('Failed probes in a row; absent when there are none.'),
-  downAddresses,
+  downEndpoints,
+  endpoints: endpoints.describe(
+    'Addresses, with ports, that its name stands for; absent where it is an address or has not resolved.',
+  ),
   probe: probe.optional().describe('Set by the replica that probes for the fleet: its findings count for the others.'),
 })
 export type TargetReport = z.infer<typeof TargetReport>
@@ -112,7 +112,7 @@ export const Finding = z.strictObject({
   lastCode,
   failure,
   detail: z.string().max(500).optional().describe('Last failure, for people.'),
-  downAddresses,
+  downEndpoints,
 })
 export type Finding = z.infer<typeof Finding>
 

@@ -30,6 +30,7 @@ describe('readEnv', () => {
       replica: 'edge-0',
       controlUrls: ['ws://127.0.0.1:4000/replicas', 'wss://control.example/replicas'],
       addresses: ['127.0.0.2', '::1'],
+      dnsServers: [],
       stateDirectory: undefined,
       logLevel: 'info',
       adminPort: undefined,

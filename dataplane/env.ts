@@ -2,6 +2,8 @@ import { readFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import type { LogLevel } from '#lib/log.ts'
 import { Secret } from '#lib/secret.ts'
+import type { DnsServer } from './dns/exchange.ts'
+import { parseServer } from './dns/system-locate.ts'
 
 /** Every variable that a replica reads, for its documentation and for the messages about wrong values. */
 export const variables = {
@@ -15,6 +17,8 @@ export const variables = {
   SBCFLEET_TOKEN_FILE: 'File with the token; read at every connection, so it may be renewed.',
   SBCFLEET_ADDRESSES:
     "The replica's own IP addresses, with commas between them; listeners bind the first of their family. Required.",
+  SBCFLEET_DNS_SERVERS:
+    'DNS servers, as 192.0.2.53 or 192.0.2.53:5353, with commas between them. Absent: those of the operating system, and its hosts file and search domains.',
   SBCFLEET_STATE_DIR:
     'Directory for the last good configuration, passwords included: a file system in memory. Absent: nothing is kept.',
   SBCFLEET_LOG_LEVEL: 'trace, debug, info, warn or error. Default: info.',
@@ -37,6 +41,8 @@ export interface Env {
   /** Certificate authorities of the control sides as they are now, PEM. Rejects when their file cannot be read. */
   readonly authorities: () => Promise<string | undefined>
   readonly addresses: readonly string[]
+  /** Empty: those of the operating system. */
+  readonly dnsServers: readonly DnsServer[]
   readonly stateDirectory: string | undefined
   readonly logLevel: LogLevel
   readonly adminPort: number | undefined
@@ -90,6 +96,7 @@ export function readEnv(environment: Environment = process.env): Env {
       'SBCFLEET_ADDRESSES',
       list((text) => isIP(text) !== 0, 'IP addresses, IPv6 without brackets'),
     ),
+    dnsServers: isSet('SBCFLEET_DNS_SERVERS') ? read('SBCFLEET_DNS_SERVERS', dnsServers) : [],
     stateDirectory: isSet('SBCFLEET_STATE_DIR') ? environment['SBCFLEET_STATE_DIR'] : undefined,
     logLevel: read('SBCFLEET_LOG_LEVEL', logLevel, 'info'),
     adminPort: isSet('SBCFLEET_ADMIN_PORT') ? read('SBCFLEET_ADMIN_PORT', integer(0, 65535)) : undefined,
@@ -127,6 +134,13 @@ function list(isGood: (item: string) => boolean, what: string): Parse<readonly s
     const items = text.split(',').map((item) => item.trim())
     return items.every(isGood) ? { value: items } : { expected: `one or more ${what}, with commas between them` }
   }
+}
+
+function dnsServers(text: string): { value: readonly DnsServer[] } | { expected: string } {
+  const items = text.split(',').map((item) => parseServer(item.trim()))
+  const value = items.filter((item) => item !== undefined)
+  const expected = 'one or more IP addresses, with or without a port, with commas between them'
+  return value.length === items.length ? { value } : { expected }
 }
 
 function integer(least: number, most: number): Parse<number> {

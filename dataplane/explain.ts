@@ -19,11 +19,11 @@ export function explain(call: ExplainedCall, config: RunningConfig | undefined, 
     case 'Reject':
       return { verdict: 'Reject', trunk: verdict.trunk.name, status: verdict.status, because }
     case 'Route': {
-      const attempts = verdict.attempts.map(({ route, trunk, target, address, listener: leaving }) => ({
+      const attempts = verdict.attempts.map(({ route, trunk, target, address, port, listener: leaving }) => ({
         route,
         trunk,
         target: target.name,
-        address: `${target.transport} ${address} port ${target.port}`,
+        address: `${target.transport} ${address} port ${port}`,
         listener: leaving.name,
       }))
       return { verdict: 'Route', trunk: verdict.trunk.name, attempts, because }

@@ -9,6 +9,7 @@ import { Applier } from './config/apply.ts'
 import { ControlClient } from './config/control-client.ts'
 import { LastGood } from './config/last-good.ts'
 import { LastMembers } from './config/last-members.ts'
+import { createLocate } from './dns/system-locate.ts'
 import { Drain } from './drain.ts'
 import { createEngine } from './engine/engine.ts'
 import { eventLoopShare } from './engine/overload.ts'
@@ -30,6 +31,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const readiness = new Readiness()
   const configured = readiness.task('a configuration with a listener')
 
+  const locate = createLocate(clock, env.dnsServers)
   const secret = randomBytes(32).toString('hex')
   const engine = createEngine({
     clock,
@@ -49,7 +51,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const { running } = applier
   const lastGood = env.stateDirectory === undefined ? undefined : new LastGood(env.stateDirectory, log)
   const lastMembers = env.stateDirectory === undefined ? undefined : new LastMembers(env.stateDirectory, log)
-  const trunks = new Trunks({ sip, running, replica, clock, log, random })
+  const trunks = new Trunks({ sip, running, replica, locate, clock, log, random })
   const engines = new EnginePool({ clock, log, cookiePrefix: `${randomUUID()}_` })
   const callCounters = new CallCounters()
   const host = new HostMetrics()

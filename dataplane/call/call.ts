@@ -201,14 +201,14 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   // What the set-up asks for.
 
   newLegB(attempt: Attempt): Leg | undefined {
-    const { target, address, listener, sip, trunk } = attempt
+    const { target, address, port, listener, sip, trunk } = attempt
     if (!this.#services.admitsTo(this, trunk, this.#new.config)) return undefined
     this.#attempt = attempt
     this.#b = newLeg({
       side: 'B',
       trunk,
       target: target.name,
-      peer: `${address}:${target.port}`,
+      peer: `${address}:${port}`,
       listener,
       contact: contactAt(listener, callingUser(this.invite.message)),
       sip,

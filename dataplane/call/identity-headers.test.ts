@@ -11,6 +11,7 @@ function attempt(fields: Partial<Parameters<typeof target>[0]> = {}) {
     trunk: 'carrier',
     target: target({ name: 'a', host: 'sip.carrier.example', ...fields }),
     address: '198.51.100.1',
+    port: fields.port ?? 5060,
     listener: listener({ name: 'udp' }),
     sip: builtInBehaviour,
   }

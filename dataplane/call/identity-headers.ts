@@ -26,8 +26,8 @@ export function targetUri(called: Uri, { target }: Attempt): string {
 }
 
 /** Where the request is really sent; the target's host may be a name. */
-export function nextHop({ target, address }: Attempt): string {
-  return hopUri(target, address)
+export function nextHop({ target, address, port }: Attempt): string {
+  return hopUri(target, { address, port })
 }
 
 /** From and To for the other leg, and who is asserted: names and numbers stay, hosts become ours and the target's. */

@@ -56,7 +56,7 @@ export class Places {
 }
 
 function nameOf(place: Place): string {
-  return `${targetUri(place.called, place)} ${place.address}`
+  return `${targetUri(place.called, place)} ${place.address} ${place.port}`
 }
 
 /** Feature item 20: of a redirection that was followed, who was called before and why that was not the end. */

@@ -33,6 +33,8 @@ export interface SetUpServices {
   readonly health: TrunkHealth
   /** The configuration that the call lives on. */
   readonly config: RunningConfig
+  /** Gives a number in [0, 1). */
+  readonly random: () => number
 }
 
 /** What the set-up of a call asks of the call. */
@@ -245,8 +247,8 @@ export class SetUp {
   #redirected(index: number, response: IncomingResponse): boolean {
     const place = this.#places.list[index]
     if (place === undefined || place.sip.redirect.mode !== 'Consume' || !this.#waitsFor(index)) return false
-    const { health, config, log } = this.#services
-    const { places, because } = redirectedTo(response.message, place, place.called, config, health)
+    const { log } = this.#services
+    const { places, because } = redirectedTo(response.message, place, place.called, this.#services)
     if (because.length > 0) {
       const { callId } = this.#host.invite.message
       log.info({ callId, trunk: place.trunk, because }, 'contacts of a redirection were left out')

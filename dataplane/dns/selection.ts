@@ -51,3 +51,8 @@ function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const left = [...items]
   return items.flatMap(() => left.splice(Math.floor(random() * left.length), 1))
 }
+
+/** The same in the same order, but those that are so come after the others. */
+export function lastOf<T>(items: readonly T[], isLast: (item: T) => boolean): T[] {
+  return [...items.filter((item) => !isLast(item)), ...items.filter(isLast)]
+}

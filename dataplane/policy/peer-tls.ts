@@ -49,11 +49,11 @@ function findPeer(to: TlsTarget, config: RunningConfig, health: TrunkHealth) {
       }
     }
   }
-  for (const { trunk: name, port } of health.trunksAt(to.address)) {
+  for (const { trunk: name, host: known, port } of health.trunksAt(to.address)) {
     const trunk = config.trunks.get(name)
     if (trunk?.listeners.includes(to.listener) !== true) continue
     const peers = peersOf(trunk)
-    const host = (peers.find((peer) => peer.port === port) ?? peers[0])?.host
+    const host = (peers.find((peer) => peer.host === known) ?? peers[0])?.host
     if (host === undefined) continue
     if (port === to.port) return { trunk, host }
     atAddress ??= { trunk, host }

@@ -48,10 +48,14 @@ function lead(contacts: readonly string[], redirect: Partial<typeof builtInBehav
   const sip = { ...builtInBehaviour, redirect: { ...builtInBehaviour.redirect, ...redirect } }
   const from: Attempt = {
     ...{ route: 'out', trunk: 'carrier', target: target({ name: 'a', host: '198.51.100.1' }) },
-    ...{ address: '198.51.100.1', listener: listener({ name: 'udp' }), sip },
+    ...{ address: '198.51.100.1', port: 5060, listener: listener({ name: 'udp' }), sip },
   }
   const called = { scheme: 'sip', user: '2000', host: 'x' } as const
-  const { places, because } = redirectedTo(redirection(contacts, status), from, called, config, world)
+  const { places, because } = redirectedTo(redirection(contacts, status), from, called, {
+    config,
+    health: world,
+    random: () => 0,
+  })
   return {
     places: places.map((one) => `${one.called.user} ${one.attempt.target.name} ${one.attempt.address}`),
     because,

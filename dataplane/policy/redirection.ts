@@ -1,18 +1,27 @@
 import type { TrunkConfig, TargetConfig } from '#api/snapshot.ts'
 import { isIP } from 'node:net'
 import type { RunningConfig } from '../config/running.ts'
+import { lastOf } from '../dns/selection.ts'
 import { parseNameAddr } from '../engine/message/name-addr.ts'
 import { param } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { defaultPort } from '../engine/message/transports.ts'
 import { parseUri, type Uri } from '../engine/message/uri.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
-import { addressesOf, type Attempt, attemptsAtTarget } from './targets.ts'
+import { type Attempt, attemptsAtTarget, endpointsOf } from './targets.ts'
 
 /** Where a redirected call may go on, and whom it calls there. */
 export interface RedirectedTo {
   readonly attempt: Attempt
   readonly called: Uri
+}
+
+/** What a redirection is read against. */
+export interface RedirectionWorld {
+  readonly config: RunningConfig
+  readonly health: TrunkHealth
+  /** Gives a number in [0, 1). */
+  readonly random: () => number
 }
 
 /** Redirections that name other places for the call: 303 and 306 do not exist, and 380 speaks of other services. */
@@ -38,8 +47,7 @@ export function redirectedTo(
   response: SipMessage,
   from: Attempt,
   called: Uri,
-  config: RunningConfig,
-  health: TrunkHealth,
+  { config, health, random }: RedirectionWorld,
 ): { places: RedirectedTo[]; because: string[] } {
   const { maxContacts, scope } = from.sip.redirect
   const own = config.trunks.get(from.trunk)
@@ -59,11 +67,14 @@ export function redirectedTo(
       { route: from.route, trunk: trunk.name, target, sip },
       config,
       health,
+      random,
     )
     because.push(...why)
     // Section 21.3.4: of a 305 "the Contact field gives the URI of the proxy", and whom to call stays as it was.
     const whom = response.status === 305 ? called : contact
-    places.push(...attempts.map((attempt) => ({ attempt, called: whom })))
+    // A contact that is one address of a name goes there first.
+    const order = lastOf(attempts, ({ address }) => isIP(contact.host) !== 0 && address !== contact.host)
+    places.push(...order.map((attempt) => ({ attempt, called: whom })))
   }
   return { places, because }
 }
@@ -94,11 +105,14 @@ function names(
   // A tel: URI names no host, and with maddr another one than it shows.
   if (scheme === 'tel' || param(params, 'maddr') !== undefined || (scheme === 'sips' && !secure)) return false
   if (transport !== undefined && transport !== target.transport && `${transport}S` !== target.transport) return false
-  const wanted = host.toLowerCase()
-  if (wanted !== target.host.toLowerCase() && !addressesOf(trunk, target, health).includes(wanted)) return false
+  const endpoints = endpointsOf(trunk, target, health, () => 0)
+  if (host.toLowerCase() !== target.host.toLowerCase()) {
+    const at = port ?? defaultPort(target.transport)
+    return endpoints.some((one) => one.address === host.toLowerCase() && one.port === at)
+  }
   // The port of a name may come from its SRV records.
   if (port === undefined) return isIP(host) === 0 || target.port === defaultPort(target.transport)
-  return port === target.port
+  return target.port === undefined ? endpoints.some((one) => one.port === port) : port === target.port
 }
 
 /** RFC 3261 section 20.10 has q from 0 to 1; a contact without is as good as any. */

@@ -2,7 +2,8 @@ import type { HuntingScheme, ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { RouteConfig, TargetConfig } from '#api/snapshot.ts'
 import { isIP } from 'node:net'
 import type { OpenListener, RunningConfig } from '../config/running.ts'
-import type { TrunkHealth } from '../trunks/health.ts'
+import { lastOf } from '../dns/selection.ts'
+import type { CallEndpoint, TrunkHealth } from '../trunks/health.ts'
 
 /** One place a call may be sent to. */
 export interface Attempt {
@@ -11,6 +12,7 @@ export interface Attempt {
   readonly target: TargetConfig
   /** IP address the target's host resolved to, IPv6 without brackets. */
   readonly address: string
+  readonly port: number
   /** Listener the request leaves from. */
   readonly listener: OpenListener
   readonly sip: ResolvedSipBehaviour
@@ -99,10 +101,13 @@ export function attemptsOf(
   for (const { trunk, sip } of rank(route.targets, chance.random)) {
     const targets = config.trunks.get(trunk)?.targets
     if (targets === undefined) skip('gone', `trunk ${trunk} is not in the configuration`)
-    const ready = (targets ?? []).filter((target) => isReady(trunk, target, config, health, skip))
+    const ready = (targets ?? []).flatMap(
+      (target) => readyTarget(trunk, target, config, health, chance.random, skip) ?? [],
+    )
     // Arranged without those that are passed over: the next in turn would get their share as well as its own.
-    for (const target of arrange(ready, sip.hunting.scheme, chance, trunk)) {
-      attempts.push(...attemptsAt({ route: route.name, trunk, target, sip }, config, health, skip))
+    const order = arrange(ready, sip.hunting.scheme, chance, trunk)
+    for (const one of lastOf(order, isPassedOver)) {
+      attempts.push(...attemptsAt({ route: route.name, trunk, sip }, one, config, skip))
     }
   }
   return { attempts, skipped, because }
@@ -110,19 +115,16 @@ export function attemptsOf(
 
 type Skip = (cause: SkipCause, sentence: string) => void
 
-/** An attempt for each address of a target that is ready. */
+/** An attempt for each endpoint of a target that is ready. */
 function attemptsAt(
-  place: Pick<Attempt, 'route' | 'trunk' | 'target' | 'sip'>,
+  place: Pick<Attempt, 'route' | 'trunk' | 'sip'>,
+  { target, listener, endpoints }: ReadyTarget,
   config: RunningConfig,
-  health: TrunkHealth,
   skip: Skip,
 ): Attempt[] {
-  const { trunk, target } = place
-  const listener = config.listeners.get(target.listener)
-  if (listener === undefined) return []
-  return addressesOf(trunk, target, health).flatMap((address) => {
-    if (!isOwnListener(address, target, config)) return [{ ...place, address, listener }]
-    skip('loop', `target ${trunk}/${target.name} skipped: ${address} is this replica itself`)
+  return endpoints.flatMap(({ address, port }) => {
+    if (!isOwnListener(address, port, target, config)) return [{ ...place, target, address, port, listener }]
+    skip('loop', `target ${place.trunk}/${target.name} skipped: ${address} is this replica itself`)
     return []
   })
 }
@@ -132,31 +134,61 @@ export function attemptsAtTarget(
   place: Pick<Attempt, 'route' | 'trunk' | 'target' | 'sip'>,
   config: RunningConfig,
   health: TrunkHealth,
+  random: () => number,
 ): { attempts: Attempt[]; because: string[] } {
   const because: string[] = []
   const skip: Skip = (_cause, sentence) => void because.push(sentence)
-  const ready = isReady(place.trunk, place.target, config, health, skip)
-  return { attempts: ready ? attemptsAt(place, config, health, skip) : [], because }
+  const { target, ...elsewhere } = place
+  const ready = readyTarget(place.trunk, target, config, health, random, skip)
+  return { attempts: ready === undefined ? [] : attemptsAt(elsewhere, ready, config, skip), because }
 }
 
-function isReady(trunk: string, target: TargetConfig, config: RunningConfig, health: TrunkHealth, skip: Skip): boolean {
+interface ReadyTarget extends Ranked {
+  readonly target: TargetConfig
+  readonly listener: OpenListener
+  readonly endpoints: readonly CallEndpoint[]
+}
+
+function readyTarget(
+  trunk: string,
+  target: TargetConfig,
+  { listeners }: RunningConfig,
+  health: TrunkHealth,
+  random: () => number,
+  skip: Skip,
+): ReadyTarget | undefined {
   const name = `target ${trunk}/${target.name}`
-  if (!config.listeners.has(target.listener))
-    skip('noListener', `${name} skipped: listener ${target.listener} is not open`)
+  const { host, priority, weight } = target
+  const listener = listeners.get(target.listener)
+  if (listener === undefined) skip('noListener', `${name} skipped: listener ${target.listener} is not open`)
   else if (!health.usable(trunk, target.name)) skip('down', `${name} skipped: keepalive found it down`)
-  else if (addressesOf(trunk, target, health).length === 0)
-    skip('unresolved', `${name} skipped: ${target.host} has not resolved`)
-  else return true
-  return false
+  else {
+    const endpoints = endpointsOf(trunk, target, health, random)
+    if (endpoints.length > 0) return { target, listener, endpoints, priority, weight }
+    skip('unresolved', `${name} skipped: ${host} has not resolved`)
+  }
+  return undefined
 }
 
-/** IP addresses of a target. */
-export function addressesOf(trunk: string, target: TargetConfig, health: TrunkHealth): readonly string[] {
-  return isIP(target.host) === 0 ? health.addresses(trunk, target.name) : [target.host]
+/** Endpoints of a target in the order in which a call tries them; an address is one by itself. */
+export function endpointsOf(
+  trunk: string,
+  { name, host, port }: TargetConfig,
+  health: TrunkHealth,
+  random: () => number,
+): readonly CallEndpoint[] {
+  const known = health.endpoints(trunk, name, random)
+  if (known.length > 0 || isIP(host) === 0 || port === undefined) return known
+  return [{ address: host, port, isPassedOver: false }]
+}
+
+/** Where calls failed of late, others are better (RFC 3263 section 4.3). */
+function isPassedOver({ endpoints }: ReadyTarget): boolean {
+  return endpoints.every((endpoint) => endpoint.isPassedOver)
 }
 
 /** A call sent to ourselves would come back as a new call, and again, until Max-Forwards runs out. */
-function isOwnListener(address: string, { port, transport }: TargetConfig, config: RunningConfig): boolean {
+function isOwnListener(address: string, port: number, { transport }: TargetConfig, config: RunningConfig): boolean {
   for (const listener of config.listeners.values()) {
     if (listener.transport !== transport) continue
     if (listener.address === address && listener.port === port) return true

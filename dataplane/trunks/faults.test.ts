@@ -10,7 +10,7 @@ import { ProbeSession } from './probe-session.ts'
 import { HostResolution } from './resolution.ts'
 import { ScriptedPort } from './scripted-port.ts'
 import { granting } from './scripted-registrar.ts'
-import { configOf, registration, runTrunks, settle, target, trunk } from './trunks-fixture.ts'
+import { configOf, registration, runTrunks, settle, target, trunk, addressesOf } from './trunks-fixture.ts'
 
 const keepalive = { ...trunk().keepalive, failureThreshold: 1 }
 
@@ -48,7 +48,7 @@ describe('a replica that stood still', () => {
         log: createLog({ level: 'error', name: 'test', write: () => undefined }),
         random: () => 0.5,
         token: () => 'token',
-        resolution: new HostResolution({ clock, resolve: () => Promise.reject(new Error('no DNS')) }),
+        resolution: new HostResolution({ clock, locate: () => Promise.reject(new Error('no DNS')) }),
         counters: new TrunkCounters(),
         probePace: new Pace(clock, 100),
         registerPace: new Pace(clock, 100),
@@ -147,7 +147,7 @@ describe('a DNS that flaps', () => {
       run.clock.advance(10_000)
       await settle()
       expect(run.trunks.usable('carrier', 'a')).toBe(true)
-      expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.9'])
+      expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.9'])
     }
   })
 })

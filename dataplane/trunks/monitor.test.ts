@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { TargetReport } from '#api/wire.ts'
 import type { ScriptedPort } from './scripted-port.ts'
-import { configOf, listener, runTrunks, settle, target, trunk } from './trunks-fixture.ts'
+import { configOf, listener, runTrunks, settle, target, trunk, addressesOf } from './trunks-fixture.ts'
 
 const keepalive = {
   enabled: true,
@@ -190,7 +190,7 @@ describe('a target', () => {
   it('that nobody has heard of is usable', () => {
     const { trunks } = runTrunks(configOf([carrier]))
     expect(trunks.usable('carrier', 'nobody')).toBe(true)
-    expect(trunks.addresses('carrier', 'nobody')).toEqual([])
+    expect(addressesOf(trunks, 'carrier', 'nobody')).toEqual([])
   })
 
   it('with several addresses has each of them probed, and calls try those first that answer', async () => {
@@ -209,14 +209,14 @@ describe('a target', () => {
       'sip:198.51.100.1:5060;transport=udp',
       'sip:198.51.100.2:5060;transport=udp',
     ])
-    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.2', '198.51.100.1'])
+    expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.2', '198.51.100.1'])
     run.clock.advance(30_000)
-    expect(stateOf(run)).toMatchObject({ state: 'Up', failure: 'Unreachable', downAddresses: ['198.51.100.1'] })
-    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.2'])
+    expect(stateOf(run)).toMatchObject({ state: 'Up', failure: 'Unreachable', downEndpoints: ['198.51.100.1:5060'] })
+    expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.2'])
     run.sip.script = answering(200)
     run.clock.advance(30_000)
-    expect(stateOf(run)).not.toHaveProperty('downAddresses')
-    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.1', '198.51.100.2'])
+    expect(stateOf(run)).not.toHaveProperty('downEndpoints')
+    expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.1', '198.51.100.2'])
   })
 })
 

@@ -1,13 +1,17 @@
 import { createHash } from 'node:crypto'
+import { isIP } from 'node:net'
 import type { TargetConfig } from '#api/snapshot.ts'
 import type { Finding, TargetFailure, TargetReport } from '#api/wire.ts'
 import type { OpenListener } from '../config/running.ts'
+import { lastOf } from '../dns/selection.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
 import type { OutgoingRequest } from '../sip/port.ts'
+import type { CallEndpoint } from './health.ts'
 import { type KeepalivePolicy, type TargetHealth, unknownHealth } from './keepalive.ts'
 import type { Outside } from './outside.ts'
-import { listenerUri, Peer, type PeerConfig } from './peer.ts'
+import { listenerUri, Peer, soughtName } from './peer.ts'
 import { ProbeSession } from './probe-session.ts'
+import type { Endpoint } from './resolution.ts'
 
 /** Probes that start together are spread over this time, in milliseconds. */
 const spreadMilliseconds = 1000
@@ -81,8 +85,8 @@ export class Monitor {
     this.#outside = outside
     this.#id = probeName(options.target, options.policy)
     this.peer = new Peer(options.target, {
+      ...outside,
       listener: options.listener,
-      resolution: outside.resolution,
       onChange: () => this.#resolved(),
     })
     this.#state = { state: 'Unknown', since: outside.clock.wallTime() }
@@ -103,13 +107,20 @@ export class Monitor {
     return !this.#policy.enabled || this.#state.state !== 'Down'
   }
 
-  /** Addresses that calls may try: none that is down, and those last that failed of late. */
-  get addresses(): readonly string[] {
-    const { addresses } = this.peer
-    if (this.#watched.size === 0 && this.#distrusted.size === 0) return addresses
-    const standing = addresses.filter((address) => this.#stateOf(address) !== 'Down')
-    const failing = (address: string) => (this.#watched.get(address)?.session.health.failures ?? 0) > 0
-    return [...standing.filter((address) => !failing(address)), ...standing.filter(failing)]
+  /** Endpoints in the order in which one call tries them: none that is down, and those last that failed of late. */
+  order(random: () => number): CallEndpoint[] {
+    const failing = ({ name }: Endpoint) => (this.#watched.get(name)?.session.health.failures ?? 0) > 0
+    const standing = this.peer.order(random).filter(({ name }) => this.#stateOf(name) !== 'Down')
+    return lastOf(standing, failing).map((endpoint) => ({
+      address: endpoint.address,
+      port: endpoint.port,
+      isPassedOver: this.peer.isPassedOver(endpoint),
+    }))
+  }
+
+  /** Names of the endpoints that are not down, those of better servers first. */
+  get standing(): string[] {
+    return this.#names().filter((name) => this.#stateOf(name) !== 'Down')
   }
 
   get state(): PeerState {
@@ -123,7 +134,13 @@ export class Monitor {
     const failures = Math.max(0, ...Array.from(this.#watched.values(), ({ session }) => session.health.failures))
     const found = this.#probedState() === this.#state.state
     const speaks = this.#mine && found && this.#policy.enabled && this.#policy.scope === 'Fleet'
-    return { ...this.#state, ...(failures > 0 ? { failures } : {}), ...(speaks ? { probe: this.id } : {}) }
+    const endpoints = isIP(this.peer.config.host) === 0 ? this.#names().toSorted() : []
+    return {
+      ...this.#state,
+      ...(failures > 0 ? { failures } : {}),
+      ...(endpoints.length > 0 ? { endpoints } : {}),
+      ...(speaks ? { probe: this.id } : {}),
+    }
   }
 
   /** Whether this replica probes it for the fleet. */
@@ -154,31 +171,38 @@ export class Monitor {
     this.#reconcile()
   }
 
-  /** A call failed there as a call does where nobody is: no more calls until a probe is answered well. */
-  distrust(address: string, { status, retryAfterSeconds = 0 }: CallFailure): void {
-    if (!this.#policy.enabled || !this.peer.addresses.includes(address)) return
+  /**
+   * A call failed there as a call does where nobody is: no more calls until a probe is answered well. Where nothing is
+   * probed, other endpoints are tried before it for a while.
+   */
+  distrust(name: string, { status, retryAfterSeconds = 0 }: CallFailure): void {
+    const endpoint = this.peer.endpoints.find((one) => one.name === name)
+    if (endpoint === undefined) return
     this.#outside.counters.distrusted++
-    const relapses = this.#relapses.get(address) ?? 0
-    this.#relapses.set(address, Math.min(relapses + 1, 16))
+    // RFC 3261 section 21.5.4: a client that receives a 503 "SHOULD NOT forward any other requests to that server for the
+    // duration specified in the Retry-After header field, if present".
+    const leastSeconds = Math.min(retryAfterSeconds, longestRetryAfterSeconds)
+    if (!this.#policy.enabled) return this.peer.passOver(endpoint, leastSeconds)
+    const relapses = this.#relapses.get(name) ?? 0
+    this.#relapses.set(name, Math.min(relapses + 1, 16))
     const what = status === undefined ? 'no answer' : `${status}`
-    this.#distrusted.set(address, {
+    this.#distrusted.set(name, {
       since: this.#outside.clock.wallTime(),
       lastCode: status,
       failure: status === undefined ? 'NoAnswer' : 'Rejected',
-      detail: `${what} to a call at ${this.peer.describe(address)}`,
+      detail: `${what} to a call at ${this.peer.describe(endpoint)}`,
     })
-    const { session } = this.#watched.get(address) ?? this.#watch(address, 'Calls', unknownHealth)
+    const { session } = this.#watched.get(name) ?? this.#watch(endpoint, 'Calls', unknownHealth)
     session.halt()
     const wait = Math.min(recoveryMilliseconds * 2 ** relapses, this.#policy.downIntervalSeconds * 1000)
-    // RFC 3261 section 21.5.4: a client that receives a 503 "SHOULD NOT forward any other requests to that server for the
-    // duration specified in the Retry-After header field, if present".
-    session.start(Math.max(wait, Math.min(retryAfterSeconds, longestRetryAfterSeconds) * 1000))
+    session.start(Math.max(wait, leastSeconds * 1000))
     this.#refresh()
   }
 
   /** A call was answered there. */
-  trust(address: string): void {
-    this.#relapses.delete(address)
+  trust(name: string): void {
+    this.#relapses.delete(name)
+    this.peer.trust({ name })
   }
 
   stop(): void {
@@ -195,70 +219,73 @@ export class Monitor {
 
   /** Watches what is to be watched from here, and nothing else. */
   #reconcile(): void {
-    const addresses = this.#policy.enabled ? this.peer.addresses : []
-    for (const address of [...this.#watched.keys(), ...this.#distrusted.keys()]) {
-      if (!addresses.includes(address)) this.#forget(address)
+    const endpoints = this.#policy.enabled ? this.peer.endpoints : []
+    for (const name of [...this.#watched.keys(), ...this.#distrusted.keys()]) {
+      if (!endpoints.some((one) => one.name === name)) this.#forget(name)
     }
-    for (const address of addresses) {
-      if (this.#mine) this.#watchOnDuty(address)
-      else this.#watchAsTold(address)
+    for (const endpoint of endpoints) {
+      if (this.#mine) this.#watchOnDuty(endpoint)
+      else this.#watchAsTold(endpoint)
     }
     this.#refresh(this.#told?.since)
   }
 
-  #watchOnDuty(address: string): void {
-    const watched = this.#watched.get(address) ?? this.#watch(address, 'Duty', this.#toldHealth(address))
+  #watchOnDuty(endpoint: Endpoint): void {
+    const { name } = endpoint
+    const watched = this.#watched.get(name) ?? this.#watch(endpoint, 'Duty', this.#toldHealth(name))
     watched.cause = 'Duty'
     if (!watched.session.running) watched.session.start(this.#soon())
   }
 
-  #watchAsTold(address: string): void {
-    const watched = this.#watched.get(address)
-    if (this.#distrusted.has(address)) {
+  #watchAsTold(endpoint: Endpoint): void {
+    const { name } = endpoint
+    const watched = this.#watched.get(name)
+    if (this.#distrusted.has(name)) {
       if (watched !== undefined) watched.cause = 'Calls'
-    } else if (this.#isToldDown(address)) {
-      const { session } = watched ?? this.#watch(address, 'Told', this.#toldHealth(address))
+    } else if (this.#isToldDown(name)) {
+      const { session } = watched ?? this.#watch(endpoint, 'Told', this.#toldHealth(name))
       if (watched === undefined) session.start(this.#soon())
       else watched.cause = 'Told'
-    } else if (watched !== undefined) this.#forget(address)
+    } else if (watched !== undefined) this.#forget(name)
   }
 
-  #watch(address: string, cause: Cause, health: TargetHealth): Watched {
-    const { port, probe } = this.#options.target
+  #watch(endpoint: Endpoint, cause: Cause, health: TargetHealth): Watched {
+    const { probe } = this.#options.target
     const session = new ProbeSession(
       {
-        peer: `${formatHostPort(address, port)} over ${(probe ?? this.#options.target).transport}`,
-        request: probeRequest(this.#options, address),
+        peer: `${endpoint.name} over ${(probe ?? this.#options.target).transport}`,
+        request: probeRequest(this.#options, endpoint),
         policy: this.#policy,
         health,
         since: this.#told?.since ?? this.#outside.clock.wallTime(),
-        onResult: (before) => this.#finished(address, before),
+        onResult: (before) => this.#finished(endpoint, before),
       },
       this.#outside,
     )
     const watched: Watched = { session, cause: this.#mine ? 'Duty' : cause }
-    this.#watched.set(address, watched)
+    this.#watched.set(endpoint.name, watched)
     return watched
   }
 
-  #forget(address: string): void {
-    this.#watched.get(address)?.session.halt()
-    this.#watched.delete(address)
-    this.#distrusted.delete(address)
+  #forget(name: string): void {
+    this.#watched.get(name)?.session.halt()
+    this.#watched.delete(name)
+    this.#distrusted.delete(name)
   }
 
-  #finished(address: string, before: TargetHealth): void {
-    const watched = this.#watched.get(address)
+  #finished(endpoint: Endpoint, before: TargetHealth): void {
+    const { name } = endpoint
+    const watched = this.#watched.get(name)
     if (watched === undefined) return
     const { session } = watched
     const { state, failures, lastCode, detail } = session.health
     const good = state === 'Up' && failures === 0
-    if (good) this.#distrusted.delete(address)
-    else if (this.#distrusted.has(address)) session.start(this.#policy.downIntervalSeconds * 1000)
+    if (good) this.#distrusted.delete(name)
+    else if (this.#distrusted.has(name)) session.start(this.#policy.downIntervalSeconds * 1000)
     if (!this.#mine) {
       // The prober will say when it is up again; as long as nobody can, it is looked for from here.
       if (watched.cause === 'Told' && state === 'Down' && this.#connected) session.halt()
-      if (watched.cause === 'Calls' && good) this.#watchAsTold(address)
+      if (watched.cause === 'Calls' && good) this.#watchAsTold(endpoint)
     }
     const told = this.#refresh()
     if (!told && (lastCode !== before.lastCode || detail !== before.detail)) this.#outside.onChange()
@@ -268,33 +295,37 @@ export class Monitor {
     return this.#outside.probePace.next() + spreadMilliseconds * this.#outside.random()
   }
 
-  #isToldDown(address: string): boolean {
+  #isToldDown(name: string): boolean {
     if (this.#told === undefined) return false
-    return this.#told.state === 'Down' || this.#told.downAddresses?.includes(address) === true
+    return this.#told.state === 'Down' || this.#told.downEndpoints?.includes(name) === true
   }
 
   /** What a session starts from: what the prober found, so that a change of prober is no change of state. */
-  #toldHealth(address: string): TargetHealth {
+  #toldHealth(name: string): TargetHealth {
     if (this.#told === undefined || this.#told.state === 'Unknown') return unknownHealth
     const { lastCode, failure, detail } = this.#told
-    return this.#isToldDown(address)
+    return this.#isToldDown(name)
       ? { state: 'Down', failures: this.#policy.failureThreshold, lastCode, failure, detail }
       : { state: 'Up', failures: 0, lastCode, failure: undefined, detail: undefined }
   }
 
-  #stateOf(address: string): PeerState['state'] {
-    if (this.#distrusted.has(address)) return 'Down'
-    return this.#watched.get(address)?.session.health.state ?? this.#toldHealth(address).state
+  #stateOf(name: string): PeerState['state'] {
+    if (this.#distrusted.has(name)) return 'Down'
+    return this.#watched.get(name)?.session.health.state ?? this.#toldHealth(name).state
+  }
+
+  #names(): string[] {
+    return this.peer.endpoints.map(({ name }) => name)
   }
 
   #isUnresolved(): boolean {
-    return this.#policy.enabled && this.peer.settled && this.peer.addresses.length === 0
+    return this.#policy.enabled && this.peer.settled && this.peer.endpoints.length === 0
   }
 
   /** The state as the probes alone have it. */
   #probedState(): PeerState['state'] {
     if (this.#isUnresolved()) return 'Down'
-    return summed(this.peer.addresses.map((address) => this.#watched.get(address)?.session.health.state ?? 'Unknown'))
+    return summed(this.#names().map((name) => this.#watched.get(name)?.session.health.state ?? 'Unknown'))
   }
 
   /** Whether it was told that something has changed. */
@@ -302,7 +333,7 @@ export class Monitor {
     const before = this.#state
     const next: Omit<PeerState, 'since'> = this.#policy.enabled ? this.#sum() : { state: 'Unknown' }
     this.#state = { ...next, since: next.state === before.state ? before.since : since }
-    if (next.state === before.state && next.downAddresses?.join() === before.downAddresses?.join()) return false
+    if (next.state === before.state && next.downEndpoints?.join() === before.downEndpoints?.join()) return false
     if (next.state !== before.state) this.#logTransition()
     this.#outside.onChange()
     return true
@@ -312,38 +343,37 @@ export class Monitor {
     if (this.#isUnresolved()) {
       return { state: 'Down', failure: 'NameNotResolved', detail: clip(this.peer.failure ?? 'no address') }
     }
-    const { addresses } = this.peer
-    const state = summed(addresses.map((address) => this.#stateOf(address)))
-    const down = addresses.filter((address) => this.#stateOf(address) === 'Down')
-    const telling = this.#telling(down.length > 0 ? down : addresses)
+    const names = this.#names()
+    const state = summed(names.map((name) => this.#stateOf(name)))
+    const down = names.filter((name) => this.#stateOf(name) === 'Down')
+    const telling = this.#telling(down.length > 0 ? down : names)
     return {
       state,
       ...(telling?.lastCode === undefined ? {} : { lastCode: telling.lastCode }),
       ...(telling?.failure === undefined ? {} : { failure: telling.failure }),
       ...(telling?.detail === undefined ? {} : { detail: clip(telling.detail) }),
-      ...(state === 'Up' && down.length > 0 ? { downAddresses: down } : {}),
+      ...(state === 'Up' && down.length > 0 ? { downEndpoints: down } : {}),
     }
   }
 
-  /** The exchange that says most: at an address that is down, or that failed of late, or the first. */
-  #telling(addresses: readonly string[]): Pick<TargetHealth, 'lastCode' | 'failure' | 'detail'> | undefined {
-    const known = addresses.map(
-      (address) =>
-        this.#distrusted.get(address) ?? this.#watched.get(address)?.session.health ?? this.#toldHealth(address),
+  /** The exchange that says most: at an endpoint that is down, or that failed of late, or the first. */
+  #telling(names: readonly string[]): Pick<TargetHealth, 'lastCode' | 'failure' | 'detail'> | undefined {
+    const known = names.map(
+      (name) => this.#distrusted.get(name) ?? this.#watched.get(name)?.session.health ?? this.#toldHealth(name),
     )
     return known.find(({ detail }) => detail !== undefined) ?? known[0]
   }
 
   #logTransition(): void {
     const { state, lastCode, detail } = this.#state
-    const { host, port, transport } = this.peer.config
-    const fields = { peer: `${formatHostPort(host, port)} over ${transport}`, code: lastCode, detail }
+    const { config } = this.peer
+    const fields = { peer: `${soughtName(config)} over ${config.transport}`, code: lastCode, detail }
     if (state === 'Down') this.#outside.log.warn(fields, 'target is down')
     else this.#outside.log.info(fields, state === 'Up' ? 'target is up' : 'target is not probed any more')
   }
 }
 
-/** Up when any address is up, down when all are. */
+/** Up when any endpoint is up, down when all are. */
 function summed(states: readonly PeerState['state'][]): PeerState['state'] {
   if (states.includes('Up')) return 'Up'
   return states.length > 0 && states.every((state) => state === 'Down') ? 'Down' : 'Unknown'
@@ -354,13 +384,19 @@ function clip(text: string): string {
 }
 
 /** The same for every replica, and for targets that are the same peer, probed in the same way from the same listener. */
-export function probeName({ host, port, transport, listener, probe }: TargetConfig, policy: KeepalivePolicy): string {
-  const parts = [host.toLowerCase(), port, transport, listener, probe ?? null, policy]
+export function probeName({ transport, listener, probe, ...sought }: TargetConfig, policy: KeepalivePolicy): string {
+  const parts = [
+    soughtName({ ...sought, transport, listener }).toLowerCase(),
+    transport,
+    listener,
+    probe ?? null,
+    policy,
+  ]
   return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 16)
 }
 
 /** RFC 3261 section 11.1. The Contact makes it leave from the listener that probes leave from. */
-function probeRequest({ target, probeListener }: MonitoredPeer, address: string): OutgoingRequest | string {
+function probeRequest({ target, probeListener }: MonitoredPeer, endpoint: Endpoint): OutgoingRequest | string {
   const { host, port } = target
   const { transport, listener } = target.probe ?? target
   if (probeListener === undefined) return `the listener ${listener} is not open`
@@ -368,7 +404,7 @@ function probeRequest({ target, probeListener }: MonitoredPeer, address: string)
   return {
     method: 'OPTIONS',
     uri: `sip:${formatHostPort(host, port)}${parameter}`,
-    nextHop: `sip:${formatHostPort(address, port)}${parameter}`,
+    nextHop: `sip:${endpoint.name}${parameter}`,
     headers: [
       ['From', `<sip:ping@${formatHostPort(probeListener.address, probeListener.port)}>`],
       ['To', `<sip:${formatHostPort(host, port)}>`],
@@ -381,7 +417,5 @@ function probeRequest({ target, probeListener }: MonitoredPeer, address: string)
 /** Tells peers apart that calls and probes reach from other sockets. */
 export function monitoredIdentity({ target, listener, probeListener }: MonitoredPeer): string {
   const from = (open: OpenListener | undefined) => (open === undefined ? '-' : formatHostPort(open.address, open.port))
-  const config: PeerConfig = target
-  const { transport, host, port } = config
-  return `${transport} ${formatHostPort(host, port)} from ${target.listener} ${from(listener)} probed ${from(probeListener)}`
+  return `${target.transport} ${soughtName(target)} from ${target.listener} ${from(listener)} probed ${from(probeListener)}`
 }

@@ -1,44 +1,69 @@
 import { isIPv6 } from 'node:net'
 import type { Transport } from '#api/fields.ts'
+import type { Clock } from '#lib/clock.ts'
 import type { OpenListener } from '../config/running.ts'
+import type { IpFamily } from '../dns/locate.ts'
+import { lastOf, selectionOrder } from '../dns/selection.ts'
 import { hopUri, transportParam } from '../engine/message/transports.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
-import type { HostResolution, HostWatch, IpFamily } from './resolution.ts'
+import { PenaltyBox } from './penalty-box.ts'
+import type { Endpoint, HostResolution, HostWatch, Server } from './resolution.ts'
 
 /** A host to speak to, and the listener that requests to it leave from. */
 export interface PeerConfig {
   readonly host: string
-  readonly port: number
+  /** Absent: the DNS tells (RFC 3263). */
+  readonly port?: number | undefined
+  readonly naptr?: boolean | undefined
   readonly transport: Transport
   readonly listener: string
 }
 
-/** One peer with the addresses its host has now. */
+interface PeerOptions {
+  readonly listener: OpenListener | undefined
+  readonly resolution: HostResolution
+  readonly clock: Clock
+  /** Runs when the endpoints change, never before the peer is made. */
+  readonly onChange: () => void
+}
+
+/** One peer with the endpoints its host has now. */
 export class Peer {
   readonly config: PeerConfig
   /** Undefined while it is not open: nothing can be sent. */
   readonly listener: OpenListener | undefined
   readonly #host: HostWatch
-  #preferred: string | undefined
+  readonly #penalties: PenaltyBox
 
-  /** `onChange` runs when the addresses change, never before this returns. */
-  constructor(
-    config: PeerConfig,
-    options: { listener: OpenListener | undefined; resolution: HostResolution; onChange: () => void },
-  ) {
+  constructor(config: PeerConfig, { listener, resolution, clock, onChange }: PeerOptions) {
     this.config = config
-    this.listener = options.listener
-    this.#host = options.resolution.watch(config.host, familyOf(config, options.listener), options.onChange)
+    this.listener = listener
+    this.#penalties = new PenaltyBox(clock)
+    this.#host = resolution.watch(config, familyOf(config, listener), onChange)
   }
 
-  /** Best first: the order of the DNS, but for addresses that were passed over, which come last. */
-  get addresses(): readonly string[] {
-    const { addresses } = this.#host
-    const first = this.#preferred === undefined ? 0 : addresses.indexOf(this.#preferred)
-    return first <= 0 ? addresses : [...addresses.slice(first), ...addresses.slice(0, first)]
+  /** All of them, those of better servers first. */
+  get endpoints(): readonly Endpoint[] {
+    return this.#host.endpoints
   }
 
-  /** Why the host does not resolve; undefined when it does. */
+  /**
+   * In the order in which one request tries them: drawn by priority and weight, those in the penalty box last. Among equals
+   * the one with the favoured name is first.
+   */
+  order(random: () => number, favoured?: string): Endpoint[] {
+    const { servers, endpoints } = this.#host
+    const isOther = ({ name }: Endpoint) => name !== favoured
+    if (servers.length < 2) return lastOf(lastOf(endpoints, isOther), this.#isPenalised)
+    const rankOf = (server: Server) => (server.endpoints.every(isOther) ? 1 : 0)
+    const drawn = selectionOrder(servers, random).toSorted((a, b) => a.priority - b.priority || rankOf(a) - rankOf(b))
+    return lastOf(
+      drawn.flatMap((server) => lastOf(server.endpoints, isOther)),
+      this.#isPenalised,
+    )
+  }
+
+  /** Why the host does not resolve, or not all of it; undefined when it does. */
   get failure(): string | undefined {
     return this.#host.failure
   }
@@ -47,30 +72,45 @@ export class Peer {
     return this.#host.settled
   }
 
-  /** RFC 3263 section 4.3: after a failure "the client SHOULD try the next". */
-  passOver(address: string): void {
-    const { addresses } = this
-    if (addresses[0] === address) this.#preferred = addresses[1]
+  /** RFC 3263 section 4.3: after a failure "the client SHOULD try the next" one; from now on it comes last for a while. */
+  passOver({ name }: Endpoint, atLeastSeconds?: number): void {
+    this.#penalties.fail(name, atLeastSeconds)
   }
 
-  nextHop(address: string): string {
-    return hopUri(this.config, address)
+  /** A request was answered there. */
+  trust({ name }: Pick<Endpoint, 'name'>): void {
+    this.#penalties.succeed(name)
+  }
+
+  isPassedOver(endpoint: Endpoint): boolean {
+    return this.#isPenalised(endpoint)
+  }
+
+  nextHop(endpoint: Endpoint): string {
+    return hopUri(this.config, endpoint)
   }
 
   /** Address, port and transport for people: `192.0.2.1:5060 over UDP`. */
-  describe(address: string): string {
-    return `${formatHostPort(address, this.config.port)} over ${this.config.transport}`
+  describe({ name }: Endpoint): string {
+    return `${name} over ${this.config.transport}`
   }
 
   stop(): void {
     this.#host.stop()
   }
+
+  readonly #isPenalised = (endpoint: Endpoint) => this.#penalties.holds(endpoint.name)
 }
 
 /** Tells whether two configurations mean the same peer, reached from the same socket. */
 export function peerIdentity(config: PeerConfig, listener: OpenListener | undefined): string {
   const socket = listener === undefined ? 'closed' : formatHostPort(listener.address, listener.port)
-  return `${config.transport} ${formatHostPort(config.host, config.port)} from ${config.listener} ${socket}`
+  return `${config.transport} ${soughtName(config)} from ${config.listener} ${socket}`
+}
+
+/** What is looked for, as text: two with the same are found at the same endpoints. */
+export function soughtName({ host, port, naptr = false }: PeerConfig): string {
+  return `${formatHostPort(host, port)}${naptr ? ' by NAPTR' : ''}`
 }
 
 /** The listener decides; while there is none, a literal address is of its own family. */

@@ -7,6 +7,7 @@ import type { HeaderList, IncomingResponse, SipPortError } from '../sip/port.ts'
 import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, strongest } from '../digest/digest.ts'
 import type { Outside } from './outside.ts'
 import { isTlsFailure, listenerUri, type Peer, unreachable } from './peer.ts'
+import type { Endpoint } from './resolution.ts'
 import {
   grantedSeconds,
   mayAnswer,
@@ -58,9 +59,9 @@ interface Exchange {
   readonly credentials: DigestAccount
   readonly done: (outcome: RegisterOutcome) => void
   expiresSeconds: number
-  address: string
-  /** Addresses that did not answer. */
-  silent: number
+  endpoint: Endpoint
+  /** Names of the endpoints that were tried before. */
+  readonly tried: Set<string>
   /** Challenges answered, by the header that answers. */
   readonly answered: Map<CredentialsHeader, number>
   lengthened: boolean
@@ -89,6 +90,8 @@ export class RegisterClient {
   /** Shortest lifetime that the registrar has said it takes, in seconds. */
   #minimumSeconds = 0
   #exchange: Exchange | undefined
+  /** Where the binding was made: it is refreshed there, since a registrar may know nothing of its neighbour's. */
+  #home: string | undefined
   #lost: Timer | undefined
 
   constructor(
@@ -120,15 +123,16 @@ export class RegisterClient {
   }
 
   /**
-   * Asks for a lifetime in seconds, 0 to remove the binding, at an address of the peer; the others are tried when it is
-   * silent. `done` runs once, unless `cancel` comes before.
+   * Asks for a lifetime in seconds, 0 to remove the binding, at the best endpoint of the peer; the others are tried when it
+   * is silent or overloaded. `done` runs once, unless `cancel` comes before. False when the peer has no endpoint now.
    */
-  register(
-    request: { expiresSeconds: number; address: string; credentials: Exchange['credentials'] },
-    done: Exchange['done'],
-  ): void {
+  register(request: { expiresSeconds: number; credentials: Exchange['credentials'] }, done: Exchange['done']): boolean {
+    const [endpoint] = this.#peer.order(this.#outside.random, this.#home)
+    if (endpoint === undefined) return false
     const expiresSeconds = request.expiresSeconds === 0 ? 0 : Math.max(request.expiresSeconds, this.#minimumSeconds)
-    this.#send({ ...request, expiresSeconds, done, silent: 0, answered: new Map(), lengthened: false, cseq: 0 })
+    const fresh = { tried: new Set<string>(), answered: new Map(), lengthened: false, cseq: 0 }
+    this.#send({ ...request, ...fresh, endpoint, expiresSeconds, done })
+    return true
   }
 
   cancel(): void {
@@ -150,7 +154,7 @@ export class RegisterClient {
       {
         method: 'REGISTER',
         uri: this.#registrarUri,
-        nextHop: this.#peer.nextHop(exchange.address),
+        nextHop: this.#peer.nextHop(exchange.endpoint),
         headers: this.#headers(exchange),
       },
       {
@@ -193,7 +197,10 @@ export class RegisterClient {
   #answered(exchange: Exchange, response: IncomingResponse): void {
     const { status, message } = response
     if (response.local) return this.#silent(exchange, status, response.localReason)
+    if (status === 503 && this.#goesOn(exchange, retryAfterSeconds(message))) return
+    if (status !== 503) this.#peer.trust(exchange.endpoint)
     if (status < 300) {
+      this.#home = exchange.endpoint.name
       const asked = exchange.expiresSeconds
       const granted = asked === 0 ? 0 : grantedSeconds(message, this.#contactUri, asked)
       if (asked > 0) this.#replaces = undefined
@@ -249,16 +256,21 @@ export class RegisterClient {
   }
 
   #silent(exchange: Exchange, status: number, reason?: string): void {
-    const address = this.#peer.describe(exchange.address)
-    this.#peer.passOver(exchange.address)
-    exchange.silent++
-    const next = this.#peer.addresses[0]
-    if (next !== undefined && exchange.silent < this.#peer.addresses.length) {
-      exchange.address = next
-      return this.#send(exchange)
-    }
-    const detail = status === 408 ? `no answer from ${address}` : unreachable(address, reason)
+    if (this.#goesOn(exchange)) return
+    const peer = this.#peer.describe(exchange.endpoint)
+    const detail = status === 408 ? `no answer from ${peer}` : unreachable(peer, reason)
     this.#finish(exchange, { kind: 'Silent', detail, ...(isTlsFailure(reason) ? { failure: 'TlsFailed' } : {}) })
+  }
+
+  /** RFC 3263 section 4.3: after a 503, a timeout or a transport error the next server is tried. Whether there is one. */
+  #goesOn(exchange: Exchange, retryAfter?: number): boolean {
+    this.#peer.passOver(exchange.endpoint, retryAfter)
+    exchange.tried.add(exchange.endpoint.name)
+    const next = this.#peer.order(this.#outside.random).find(({ name }) => !exchange.tried.has(name))
+    if (next === undefined) return false
+    exchange.endpoint = next
+    this.#send(exchange)
+    return true
   }
 
   #finish(exchange: Exchange, outcome: RegisterOutcome): void {

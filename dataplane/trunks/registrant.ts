@@ -62,7 +62,7 @@ export class Registrant {
     this.#config = config
     this.#outside = outside
     this.#since = outside.clock.wallTime()
-    this.peer = new Peer(config, { listener, resolution: outside.resolution, onChange: () => this.#resolved() })
+    this.peer = new Peer(config, { ...outside, listener, onChange: () => this.#resolved() })
     this.#client =
       listener === undefined
         ? undefined
@@ -189,20 +189,19 @@ export class Registrant {
   #register(): void {
     this.#next?.cancel()
     this.#outdated = false
-    const address = this.peer.addresses[0]
-    this.#waitsForAddress = address === undefined
-    if (address === undefined) {
+    this.#waitsForAddress = this.peer.endpoints.length === 0
+    if (this.#waitsForAddress) {
       return this.#missed('NameNotResolved', this.peer.failure ?? `${this.#config.host} has not resolved yet`)
     }
     const { expiresSeconds } = this.#config
-    this.#client?.register({ expiresSeconds, address, credentials: this.#config }, (outcome) => this.#settle(outcome))
+    this.#client?.register({ expiresSeconds, credentials: this.#config }, (outcome) => this.#settle(outcome))
   }
 
   #unregister(): void {
-    const address = this.peer.addresses[0]
-    if (!this.#mayBeBound || address === undefined || this.#client === undefined) return this.abandon()
+    if (!this.#mayBeBound) return this.abandon()
     // RFC 3261 section 10.2.2: a Contact of its own, never "*", which would take the bindings of other replicas too.
-    this.#client.register({ expiresSeconds: 0, address, credentials: this.#config }, () => this.abandon())
+    const isOut = this.#client?.register({ expiresSeconds: 0, credentials: this.#config }, () => this.abandon())
+    if (isOut !== true) this.abandon()
   }
 
   #settle(outcome: RegisterOutcome): void {

@@ -1,38 +1,48 @@
 import { describe, expect, it } from 'vitest'
 import { ManualClock } from '#lib/manual-clock.ts'
-import { canonicalAddress, dnsResolve, HostResolution, type Resolved } from './resolution.ts'
+import { type Located, LocateError, type Sought } from '../dns/locate.ts'
+import { canonicalAddress, HostResolution, type HostWatch } from './resolution.ts'
 import { settle } from './trunks-fixture.ts'
 
-/** A DNS whose next answer the test sets; failures are thrown as the code given. */
-function scripted(first: Resolved | string) {
+/** A DNS whose next answer the test sets; failures are thrown. */
+function scripted(first: Located | LocateError) {
   const dns = { answer: first, asked: [] as string[] }
   const clock = new ManualClock()
   const resolution = new HostResolution({
     clock,
-    resolve: async (host, family) => {
-      dns.asked.push(`${host} ${family}`)
-      if (typeof dns.answer === 'string') throw Object.assign(new Error('lookup failed'), { code: dns.answer })
+    locate: async ({ host }, families) => {
+      dns.asked.push(`${host} ${families.join()}`)
+      if (dns.answer instanceof Error) throw dns.answer
       return dns.answer
     },
   })
-  return { dns, clock, resolution }
+  const watch = (sought: Partial<Sought> = {}, onChange = () => {}) =>
+    resolution.watch({ host: 'sip.carrier.example', transport: 'UDP', ...sought }, 'IPv4', onChange)
+  return { dns, clock, resolution, watch }
 }
 
-const found = (ttlSeconds: number, ...addresses: string[]): Resolved => ({ addresses, ttlSeconds })
+const found = (ttlSeconds: number, ...addresses: string[]): Located => ({
+  sites: [{ priority: 0, weight: 0, port: 5060, addresses }],
+  ttlSeconds,
+})
+const silence = new LocateError('Failing', 'sip.carrier.example has no IPv4 address: ETIMEOUT')
+const gone = new LocateError('Gone', 'sip.carrier.example has no IPv4 address: NXDOMAIN')
+const addresses = (watch: HostWatch) => watch.endpoints.map(({ address }) => address)
 
 describe('a literal address', () => {
   it('is there at once, in canonical form, and nobody is asked', () => {
-    const { dns, clock, resolution } = scripted('EUNUSED')
-    expect(resolution.watch('192.0.2.1', 'IPv4', () => {})).toMatchObject({ addresses: ['192.0.2.1'], settled: true })
-    expect(resolution.watch('2001:DB8:0:0::1', 'IPv6', () => {}).addresses).toEqual(['2001:db8::1'])
+    const { dns, clock, resolution, watch } = scripted(silence)
+    expect(watch({ host: '192.0.2.1' })).toMatchObject({ endpoints: [{ name: '192.0.2.1:5060' }], settled: true })
+    const sixth = resolution.watch({ host: '2001:DB8:0:0::1', port: 5070, transport: 'UDP' }, 'IPv6', () => {})
+    expect(sixth.endpoints).toEqual([{ address: '2001:db8::1', port: 5070, name: '[2001:db8::1]:5070' }])
     expect(dns.asked).toEqual([])
     expect(clock.pending).toBe(0)
   })
 
   it('of the other family than its listener is no address', () => {
-    const { resolution } = scripted('EUNUSED')
-    const watch = resolution.watch('192.0.2.1', 'IPv6', () => {})
-    expect(watch).toMatchObject({ addresses: [], settled: true })
+    const { resolution } = scripted(silence)
+    const watch = resolution.watch({ host: '192.0.2.1', transport: 'UDP' }, 'IPv6', () => {})
+    expect(watch).toMatchObject({ endpoints: [], settled: true })
     expect(watch.failure).toBe('192.0.2.1 is not an IPv6 address, as its listener is')
   })
 })
@@ -43,8 +53,8 @@ describe('a name', () => {
     { ttl: 0, waits: 5 },
     { ttl: 86_400, waits: 3600 },
   ])('with a TTL of $ttl s is looked up again after $waits s', async ({ ttl, waits }) => {
-    const { dns, clock, resolution } = scripted(found(ttl, '192.0.2.1'))
-    resolution.watch('sip.carrier.example', 'IPv4', () => {})
+    const { dns, clock, watch } = scripted(found(ttl, '192.0.2.1'))
+    watch()
     await settle()
     clock.advance(waits * 1000 - 1)
     expect(dns.asked).toHaveLength(1)
@@ -53,30 +63,30 @@ describe('a name', () => {
   })
 
   it('tells a change, and only a change', async () => {
-    const { dns, clock, resolution } = scripted(found(60, '192.0.2.1', '192.0.2.2'))
+    const { dns, clock, watch } = scripted(found(60, '192.0.2.1', '192.0.2.2'))
     let told = 0
-    const watch = resolution.watch('sip.carrier.example', 'IPv4', () => told++)
-    expect(watch).toMatchObject({ addresses: [], settled: false })
+    const watched = watch({}, () => told++)
+    expect(watched).toMatchObject({ endpoints: [], settled: false })
     await settle()
-    expect([told, watch.addresses]).toEqual([1, ['192.0.2.1', '192.0.2.2']])
+    expect([told, addresses(watched)]).toEqual([1, ['192.0.2.1', '192.0.2.2']])
     clock.advance(60_000)
     await settle()
     expect(told).toBe(1)
     dns.answer = found(60, '192.0.2.2')
     clock.advance(60_000)
     await settle()
-    expect([told, watch.addresses]).toEqual([2, ['192.0.2.2']])
+    expect([told, addresses(watched)]).toEqual([2, ['192.0.2.2']])
   })
 
-  it('keeps its last good addresses while the DNS fails, says so, and asks after 5 s, 10 s … 60 s', async () => {
-    const { dns, clock, resolution } = scripted(found(60, '192.0.2.1'))
-    const watch = resolution.watch('sip.carrier.example', 'IPv4', () => {})
+  it('keeps its last good servers while the DNS says nothing, says so, and asks after 5 s, 10 s … 60 s', async () => {
+    const { dns, clock, watch } = scripted(found(60, '192.0.2.1'))
+    const watched = watch()
     await settle()
-    dns.answer = 'ETIMEOUT'
+    dns.answer = silence
     clock.advance(60_000)
     await settle()
-    expect(watch.addresses).toEqual(['192.0.2.1'])
-    expect(watch.failure).toBe('sip.carrier.example has no IPv4 address: ETIMEOUT')
+    expect(addresses(watched)).toEqual(['192.0.2.1'])
+    expect(watched.failure).toBe('sip.carrier.example has no IPv4 address: ETIMEOUT')
     for (const seconds of [5, 10, 20, 40, 60, 60]) {
       const before = dns.asked.length
       clock.advance(seconds * 1000 - 1)
@@ -88,8 +98,8 @@ describe('a name', () => {
     dns.answer = found(60, '192.0.2.9')
     clock.advance(60_000)
     await settle()
-    expect(watch).toMatchObject({ addresses: ['192.0.2.9'], failure: undefined })
-    dns.answer = 'ETIMEOUT'
+    expect([addresses(watched), watched.failure]).toEqual([['192.0.2.9'], undefined])
+    dns.answer = silence
     clock.advance(60_000)
     await settle()
     const before = dns.asked.length
@@ -97,25 +107,67 @@ describe('a name', () => {
     expect(dns.asked).toHaveLength(before + 1)
   })
 
-  it('that exists without an address counts as a failure', async () => {
-    const { resolution } = scripted(found(60))
-    const watch = resolution.watch('sip.carrier.example', 'IPv4', () => {})
+  it.each([
+    { says: 'nothing', error: silence, minutes: 24 * 60 },
+    { says: 'that there is none', error: gone, minutes: 5 },
+  ])('is given up $minutes min after the DNS began to say $says', async ({ error, minutes }) => {
+    const { dns, clock, watch } = scripted(found(5, '192.0.2.1'))
+    const watched = watch()
     await settle()
-    expect(watch.failure).toBe('sip.carrier.example has no IPv4 address: no address')
+    dns.answer = error
+    const advance = async (seconds: number) => {
+      for (let left = seconds; left > 0; left -= 5) {
+        clock.advance(5000)
+        await settle()
+      }
+    }
+    await advance(minutes * 60 - 65)
+    expect(addresses(watched)).toEqual(['192.0.2.1'])
+    await advance(135)
+    expect(watched.endpoints).toEqual([])
+    expect(watched.failure).toBe(error.message)
   })
 
-  it('with very many addresses keeps the first 16', async () => {
-    const many = Array.from({ length: 40 }, (_, index) => `192.0.2.${index}`)
-    const { resolution } = scripted(found(60, ...many))
-    const watch = resolution.watch('sip.carrier.example', 'IPv4', () => {})
+  it('keeps what the DNS tells in part, and says what it did not tell', async () => {
+    const { watch } = scripted({
+      ...found(60, '192.0.2.1'),
+      failure: 'two.carrier.example has no IPv4 address: ETIMEOUT',
+    })
+    const watched = watch()
     await settle()
-    expect(watch.addresses).toEqual(many.slice(0, 16))
+    expect(addresses(watched)).toEqual(['192.0.2.1'])
+    expect(watched.failure).toBe('two.carrier.example has no IPv4 address: ETIMEOUT')
+  })
+
+  it('that exists without an address counts as a failure', async () => {
+    const { watch } = scripted(found(60))
+    const watched = watch()
+    await settle()
+    expect(watched.failure).toBe('no address')
+  })
+
+  it('has its servers in the order of their priorities, each endpoint once, and 16 at most', async () => {
+    const site = (priority: number, port: number, ...list: string[]) => ({ priority, weight: 1, port, addresses: list })
+    const many = Array.from({ length: 40 }, (_, index) => `192.0.2.${index}`)
+    const { watch } = scripted({
+      sites: [site(20, 5060, ...many), site(10, 5070, '192.0.2.1'), site(10, 5060, '192.0.2.1')],
+      ttlSeconds: 60,
+    })
+    const watched = watch()
+    await settle()
+    expect(watched.endpoints.slice(0, 3).map(({ name }) => name)).toEqual([
+      '192.0.2.1:5070',
+      '192.0.2.1:5060',
+      '192.0.2.0:5060',
+    ])
+    expect(watched.endpoints).toHaveLength(16)
+    expect(new Set(watched.endpoints.map(({ name }) => name)).size).toBe(16)
   })
 
   it('that several watch is looked up once, until the last one stops', async () => {
-    const { dns, clock, resolution } = scripted(found(60, '192.0.2.1'))
-    const one = resolution.watch('sip.carrier.example', 'IPv4', () => {})
-    const two = resolution.watch('SIP.carrier.example', 'IPv4', () => {})
+    const { dns, clock, watch } = scripted(found(60, '192.0.2.1'))
+    const one = watch()
+    const two = watch({ host: 'SIP.carrier.example' })
     await settle()
     expect(dns.asked).toHaveLength(1)
     one.stop()
@@ -127,18 +179,23 @@ describe('a name', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('that nobody watches any more when its answer comes is forgotten', async () => {
-    const { clock, resolution } = scripted(found(60, '192.0.2.1'))
-    let told = 0
-    resolution.watch('sip.carrier.example', 'IPv4', () => told++).stop()
+  it('is another one for another transport or with NAPTR, since SRV records differ, but not with a port', async () => {
+    const { dns, watch } = scripted(found(60, '192.0.2.1'))
+    watch()
+    watch({ transport: 'TCP' })
+    watch({ naptr: true })
+    watch({ port: 5060 })
+    watch({ port: 5060, transport: 'TCP' })
     await settle()
-    expect([told, clock.pending]).toEqual([0, 0])
+    expect(dns.asked).toHaveLength(4)
   })
 
-  it('that the operating system knows resolves without a DNS server', async () => {
-    const { addresses, ttlSeconds } = await dnsResolve()('localhost', 'IPv4')
-    expect(addresses).toContain('127.0.0.1')
-    expect(ttlSeconds).toBe(30)
+  it('that nobody watches any more when its answer comes is forgotten', async () => {
+    const { clock, watch } = scripted(found(60, '192.0.2.1'))
+    let told = 0
+    watch({}, () => told++).stop()
+    await settle()
+    expect([told, clock.pending]).toEqual([0, 0])
   })
 })
 

@@ -1,32 +1,42 @@
-import { lookup, Resolver } from 'node:dns/promises'
 import { isIP, SocketAddress } from 'node:net'
-import type { ListenerConfig } from '#api/snapshot.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
+import { type IpFamily, type Locate, type Located, LocateError, type Sought } from '../dns/locate.ts'
+import type { Weighted } from '../dns/selection.ts'
+import { defaultPort } from '../engine/message/transports.ts'
+import { formatHostPort } from '../engine/message/uri.ts'
 
-export type IpFamily = ListenerConfig['ipFamily']
-
-export interface Resolved {
-  /** IP addresses of the family asked for, best first. */
-  readonly addresses: readonly string[]
-  /** How long they may be used. */
-  readonly ttlSeconds: number
+/** One address and port that requests can be sent to. */
+export interface Endpoint {
+  readonly address: string
+  readonly port: number
+  /** Both, as `192.0.2.1:5060` or `[2001:db8::1]:5060`: tells endpoints of one transport apart. */
+  readonly name: string
 }
 
-/** Finds the addresses of a DNS name. Rejects with an error that has a `code` when there are none. */
-export type Resolve = (host: string, family: IpFamily) => Promise<Resolved>
+/** One server, with its place among the others of the host (RFC 2782) and its endpoints, best first. */
+export interface Server extends Weighted {
+  readonly endpoints: readonly Endpoint[]
+}
 
-/** Bounds of a TTL: below, the DNS would be asked for every call; above, a move of the peer would go unseen for days. */
+/** Bounds of a lifetime: below, the DNS would be asked for every call; above, a move of the peer would go unseen for days. */
 const minimumTtlSeconds = 5
 const maximumTtlSeconds = 3600
 /** First wait after a failure, doubled each time up to the last. */
 const retrySeconds = { first: 5, last: 60 }
-const maximumAddresses = 16
+/**
+ * How long the last good servers are kept: a day after the DNS last knew them while it says nothing (RFC 8767 section 5), and
+ * five minutes when it says that there are none, for zones that flap.
+ */
+const keptMilliseconds = { Failing: 86_400_000, Gone: 300_000 }
+const maximumEndpoints = 16
 
 /** The resolution of one host, shared by all who watch it. */
 export interface HostWatch {
-  /** Best first, at most 16, in canonical form; the last good ones while the DNS fails. */
-  readonly addresses: readonly string[]
-  /** Why there is no fresh answer; undefined when there is one, or when none is due yet. */
+  /** Lower priority values first; the last good ones while the DNS fails. */
+  readonly servers: readonly Server[]
+  /** Of all servers, at most 16, in canonical form. */
+  readonly endpoints: readonly Endpoint[]
+  /** What the DNS did not tell; undefined when all is fresh and complete, or when no answer is due yet. */
   readonly failure: string | undefined
   /** Whether there was an answer, good or bad. */
   readonly settled: boolean
@@ -35,35 +45,52 @@ export interface HostWatch {
 }
 
 interface HostEntry {
-  readonly host: string
+  readonly sought: Sought
   readonly family: IpFamily
   readonly watchers: Set<() => void>
-  addresses: readonly string[]
+  servers: readonly Server[]
+  endpoints: readonly Endpoint[]
   failure: string | undefined
   settled: boolean
   failures: number
+  /** When the first of these failures was, and when the DNS was last as it should be. */
+  failingSince: number
+  freshAt: number
   timer: Timer | undefined
 }
 
-/** Addresses of all hosts that anybody watches, looked up again when their TTL ends. */
+/** Servers of all hosts that anybody watches, looked up again when their TTL ends. */
 export class HostResolution {
   readonly #clock: Clock
-  readonly #resolve: Resolve
+  readonly #locate: Locate
   readonly #entries = new Map<string, HostEntry>()
 
-  constructor(options: { clock: Clock; resolve: Resolve }) {
+  constructor(options: { clock: Clock; locate: Locate }) {
     this.#clock = options.clock
-    this.#resolve = options.resolve
+    this.#locate = options.locate
   }
 
-  /** `onChange` runs after addresses or failure changed; not for what is known when this returns, as for literals. */
-  watch(host: string, family: IpFamily, onChange: () => void): HostWatch {
-    const key = `${family} ${host.toLowerCase()}`
+  /** `onChange` runs after servers or failure changed; not for what is known when this returns, as for literals. */
+  watch(sought: Sought, family: IpFamily, onChange: () => void): HostWatch {
+    const key = keyOf(sought, family)
     let entry = this.#entries.get(key)
     if (entry === undefined) {
-      entry = { host, family, watchers: new Set(), ...ofLiteral(host, family), failures: 0, timer: undefined }
+      entry = {
+        sought: { ...sought, host: isIP(sought.host) === 0 ? sought.host : canonicalAddress(sought.host) },
+        family,
+        watchers: new Set(),
+        servers: [],
+        endpoints: [],
+        failure: undefined,
+        settled: false,
+        failures: 0,
+        failingSince: 0,
+        freshAt: this.#clock.now(),
+        timer: undefined,
+      }
       this.#entries.set(key, entry)
-      if (!entry.settled) void this.#lookUp(entry)
+      if (isIP(sought.host) === 0) void this.#lookUp(entry)
+      else settleLiteral(entry)
     }
     return this.#watchOf(key, entry, onChange)
   }
@@ -73,8 +100,11 @@ export class HostResolution {
     const watcher = () => onChange()
     entry.watchers.add(watcher)
     return {
-      get addresses() {
-        return entry.addresses
+      get servers() {
+        return entry.servers
+      },
+      get endpoints() {
+        return entry.endpoints
       },
       get failure() {
         return entry.failure
@@ -92,44 +122,82 @@ export class HostResolution {
   }
 
   async #lookUp(entry: HostEntry): Promise<void> {
+    const before = stateOf(entry)
     let seconds: number
-    const before = { addresses: entry.addresses, failure: entry.failure, settled: entry.settled }
     try {
-      const { addresses, ttlSeconds } = await this.#resolve(entry.host, entry.family)
-      if (addresses.length === 0) throw new Error('no address')
-      entry.addresses = addresses.slice(0, maximumAddresses).map(canonicalAddress)
-      entry.failure = undefined
-      entry.failures = 0
-      seconds = Math.min(maximumTtlSeconds, Math.max(minimumTtlSeconds, ttlSeconds))
+      const located = await this.#locate(entry.sought, [entry.family])
+      if (located.sites.every(({ addresses }) => addresses.length === 0)) throw new LocateError('Gone', 'no address')
+      seconds = this.#found(entry, located)
     } catch (error) {
-      entry.failure = `${entry.host} has no ${entry.family} address: ${causeOf(error)}`
-      seconds = Math.min(retrySeconds.last, retrySeconds.first * 2 ** entry.failures)
-      entry.failures++
+      seconds = this.#missed(entry, error)
     }
     entry.settled = true
     if (entry.watchers.size === 0) return
     entry.timer = this.#clock.after(seconds * 1000, () => void this.#lookUp(entry))
-    const same =
-      before.settled &&
-      before.failure === entry.failure &&
-      before.addresses.length === entry.addresses.length &&
-      before.addresses.every((address, index) => address === entry.addresses[index])
-    if (!same) for (const watcher of entry.watchers) watcher()
+    if (before !== stateOf(entry)) for (const watcher of entry.watchers) watcher()
+  }
+
+  #found(entry: HostEntry, { sites, ttlSeconds, failure }: Located): number {
+    settle(entry, serversOf(sites))
+    entry.failure = failure
+    entry.failures = 0
+    if (failure === undefined) entry.freshAt = this.#clock.now()
+    return Math.min(maximumTtlSeconds, Math.max(minimumTtlSeconds, ttlSeconds))
+  }
+
+  #missed(entry: HostEntry, error: unknown): number {
+    const now = this.#clock.now()
+    if (entry.failures === 0) entry.failingSince = now
+    const isGone = error instanceof LocateError && error.code === 'Gone'
+    const isOver = isGone
+      ? now >= entry.failingSince + keptMilliseconds.Gone
+      : now >= entry.freshAt + keptMilliseconds.Failing
+    if (isOver) settle(entry, [])
+    entry.failure = error instanceof Error ? error.message : String(error)
+    return Math.min(retrySeconds.last, retrySeconds.first * 2 ** entry.failures++)
   }
 }
 
-function ofLiteral(host: string, family: IpFamily): Pick<HostEntry, 'addresses' | 'failure' | 'settled'> {
-  const version = isIP(host)
-  if (version === 0) return { addresses: [], failure: undefined, settled: false }
-  if (version === (family === 'IPv4' ? 4 : 6)) {
-    return { addresses: [canonicalAddress(host)], failure: undefined, settled: true }
-  }
-  return { addresses: [], failure: `${host} is not an ${family} address, as its listener is`, settled: true }
+/** A port that is given leaves nothing to find out by transport. */
+function keyOf({ host, port, transport, naptr = false }: Sought, family: IpFamily): string {
+  return `${family} ${host.toLowerCase()} ${port ?? `by ${naptr ? 'NAPTR' : 'SRV'} for ${transport}`}`
 }
 
-function causeOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error)
-  return 'code' in error && typeof error.code === 'string' ? error.code : error.message
+function stateOf({ servers, failure, settled }: HostEntry): string {
+  return JSON.stringify([settled, failure ?? null, servers])
+}
+
+function settle(entry: HostEntry, servers: readonly Server[]): void {
+  entry.servers = servers
+  entry.endpoints = servers.flatMap(({ endpoints }) => endpoints)
+}
+
+function settleLiteral(entry: HostEntry): void {
+  const { sought, family } = entry
+  const { host, port, transport } = sought
+  entry.settled = true
+  if (isIP(host) !== (family === 'IPv4' ? 4 : 6)) {
+    entry.failure = `${host} is not an ${family} address, as its listener is`
+    return
+  }
+  settle(entry, serversOf([{ priority: 0, weight: 0, port: port ?? defaultPort(transport), addresses: [host] }]))
+}
+
+/** Each endpoint once, under the best server that has it: the same address in two records would be probed twice. */
+function serversOf(sites: Located['sites']): Server[] {
+  const seen = new Set<string>()
+  const servers: Server[] = []
+  for (const { priority, weight, port, addresses } of sites.toSorted((a, b) => a.priority - b.priority)) {
+    const endpoints: Endpoint[] = []
+    for (const address of addresses.map(canonicalAddress)) {
+      const name = formatHostPort(address, port)
+      if (seen.has(name) || seen.size >= maximumEndpoints) continue
+      seen.add(name)
+      endpoints.push({ address, port, name })
+    }
+    if (endpoints.length > 0) servers.push({ priority, weight, endpoints })
+  }
+  return servers
 }
 
 /** One text for one address: IPv6 as RFC 5952 has it, IPv4 mapped into IPv6 as plain IPv4. */
@@ -140,35 +208,4 @@ export function canonicalAddress(address: string): string {
   const canonical = new SocketAddress({ address, family: 'ipv6' }).address
   const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/.exec(canonical)
   return mapped?.[1] ?? canonical
-}
-
-/** Names that the operating system finds, in /etc/hosts or with a search domain, come without TTL. */
-const systemTtlSeconds = 30
-
-/**
- * Asks the DNS servers of this machine for A or AAAA records. What they do not know, and names of a single label, the
- * operating system is asked for.
- */
-export function dnsResolve(): Resolve {
-  const resolver = new Resolver({ timeout: 2000, tries: 2 })
-  return async (host, family) => {
-    const known = host.includes('.') ? await askDns(resolver, host, family) : undefined
-    if (known !== undefined) return known
-    const found = await lookup(host, { family: family === 'IPv4' ? 4 : 6, all: true })
-    return { addresses: found.map(({ address }) => address), ttlSeconds: systemTtlSeconds }
-  }
-}
-
-async function askDns(resolver: Resolver, host: string, family: IpFamily): Promise<Resolved | undefined> {
-  try {
-    const records = await (family === 'IPv4'
-      ? resolver.resolve4(host, { ttl: true })
-      : resolver.resolve6(host, { ttl: true }))
-    return {
-      addresses: records.map(({ address }) => address),
-      ttlSeconds: Math.min(...records.map(({ ttl }) => ttl)),
-    }
-  } catch {
-    return undefined
-  }
 }

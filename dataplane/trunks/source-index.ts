@@ -3,6 +3,8 @@ import { canonicalAddress } from './resolution.ts'
 
 export interface Source {
   readonly trunk: string
+  /** Of the target or registrar that has the address. */
+  readonly host: string
   readonly port: number
 }
 
@@ -30,12 +32,12 @@ export class SourceIndex {
   #build(): Map<string, Source[]> {
     const byAddress = new Map<string, Source[]>()
     for (const { trunk, peer } of this.#peers()) {
-      const { port } = peer.config
-      for (const address of peer.addresses) {
+      const { host } = peer.config
+      for (const { address, port } of peer.endpoints) {
         const sources = byAddress.get(address)
-        if (sources === undefined) byAddress.set(address, [{ trunk, port }])
-        else if (!sources.some((source) => source.trunk === trunk && source.port === port)) {
-          sources.push({ trunk, port })
+        if (sources === undefined) byAddress.set(address, [{ trunk, host, port }])
+        else if (!sources.some((source) => source.trunk === trunk && source.host === host && source.port === port)) {
+          sources.push({ trunk, host, port })
         }
       }
     }

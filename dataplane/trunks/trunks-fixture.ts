@@ -4,10 +4,10 @@ import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret } from '#lib/secret.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
+import { type IpFamily, type Locate, LocateError } from '../dns/locate.ts'
 import { compileRoutes } from '../policy/route-order.ts'
 import { compileSources } from '../policy/inbound-trunk.ts'
 import { compileContacts } from '../policy/registered-contact.ts'
-import type { Resolve } from './resolution.ts'
 import { ScriptedPort } from './scripted-port.ts'
 import { Trunks } from './trunks.ts'
 
@@ -117,13 +117,33 @@ class SwappableRunning implements Running {
   }
 }
 
+type Resolve = (host: string, family: IpFamily) => Promise<{ addresses: readonly string[]; ttlSeconds: number }>
+
+export function locateBy(resolve: Resolve): Locate {
+  return async ({ host, port = 5060 }, [family = 'IPv4']) => {
+    const { addresses, ttlSeconds } = await resolve(host, family).catch((error: unknown) => {
+      const cause = error instanceof Error && 'code' in error ? String(error.code) : String(error)
+      throw new LocateError('Failing', `${host} has no ${family} address: ${cause}`)
+    })
+    return { sites: [{ priority: 0, weight: 0, port, addresses }], ttlSeconds }
+  }
+}
+
+/** Addresses of a target that calls may try, in their order. */
+export function addressesOf(trunks: Trunks, trunkName: string, targetName: string): string[] {
+  return trunks.endpoints(trunkName, targetName, () => 0.5).map(({ address }) => address)
+}
+
 /** Trunks that run. Dice always show the middle unless told otherwise: first probes come after 500 ms, intervals are as configured. */
 export function runTrunks(
   config: RunningConfig,
   options: {
     replica?: string
     members?: readonly string[]
+    /** The DNS, where it has nothing but address records. */
     resolve?: Resolve
+    /** The whole of the DNS. */
+    locate?: Locate
     random?: () => number
     clock?: ManualClock
   } = {},
@@ -143,7 +163,7 @@ export function runTrunks(
     log,
     random: options.random ?? (() => 0.5),
     token: () => `token${++tokens}`,
-    resolve: options.resolve ?? (() => Promise.reject(new Error('this test has no DNS'))),
+    locate: options.locate ?? locateBy(options.resolve ?? (() => Promise.reject(new Error('this test has no DNS')))),
   })
   running.swap(config)
   trunks.start()
@@ -153,5 +173,5 @@ export function runTrunks(
 
 /** Lets promises that have settled run what waits for them. */
 export async function settle(): Promise<void> {
-  for (let turn = 0; turn < 10; turn++) await Promise.resolve()
+  for (let turn = 0; turn < 20; turn++) await Promise.resolve()
 }

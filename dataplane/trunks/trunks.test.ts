@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { configOf, listener, registration, runTrunks, settle, target, trunk } from './trunks-fixture.ts'
+import { configOf, listener, registration, runTrunks, settle, target, trunk, addressesOf } from './trunks-fixture.ts'
 
 describe('the trunks of a source address', () => {
   it('are those whose targets or registrars resolve to it, each with its port', async () => {
@@ -19,12 +19,12 @@ describe('the trunks of a source address', () => {
     })
     expect(trunks.trunksAt('198.51.100.1')).toEqual([])
     await settle()
-    expect(trunks.trunksAt('198.51.100.1')).toEqual([{ trunk: 'carrier', port: 5060 }])
+    expect(trunks.trunksAt('198.51.100.1')).toMatchObject([{ trunk: 'carrier', port: 5060 }])
     expect(trunks.trunksAt('198.51.100.2')).toEqual([
-      { trunk: 'carrier', port: 5060 },
-      { trunk: 'pbx', port: 5080 },
+      { trunk: 'carrier', host: 'sip.carrier.example', port: 5060 },
+      { trunk: 'pbx', host: '198.51.100.2', port: 5080 },
     ])
-    expect(trunks.trunksAt('198.51.100.3')).toEqual([{ trunk: 'carrier', port: 5070 }])
+    expect(trunks.trunksAt('198.51.100.3')).toMatchObject([{ trunk: 'carrier', port: 5070 }])
     expect(trunks.trunksAt('198.51.100.4')).toEqual([])
   })
 
@@ -32,7 +32,7 @@ describe('the trunks of a source address', () => {
     const config = configOf([trunk({ registrations: [registration()] })])
     const { trunks } = runTrunks(config, { members: ['edge-9'] })
     expect(trunks.registrations()).toEqual([])
-    expect(trunks.trunksAt('198.51.100.1')).toEqual([{ trunk: 'carrier', port: 5060 }])
+    expect(trunks.trunksAt('198.51.100.1')).toMatchObject([{ trunk: 'carrier', port: 5060 }])
   })
 
   it('follow the DNS', async () => {
@@ -46,14 +46,14 @@ describe('the trunks of a source address', () => {
     await settle()
     expect(trunks.trunksAt('198.51.100.1')).toEqual([])
     expect(trunks.trunksAt('198.51.100.7')).toHaveLength(1)
-    expect(trunks.addresses('carrier', 'a')).toEqual(['198.51.100.7'])
+    expect(addressesOf(trunks, 'carrier', 'a')).toEqual(['198.51.100.7'])
   })
 
   it('follow the configuration', () => {
     const run = runTrunks(configOf([trunk({ targets: [target()], registrations: [registration({ port: 5070 })] })]))
     expect(run.trunks.trunksAt('198.51.100.1')).toHaveLength(2)
     run.apply(configOf([trunk({ targets: [target()] })]))
-    expect(run.trunks.trunksAt('198.51.100.1')).toEqual([{ trunk: 'carrier', port: 5060 }])
+    expect(run.trunks.trunksAt('198.51.100.1')).toMatchObject([{ trunk: 'carrier', port: 5060 }])
     run.apply(configOf([]))
     expect(run.trunks.trunksAt('198.51.100.1')).toEqual([])
   })
@@ -65,8 +65,8 @@ describe('the trunks of a source address', () => {
       [six, listener()],
     )
     const { trunks } = runTrunks(config)
-    expect(trunks.trunksAt('2001:DB8:0:0:0:0:0:9')).toEqual([{ trunk: 'carrier', port: 5060 }])
-    expect(trunks.trunksAt('::ffff:198.51.100.1')).toEqual([{ trunk: 'carrier', port: 5060 }])
+    expect(trunks.trunksAt('2001:DB8:0:0:0:0:0:9')).toMatchObject([{ trunk: 'carrier', port: 5060 }])
+    expect(trunks.trunksAt('::ffff:198.51.100.1')).toMatchObject([{ trunk: 'carrier', port: 5060 }])
   })
 })
 
@@ -81,7 +81,7 @@ describe('trunks', () => {
     expect(run.trunks.targets()).toHaveLength(1)
   })
 
-  it('start a target anew on another host without asking for that of the other again', async () => {
+  it('start a target anew over another transport without asking for its host again, where it has a port', async () => {
     const asked: string[] = []
     const resolve = async (host: string) => {
       asked.push(host)
@@ -89,8 +89,9 @@ describe('trunks', () => {
     }
     const run = runTrunks(configOf([trunk({ targets: [target({ host: 'sip.carrier.example' })] })]), { resolve })
     await settle()
-    run.apply(configOf([trunk({ targets: [target({ host: 'sip.carrier.example', port: 5070 })] })]))
-    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.1'])
+    const tcp = target({ host: 'sip.carrier.example', transport: 'TCP', listener: 'tcp' })
+    run.apply(configOf([trunk({ targets: [tcp] })]))
+    expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.1'])
     expect(asked).toEqual(['sip.carrier.example'])
   })
 

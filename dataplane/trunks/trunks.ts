@@ -3,16 +3,18 @@ import type { Findings, RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Running, RunningConfig } from '../config/running.ts'
+import { formatHostPort } from '../engine/message/uri.ts'
+import type { Locate } from '../dns/locate.ts'
 import type { SipPort } from '../sip/port.ts'
 import { TrunkCounters } from './counters.ts'
-import type { CallPlace, TrunkHealth } from './health.ts'
+import type { CallEndpoint, CallPlace, TrunkHealth } from './health.ts'
 import type { CallFailure } from './monitor.ts'
 import { Monitors } from './monitors.ts'
 import type { Outside } from './outside.ts'
 import { Pace } from './pace.ts'
 import { Peer, peerIdentity } from './peer.ts'
 import { Registrations, type WantedRegistration } from './registrations.ts'
-import { dnsResolve, HostResolution, type Resolve } from './resolution.ts'
+import { HostResolution } from './resolution.ts'
 import { type Source, SourceIndex } from './source-index.ts'
 
 export interface TrunksOptions {
@@ -24,8 +26,8 @@ export interface TrunksOptions {
   readonly log: Log
   /** A number in [0, 1), for spread and jitter. */
   readonly random: () => number
-  /** The DNS of this machine when left out. */
-  readonly resolve?: Resolve
+  /** Finds the servers of a host (RFC 3263). */
+  readonly locate: Locate
   /** Unpredictable hex digits, for tags, Call-IDs and cnonces. Random bytes when left out. */
   readonly token?: () => string
 }
@@ -65,7 +67,7 @@ export class Trunks implements TrunkHealth {
       log,
       random,
       token: options.token ?? (() => randomBytes(16).toString('hex')),
-      resolution: new HostResolution({ clock, resolve: options.resolve ?? dnsResolve() }),
+      resolution: new HostResolution({ clock, locate: options.locate }),
       counters: this.counters,
       probePace: new Pace(clock, probesPerSecond),
       registerPace: new Pace(clock, registersPerSecond),
@@ -125,8 +127,8 @@ export class Trunks implements TrunkHealth {
     this.#monitors.setConnected(connected)
   }
 
-  addresses(trunk: string, target: string): readonly string[] {
-    return this.#monitors.get(trunk, target)?.addresses ?? []
+  endpoints(trunk: string, target: string, random: () => number): readonly CallEndpoint[] {
+    return this.#monitors.get(trunk, target)?.order(random) ?? []
   }
 
   usable(trunk: string, target: string): boolean {
@@ -137,10 +139,11 @@ export class Trunks implements TrunkHealth {
     return this.#registrations.serviceRoute(trunk, calling)
   }
 
-  observe({ trunk, target, address }: CallPlace, failure: CallFailure | undefined): void {
+  observe({ trunk, target, address, port }: CallPlace, failure: CallFailure | undefined): void {
     const monitor = this.#monitors.get(trunk, target.name)
-    if (failure === undefined) monitor?.trust(address)
-    else monitor?.distrust(address, failure)
+    const endpoint = formatHostPort(address, port)
+    if (failure === undefined) monitor?.trust(endpoint)
+    else monitor?.distrust(endpoint, failure)
   }
 
   /** A registered peer calls from its registrar, so registrars' addresses count as well. */
@@ -157,13 +160,13 @@ export class Trunks implements TrunkHealth {
     return this.#monitors.list().map(({ trunk, target, monitor }) => ({ trunk, target, usable: monitor.usable }))
   }
 
-  /** Everything for people: every target with the addresses that calls may try, and the registrations of this replica. */
+  /** Everything for people: every target with the endpoints that calls may try, and the registrations of this replica. */
   view(): unknown {
     const targets = this.#monitors.list().map(({ trunk, target, monitor, state }) => {
       const report = monitor.report()
       const knownBy =
         report === undefined ? 'the prober' : report.probe === undefined ? 'this replica' : 'this replica, for all'
-      return { trunk, target, ...state, usable: monitor.usable, addresses: monitor.addresses, knownBy }
+      return { trunk, target, ...state, usable: monitor.usable, endpoints: monitor.standing, knownBy }
     })
     return { targets, registrations: this.registrations() }
   }
@@ -197,8 +200,8 @@ export class Trunks implements TrunkHealth {
       const key = `${trunk} ${peerIdentity(registrar, listener)}`
       gone.delete(key)
       if (this.#registrars.has(key)) continue
-      const { resolution, onAddresses } = this.#outside
-      this.#registrars.set(key, { trunk, peer: new Peer(registrar, { listener, resolution, onChange: onAddresses }) })
+      const onChange = this.#outside.onAddresses
+      this.#registrars.set(key, { trunk, peer: new Peer(registrar, { ...this.#outside, listener, onChange }) })
     }
     for (const [key, { peer }] of gone) {
       peer.stop()

@@ -23,10 +23,10 @@ export class Claims {
   }
 }
 
-/** What calls from a target look like: its address, and over UDP its port, on the listeners with its transport. */
+/** What calls from a target look like: its address, and over UDP its port or that SRV records tell it, on the listeners with its transport. */
 export function targetClaims(target: Target, listeners: readonly Listener[]): string[] {
   // A peer's requests over TCP come from a port of the moment, so that only the address tells whose they are.
-  const port = target.transport === 'UDP' ? ` ${target.port}` : ''
+  const port = target.transport === 'UDP' ? ` ${target.port ?? 'by SRV'}` : ''
   return listeners
     .filter(({ transport }) => transport === target.transport)
     .map(({ name }) => `${name} target ${canonicalHost(target.host)}${port}`)

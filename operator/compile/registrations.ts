@@ -5,6 +5,7 @@ import { didYouMean } from '#lib/nearest.ts'
 import type { Secret } from '#lib/secret.ts'
 import { placed, type Check, type Findings, type Part } from './check.ts'
 import { digestChecks, readDigest } from './digest-secret.ts'
+import { located } from './located.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
 
 type AccountContext = TrunkContext & { readonly registrars: readonly string[] }
@@ -25,7 +26,10 @@ export function compileRegistrations(trunk: SipTrunk, context: TrunkContext, fin
   const registration = trunk.spec.registration
   if (registration === undefined) return []
   const registrars = findings.sift(
-    placed(registration.registrars, 'spec.registration.registrars'),
+    placed(registration.registrars, 'spec.registration.registrars').map((part) => ({
+      ...part,
+      value: located(part.value, trunk.spec.dns.mode),
+    })),
     context,
     registrarChecks,
   )

@@ -9,6 +9,7 @@ import { compileAuthentication } from './authentication.ts'
 import { compileTrunkTls, isSecure } from './certificates.ts'
 import { Findings, placed, type Check, type Part } from './check.ts'
 import { Claims, sourceClaims, targetClaims } from './claims.ts'
+import { located, type Located } from './located.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
 import { compileRegistrations } from './registrations.ts'
 import { resolveBehaviour } from './resolve-behaviour.ts'
@@ -17,7 +18,7 @@ import { fullName, idOf, type World } from './world.ts'
 
 type ListenerPart = Part<string, { readonly fleet: string; readonly listeners: readonly Listener[] }>
 type SourcePart = Part<string, TrunkContext>
-type TargetPart = Part<Target, TrunkContext>
+type TargetPart = Part<Located<Target>, TrunkContext>
 interface MediaPart {
   readonly trunk: SipTrunk
   readonly voiceService: VoiceService
@@ -41,6 +42,10 @@ const targetChecks: readonly Check<TargetPart>[] = [
 
 const probeChecks: readonly Check<ProbesPart>[] = [
   probesHaveListener, // OPTIONS of another transport than calls have to leave from somewhere, too
+]
+
+const dnsChecks: readonly Check<SipTrunk>[] = [
+  pointersAreAsked, // a wish that nothing comes of is a mistake
 ]
 
 const mediaChecks: readonly Check<MediaPart>[] = [
@@ -86,7 +91,11 @@ function compileTrunk(
   const tls = compileTrunkTls(trunk, context, findings)
   const mayUse = ({ transport }: { transport: Transport }) => tls !== undefined || !isSecure(transport)
   const targets = findings
-    .sift(placed(spec.targets, 'spec.targets'), context, targetChecks)
+    .sift(
+      placed(spec.targets, 'spec.targets').map((part) => ({ ...part, value: located(part.value, spec.dns.mode) })),
+      context,
+      targetChecks,
+    )
     .filter(({ value }) => mayUse(value))
   const sources = findings.sift(placed(spec.access.allowedSources, 'spec.access.allowedSources'), context, sourceChecks)
   const registrations = compileRegistrations(trunk, context, findings).filter(mayUse)
@@ -100,6 +109,7 @@ function compileTrunk(
     'spec.keepalive.transport',
     probeChecks,
   )
+  findings.passes(trunk, 'spec.dns.mode', dnsChecks)
   findings.passes({ trunk, voiceService }, 'spec.sip.media.mode', mediaChecks)
   findings.passes({ trunk, voiceService }, 'spec.sip.midcall.mode', midcallChecks)
   const { transport, ...keepalive } = spec.keepalive
@@ -122,7 +132,7 @@ function compileTrunk(
 
 /** A target whose probes could leave from no listener is probed as calls go. */
 function targetConfig(
-  target: Target,
+  target: Located<Target>,
   probeTransport: Transport | undefined,
   listeners: readonly Listener[],
 ): TargetConfig {
@@ -156,6 +166,16 @@ function probesHaveListener({ trunk, targets, listeners }: ProbesPart) {
   if (without.length === 0) return undefined
   return {
     message: `no listener of the trunk has ${transport} towards ${without.map(({ name }) => name).join(', ')}, so OPTIONS go there as calls do; add a ${transport} listener to the VoiceService, or remove keepalive.transport`,
+  }
+}
+
+function pointersAreAsked({ spec }: SipTrunk) {
+  if (spec.dns.mode !== 'NaptrSrvA') return undefined
+  const peers = [...spec.targets, ...(spec.registration?.registrars ?? [])]
+  if (peers.some((peer) => located(peer, 'NaptrSrvA').port === undefined)) return undefined
+  return {
+    message:
+      'no NAPTR record is ever asked for, since every target and registrar is an address or has a port; remove the port of a name, or use SrvThenA',
   }
 }
 
@@ -204,7 +224,8 @@ function sourceIsUnclaimed({ value, context }: SourcePart) {
 }
 
 function peerOf({ host, port, transport }: Target): string {
-  return `${transport} ${host.includes(':') ? `[${canonicalHost(host)}]` : canonicalHost(host)}:${port}`
+  const name = host.includes(':') ? `[${canonicalHost(host)}]` : canonicalHost(host)
+  return `${transport} ${name}${port === undefined ? '' : `:${port}`}`
 }
 
 /** Oldest first. A resource that no API server has stored has no age yet and comes last. */

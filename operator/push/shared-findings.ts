@@ -84,7 +84,7 @@ function isLater(one: RegistrationReport['binding'] & object, other: Binding): b
   return one.callId === other.callId ? one.cseq > other.cseq : one.expiresAt > other.expiresAt
 }
 
-function findingOf({ state, since, lastCode, failure, detail, downAddresses }: TargetReport, probe: string): Finding {
+function findingOf({ state, since, lastCode, failure, detail, downEndpoints }: TargetReport, probe: string): Finding {
   return {
     probe,
     state,
@@ -92,6 +92,6 @@ function findingOf({ state, since, lastCode, failure, detail, downAddresses }: T
     ...(lastCode === undefined ? {} : { lastCode }),
     ...(failure === undefined ? {} : { failure }),
     ...(detail === undefined ? {} : { detail }),
-    ...(downAddresses === undefined ? {} : { downAddresses }),
+    ...(downEndpoints === undefined ? {} : { downEndpoints }),
   }
 }

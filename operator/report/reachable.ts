@@ -1,5 +1,6 @@
 import { condition, type Condition, type Reason } from '#api/conditions.ts'
 import type { SipTrunk, SipTrunkStatus, Target } from '#api/sip-trunk.ts'
+import { located } from '../compile/located.ts'
 import type { TrunkReports } from './reports-by-trunk.ts'
 import { isoTime, listed } from './stamp.ts'
 
@@ -16,7 +17,7 @@ export interface Reachability {
 export function reachabilityOf(trunk: SipTrunk, reports: TrunkReports['targets']): Reachability {
   const seen = trunk.spec.targets.map((target) =>
     targetOf(
-      target,
+      located(target, trunk.spec.dns.mode),
       reports.filter((report) => report.target === target.name),
     ),
   )
@@ -47,17 +48,19 @@ function targetOf(target: Target, reports: TrunkReports['targets']): SeenTarget 
   const state = states.includes('Down') ? 'Down' : states.includes('Up') ? 'Up' : 'Unknown'
   const telling = reports.filter((report) => report.state === state).sort((a, b) => b.since - a.since)[0]
   const prober = reports.find(({ probe }) => probe !== undefined)?.replica
+  const endpoints = [...new Set(reports.flatMap((report) => report.endpoints ?? []))].sort()
   const host = target.host.includes(':') ? `[${target.host}]` : target.host
   return {
     detail: telling?.detail,
     status: {
       name: target.name,
-      address: `${target.transport} ${host}:${target.port}`,
+      address: `${target.transport} ${host}${target.port === undefined ? '' : `:${target.port}`}`,
       state,
       ...(telling?.lastCode === undefined ? {} : { lastCode: telling.lastCode }),
       ...(telling?.failure === undefined ? {} : { failure: telling.failure }),
       ...(telling?.detail === undefined ? {} : { message: telling.detail }),
       ...(telling?.failures === undefined ? {} : { consecutiveFailures: telling.failures }),
+      ...(endpoints.length === 0 ? {} : { endpoints: endpoints.slice(0, 16) }),
       ...(prober === undefined ? {} : { prober }),
       ...(telling === undefined ? {} : { lastTransitionTime: isoTime(telling.since) }),
       replicasUp: states.filter((other) => other === 'Up').length,

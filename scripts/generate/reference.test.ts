@@ -9,7 +9,8 @@ describe('the reference', () => {
   const page = kindPage(sipTrunkKind)
 
   it('has a row for a field with its type, bounds, default and meaning', () => {
-    expect(page).toContain('| `spec.targets[].port` | integer | 1–65535 | `5060` | Port of the peer. |')
+    expect(page).toContain('| `spec.dns.mode` | `SrvThenA`, `AOnly`, `NaptrSrvA` |  | `"SrvThenA"` |')
+    expect(page).toContain('| `spec.keepalive.timeoutSeconds` | integer | 1–32 | `4` |')
     expect(page).toContain('| **`spec.targets[].name`** | string | RFC 1123 label; 1–63 characters |')
     expect(page).toContain('| `spec.targets[].transport` | `UDP`, `TCP`, `TLS`, `WS`, `WSS` |  | `"UDP"` |')
   })

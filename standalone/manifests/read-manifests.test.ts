@@ -69,7 +69,6 @@ describe('readManifests', () => {
     expect(trunks[0]?.spec.targets[0]).toEqual({
       name: 'main',
       host: '192.0.2.1',
-      port: 5060,
       transport: 'UDP',
       priority: 0,
       weight: 1,

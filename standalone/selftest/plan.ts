@@ -96,7 +96,7 @@ function entryOf(
 }
 
 function peersOf({ metadata, spec }: SipTrunk, secrets: readonly SecretManifest[]): PeerPlan[] {
-  const targets = spec.targets.filter(isPlayable).map(({ host, port }) => ({ host, port, accounts: new Map() }))
+  const targets = spec.targets.filter(isPlayable).map(({ host, port = 5060 }) => ({ host, port, accounts: new Map() }))
   const accounts = new Map(
     (spec.registration?.accounts ?? []).flatMap(({ number, secretRef }) => {
       const secret = secrets.find((one) => one.metadata.name === secretRef.name)
@@ -107,7 +107,7 @@ function peersOf({ metadata, spec }: SipTrunk, secrets: readonly SecretManifest[
   )
   const registrars = (spec.registration?.registrars ?? [])
     .filter(isPlayable)
-    .map(({ host, port }) => ({ host, port, accounts }))
+    .map(({ host, port = 5060 }) => ({ host, port, accounts }))
   return [...targets, ...registrars].map((peer) => ({ trunk: metadata.name, ...peer }))
 }
 

@@ -7,6 +7,8 @@ import type { Running, RunningConfig } from '../../dataplane/config/running.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
 import { compileContacts } from '../../dataplane/policy/registered-contact.ts'
 import { compileRoutes } from '../../dataplane/policy/route-order.ts'
+import type { Locate } from '../../dataplane/dns/locate.ts'
+import { createLocate } from '../../dataplane/dns/system-locate.ts'
 import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 import { configOf, listener, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
 import { Trunks } from '../../dataplane/trunks/trunks.ts'
@@ -39,6 +41,8 @@ export async function openFleet(options: {
   inbound?: Partial<ResolvedSipBehaviour>
   keepalive?: TrunkConfig['keepalive']
   registrations?: readonly RegistrationConfig[]
+  /** The DNS; that of this machine when left out. */
+  locate?: Locate
 }) {
   const { keepalive = { ...quickKeepalive, enabled: false }, registrations = [] } = options
   const engine = createEngine({ clock: systemClock, log, secret: 'test', admit: () => true })
@@ -78,7 +82,8 @@ export async function openFleet(options: {
     routes: compileRoutes(routes),
   }
   const running: Running = { current: config, onChange() {} }
-  const loops = new Trunks({ sip, running, replica: 'edge-0', clock: systemClock, log, random: () => 0 })
+  const { locate = createLocate(systemClock) } = options
+  const loops = new Trunks({ sip, running, replica: 'edge-0', locate, clock: systemClock, log, random: () => 0 })
   const calls = new Calls({ sip, running, health: loops, clock: systemClock, log, random: () => 0 })
   calls.start()
   loops.start()

@@ -5,6 +5,7 @@ import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret } from '#lib/secret.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
+import { createLocate } from '../../dataplane/dns/system-locate.ts'
 import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 import { configOf, listener, registration, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
 import { Trunks } from '../../dataplane/trunks/trunks.ts'
@@ -51,7 +52,15 @@ async function startTrunks(one: TrunkConfig, address = '127.0.0.1') {
     ),
     onChange() {},
   }
-  const trunks = new Trunks({ sip, running, replica: 'edge-0', clock, log, random: () => 0 })
+  const trunks = new Trunks({
+    sip,
+    running,
+    replica: 'edge-0',
+    locate: createLocate(clock),
+    clock,
+    log,
+    random: () => 0,
+  })
   const waiting = new Set<() => void>()
   trunks.onChange(() => {
     for (const check of waiting) check()

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SharedFindings } from '../../operator/push/shared-findings.ts'
-import { configOf, runTrunks, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
+import { configOf, runTrunks, target, trunk, addressesOf } from '../../dataplane/trunks/trunks-fixture.ts'
 
 const keepalive = {
   enabled: true,
@@ -13,7 +13,7 @@ const keepalive = {
 }
 const names = ['edge-0', 'edge-1', 'edge-2']
 const carrier = trunk({ targets: [target()], keepalive })
-const place = { trunk: 'carrier', target: { name: 'a' }, address: '198.51.100.1' }
+const place = { trunk: 'carrier', target: { name: 'a' }, port: 5060, address: '198.51.100.1' }
 
 type Run = ReturnType<typeof runTrunks>
 
@@ -239,13 +239,13 @@ describe('a call that fails', () => {
     run.clock.advance(1000)
     run.trunks.observe(place, { status: 503, retryAfterSeconds: undefined })
     expect(run.trunks.usable('carrier', 'a')).toBe(true)
-    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.2'])
+    expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.2'])
   })
 
   it('means nothing where keepalive is off, since nothing would bring the target back', () => {
     const run = runTrunks(configOf([{ ...carrier, keepalive: { ...keepalive, enabled: false } }]))
     run.trunks.observe(place, { status: 503, retryAfterSeconds: undefined })
     expect(run.trunks.usable('carrier', 'a')).toBe(true)
-    expect(run.trunks.addresses('carrier', 'a')).toEqual(['198.51.100.1'])
+    expect(addressesOf(run.trunks, 'carrier', 'a')).toEqual(['198.51.100.1'])
   })
 })

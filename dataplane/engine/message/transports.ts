@@ -20,8 +20,10 @@ export function transportParam(transport: string): string | undefined {
  * URI of a next hop at an address. Where a certificate is to be shown, the host stays in it and the address is the maddr
  * (RFC 3261 §19.1.1): RFC 5922 §7.3 has the certificate checked against the domain that was asked for.
  */
-export function hopUri(peer: { host: string; port: number; transport: string }, address: string): string {
-  const { host, port, transport } = peer
+export function hopUri(
+  { host, transport }: { host: string; transport: string },
+  { address, port }: { address: string; port: number },
+): string {
   const parameter = `transport=${transport.toLowerCase()}`
   const isSecure = transport === 'TLS' || transport === 'WSS'
   if (!isSecure || host === address) return `sip:${formatHostPort(address, port)};${parameter}`

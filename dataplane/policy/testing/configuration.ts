@@ -77,16 +77,26 @@ export function runningConfig(parts: {
 /** Health in which every target is up but those named `trunk/target`, and hosts resolve as given. */
 export function health(
   config: RunningConfig,
-  state: { down?: readonly string[]; addresses?: Readonly<Record<string, readonly string[]>> } = {},
+  state: {
+    down?: readonly string[]
+    addresses?: Readonly<Record<string, readonly string[]>>
+    passedOver?: readonly string[]
+  } = {},
 ): TrunkHealth {
   const addresses = (name: string, host: string) => state.addresses?.[name] ?? (/^[0-9.]+$|:/.test(host) ? [host] : [])
   const targets = [...config.trunks.values()].flatMap(({ name, targets }) =>
-    targets.map((one) => ({ trunk: name, target: one.name, port: one.port, host: one.host })),
+    targets.map((one) => ({ trunk: name, target: one.name, port: one.port ?? 5060, host: one.host })),
   )
   return {
-    addresses(trunkName, targetName) {
+    endpoints(trunkName, targetName) {
       const found = targets.find((one) => one.trunk === trunkName && one.target === targetName)
-      return addresses(`${trunkName}/${targetName}`, found?.host ?? '')
+      const { host = '', port = 5060 } = found ?? {}
+      const isPassedOver = (address: string) => state.passedOver?.includes(address) === true
+      return addresses(`${trunkName}/${targetName}`, host).map((address) => ({
+        address,
+        port,
+        isPassedOver: isPassedOver(address),
+      }))
     },
     usable: (trunkName, targetName) => state.down?.includes(`${trunkName}/${targetName}`) !== true,
     observe: () => {},
@@ -94,7 +104,7 @@ export function health(
     trunksAt: (address) =>
       targets
         .filter((one) => addresses(`${one.trunk}/${one.target}`, one.host).includes(address))
-        .map((one) => ({ trunk: one.trunk, port: one.port })),
+        .map(({ trunk, host, port }) => ({ trunk, host, port })),
     targets: () => [],
     registrations: () => [],
     onChange: () => {},
