@@ -18,9 +18,12 @@ export function rseqOf(response: SipMessage): number | undefined {
   return value >= 1 && value <= LARGEST ? value : undefined
 }
 
-/** RFC 3262 §7.2: `response-num LWS CSeq-num LWS Method`; undefined when there is none that can be read. */
+/**
+ * RFC 3262 §7.2: `response-num LWS CSeq-num LWS Method`; undefined when there is none that can be read. What follows is left
+ * alone: the three words say all there is to know.
+ */
 export function rackOf(prack: SipMessage): RAck | undefined {
-  const [, rseq, sequence, method] = /^(\d{1,10})\s+(\d{1,10})\s+(\S+)$/.exec(prack.get('RAck') ?? '') ?? []
+  const [, rseq, sequence, method] = /^(\d{1,10})\s+(\d{1,10})\s+(\S+)/.exec(prack.get('RAck') ?? '') ?? []
   return method === undefined ? undefined : { rseq: Number(rseq), sequence: Number(sequence), method }
 }
 

@@ -60,7 +60,7 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
         met |= FROM
         break
       case 'To':
-        identity.toTag = readTag(text, start, end, cursor, identity, 'Malformed To')
+        identity.toTag = readTag(text, start, end, cursor, identity, 'Malformed To', method === '')
         met |= TO
         break
       case 'Call-ID':
@@ -121,6 +121,7 @@ function readTag(
   cursor: ParamCursor,
   identity: Identity,
   malformed: string,
+  mayRepeat = false,
 ): string {
   const span = scanAddress(text, start, end)
   if (span === undefined) {
@@ -131,8 +132,11 @@ function readTag(
   cursor.reset(span.paramsStart, end)
   while (cursor.next()) {
     if (!cursor.named('tag')) continue
-    if (tag !== '' || cursor.valueStart === cursor.valueEnd || cursor.quoted) identity.problem ??= malformed
-    tag = cursor.value
+    if (cursor.valueStart === cursor.valueEnd || cursor.quoted) identity.problem ??= malformed
+    if (tag === '') tag = cursor.value
+    // A peer that puts its tag into every response, also where To has it already, breaks RFC 3261 §7.3.1, but who answers is
+    // clear: the branch tells the request, and the first tag is what we sent.
+    else if (!mayRepeat) identity.problem ??= malformed
   }
   if (cursor.failed || cursor.at !== end) identity.problem ??= malformed
   return tag

@@ -129,6 +129,13 @@ describe('a message', () => {
   })
 })
 
+describe('a response of a peer that repeats its tag', () => {
+  it('has the first tag of To, which is that of the request', () => {
+    const text = inviteWith('To', 'To: <sip:b@example.com>;tag=1;tag=2').replace(START, 'SIP/2.0 200 OK')
+    expect(accept(text).toTag).toBe('1')
+  })
+})
+
 describe('a request that could be read in two ways', () => {
   it.each([
     ['two From', invite(['f: <sip:c@example.com>;tag=2'])],
@@ -228,6 +235,10 @@ describe('what is never answered', () => {
     ['another protocol', 'GET / HTTP/1.1\r\nHost: example.com\r\n\r\n'],
     ['a malformed ACK (RFC 3261 §17.1.1.3)', inviteWith('CSeq', 'CSeq: 1 BYE').replace('INVITE', 'ACK')],
     ['a malformed request with the CSeq of an ACK', inviteWith('CSeq', 'CSeq: 1 ACK')],
+    [
+      'a response with two tags in From',
+      inviteWith('From', 'From: <sip:a@h>;tag=1;tag=2').replace(START, 'SIP/2.0 200 OK'),
+    ],
     ['a response that lacks CSeq', inviteWith('CSeq').replace(START, 'SIP/2.0 200 OK')],
     [
       'a response of two Vias lines of which the first is broken',
