@@ -5,6 +5,8 @@ export const reasons = {
   Accepted: {
     Accepted: 'The resource was compiled; every part of it is in the configuration.',
     PartiallyInvalid: 'Some parts were left out, each named in the message; the rest is in the configuration.',
+    LimitedByEngine:
+      'All of it is in the configuration, but the chosen engine cannot do some of it; each is named in the message.',
     Invalid: 'Nothing of the resource could be used; the message names the field and the way out.',
     VoiceServiceNotFound: 'The VoiceService that the trunk refers to does not exist in its namespace.',
   },

@@ -18,6 +18,12 @@ const labelValue = z
   .max(63)
   .regex(/^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$/, 'must be the value of a label')
 
+/** What a container gets. */
+export const containerResources = z.strictObject({
+  requests: amounts.optional().describe('What it is given for certain.'),
+  limits: amounts.optional().describe('What it may not exceed.'),
+})
+
 /** Entries by name, 32 at most. */
 function entries<V extends z.ZodType>(value: V) {
   return z
@@ -65,11 +71,7 @@ const tolerations = z.array(Toleration).max(32).meta({ 'x-kubernetes-list-type':
 export const PodTemplate = z.strictObject({
   labels: labels.optional().describe('Further labels of the pods.'),
   annotations: annotations.optional().describe('Annotations of the pods.'),
-  resources: z
-    .strictObject({
-      requests: amounts.optional().describe('What a replica is given for certain.'),
-      limits: amounts.optional().describe('What a replica may not exceed.'),
-    })
+  resources: containerResources
     .optional()
     .describe(
       'Processors and memory of a replica. Absent: requests of 100m and 192Mi, and a limit of 512Mi of memory.',

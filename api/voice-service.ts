@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { Admission } from './admission.ts'
 import { StatusCondition } from './conditions.ts'
+import { DrachtioServer } from './drachtio.ts'
 import {
   Host,
   LocalRef,
@@ -138,6 +139,13 @@ export const VoiceServiceSpec = withRules(
       .max(3000)
       .default(1)
       .describe('How many replicas of the B2BUA run. Also set by the scale subresource.'),
+    engine: z
+      .enum(['Embedded', 'Drachtio'])
+      .default('Embedded')
+      .describe(
+        'What speaks SIP. Embedded: the engine of the replica itself. Drachtio: a drachtio-server beside every replica, which cannot do all that the other can (see engines.md). Replicas restart when it changes.',
+      ),
+    drachtio: DrachtioServer.optional().describe('The drachtio-server, with engine Drachtio.'),
     listeners: namedList(Listener, { min: 1, max: 16 }).describe('Where every replica listens.'),
     sip: SipBehaviour.optional().describe('SIP behaviour of the fleet; trunks and routes override it.'),
     media: z
@@ -181,6 +189,12 @@ export const VoiceServiceSpec = withRules(
       holds: ({ media, sip, routes }) =>
         media.engines.length > 0 || ![{ sip }, ...routes].some((level) => level.sip?.media?.mode === 'Anchor'),
       path: () => ['media', 'engines'],
+    },
+    {
+      cel: "(has(self.engine) && self.engine == 'Drachtio') == has(self.drachtio)",
+      message: 'drachtio is needed with engine Drachtio, and only there',
+      holds: ({ engine, drachtio }) => (engine === 'Drachtio') === (drachtio !== undefined),
+      path: () => ['drachtio'],
     },
   ],
 )

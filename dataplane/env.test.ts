@@ -31,6 +31,7 @@ describe('readEnv', () => {
       controlUrls: ['ws://127.0.0.1:4000/replicas', 'wss://control.example/replicas'],
       addresses: ['127.0.0.2', '::1'],
       dnsServers: [],
+      drachtio: undefined,
       stateDirectory: undefined,
       logLevel: 'info',
       adminPort: undefined,

@@ -19,6 +19,9 @@ export const variables = {
     "The replica's own IP addresses, with commas between them; listeners bind the first of their family. Required.",
   SBCFLEET_DNS_SERVERS:
     'DNS servers, as 192.0.2.53 or 192.0.2.53:5353, with commas between them. Absent: those of the operating system, and its hosts file and search domains.',
+  SBCFLEET_DRACHTIO_ADDRESS:
+    'Address and port of the drachtio-server that speaks SIP for the replica, as 127.0.0.1:9022. Absent: the replica does.',
+  SBCFLEET_DRACHTIO_SECRET: 'What is said to the drachtio-server. Required with SBCFLEET_DRACHTIO_ADDRESS.',
   SBCFLEET_STATE_DIR:
     'Directory for the last good configuration, passwords included: a file system in memory. Absent: nothing is kept.',
   SBCFLEET_LOG_LEVEL: 'trace, debug, info, warn or error. Default: info.',
@@ -43,6 +46,8 @@ export interface Env {
   readonly addresses: readonly string[]
   /** Empty: those of the operating system. */
   readonly dnsServers: readonly DnsServer[]
+  /** The drachtio-server to use; undefined: the engine of the replica itself. */
+  readonly drachtio: { readonly host: string; readonly port: number; readonly secret: Secret } | undefined
   readonly stateDirectory: string | undefined
   readonly logLevel: LogLevel
   readonly adminPort: number | undefined
@@ -97,6 +102,7 @@ export function readEnv(environment: Environment = process.env): Env {
       list((text) => isIP(text) !== 0, 'IP addresses, IPv6 without brackets'),
     ),
     dnsServers: isSet('SBCFLEET_DNS_SERVERS') ? read('SBCFLEET_DNS_SERVERS', dnsServers) : [],
+    drachtio: drachtioOf(environment, problems),
     stateDirectory: isSet('SBCFLEET_STATE_DIR') ? environment['SBCFLEET_STATE_DIR'] : undefined,
     logLevel: read('SBCFLEET_LOG_LEVEL', logLevel, 'info'),
     adminPort: isSet('SBCFLEET_ADMIN_PORT') ? read('SBCFLEET_ADMIN_PORT', integer(0, 65535)) : undefined,
@@ -119,6 +125,22 @@ function tokenOf(environment: Environment, problems: string[]): () => Promise<st
   if (file !== '') return async () => (await readFile(file, 'utf8')).trim()
   const secret = new Secret(token)
   return () => Promise.resolve(secret.reveal())
+}
+
+function drachtioOf(environment: Environment, problems: string[]): Env['drachtio'] {
+  const { SBCFLEET_DRACHTIO_ADDRESS: address = '', SBCFLEET_DRACHTIO_SECRET: secret = '' } = environment
+  if (address === '') return undefined
+  const [, host = '', port = ''] = /^(.+):(\d{1,5})$/.exec(address) ?? []
+  if (isIP(host) === 0 || Number(port) > 65_535 || Number(port) === 0) {
+    problems.push(
+      `SBCFLEET_DRACHTIO_ADDRESS is ${JSON.stringify(address)}: expected an IP address and a port, as 127.0.0.1:9022`,
+    )
+  }
+  // It ends a field of drachtio-server's protocol.
+  if (secret === '' || secret.includes('|')) {
+    problems.push('SBCFLEET_DRACHTIO_SECRET is not set, or holds a "|": expected the secret of the drachtio-server')
+  }
+  return { host, port: Number(port), secret: new Secret(secret) }
 }
 
 function authoritiesOf({ SBCFLEET_CONTROL_CA_FILE: file = '' }: Environment): () => Promise<string | undefined> {

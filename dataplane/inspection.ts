@@ -7,17 +7,17 @@ import type { Applier } from './config/apply.ts'
 import { certificateExpiries } from './config/certificate-expiry.ts'
 import type { ControlClient } from './config/control-client.ts'
 import type { Drain } from './drain.ts'
-import type { Engine } from './engine/engine.types.ts'
 import { explain } from './explain.ts'
 import type { HostMetrics } from './host-metrics.ts'
 import { collectMetrics } from './replica-metrics.ts'
 import type { Family } from './metrics.ts'
 import type { EnginePool } from './media/engine-pool.ts'
+import type { SipStatistics } from './sip-metrics.ts'
 import type { Trunks } from './trunks/trunks.ts'
 
 /** The parts of a replica that can be looked into. */
 export interface InspectedParts {
-  readonly engine: Engine
+  readonly engine: SipStatistics
   readonly applier: Applier
   readonly trunks: Trunks
   readonly calls: Calls

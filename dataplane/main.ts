@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { systemClock as clock } from '#lib/clock.ts'
 import { createLog, type Log } from '#lib/log.ts'
 import { Readiness } from '#lib/ready.ts'
@@ -11,8 +11,6 @@ import { LastGood } from './config/last-good.ts'
 import { LastMembers } from './config/last-members.ts'
 import { createLocate } from './dns/system-locate.ts'
 import { Drain } from './drain.ts'
-import { createEngine } from './engine/engine.ts'
-import { eventLoopShare } from './engine/overload.ts'
 import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
 import { HostMetrics } from './host-metrics.ts'
 import { type HttpDoor, serveHealth } from './health.ts'
@@ -21,7 +19,7 @@ import { crashOnFaults, endOn, showLife, startParts, stopParts, type Part } from
 import { EnginePool } from './media/engine-pool.ts'
 import { tlsTowards } from './policy/peer-tls.ts'
 import { admitSource } from './policy/inbound-trunk.ts'
-import { joinDrachtio } from './sip/drachtio-port.ts'
+import { followServer, startEmbedded } from './sip-server.ts'
 import { Trunks } from './trunks/trunks.ts'
 
 /** One replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
@@ -32,22 +30,23 @@ async function run(env: Env, log: Log): Promise<void> {
   const configured = readiness.task('a configuration with a listener')
 
   const locate = createLocate(clock, env.dnsServers)
-  const secret = randomBytes(32).toString('hex')
-  const engine = createEngine({
-    clock,
-    log,
-    secret,
-    busyShare: eventLoopShare(),
-    // Asked only once sockets are open, and by then everything below is there.
-    admit: ({ listener: socket, ...source }) => {
-      const listener = applier.listenerOf(socket)
-      return listener !== undefined && admitSource(running, trunks, { ...source, listener })
-    },
-    tlsTo: ({ listener: socket, ...target }) =>
-      tlsTowards({ ...target, listener: applier.listenerOf(socket) ?? '' }, running.current, trunks),
-  })
-  const sip = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
-  const applier = new Applier({ fleet, addresses, sockets: engine, clock, log })
+  const server =
+    env.drachtio === undefined
+      ? await startEmbedded({
+          clock,
+          log,
+          // Asked only once sockets are open, and by then everything below is there.
+          admit: ({ listener: socket, ...source }) => {
+            const listener = applier.listenerOf(socket)
+            return listener !== undefined && admitSource(running, trunks, { ...source, listener })
+          },
+          tlsTo: ({ listener: socket, ...target }) =>
+            tlsTowards({ ...target, listener: applier.listenerOf(socket) ?? '' }, running.current, trunks),
+        })
+      : followServer(env.drachtio, { clock, log, readiness })
+  const { sip } = server
+  const applier = new Applier({ fleet, addresses, sockets: server.sockets, clock, log })
+  server.watch(applier)
   const { running } = applier
   const lastGood = env.stateDirectory === undefined ? undefined : new LastGood(env.stateDirectory, log)
   const lastMembers = env.stateDirectory === undefined ? undefined : new LastMembers(env.stateDirectory, log)
@@ -84,7 +83,19 @@ async function run(env: Env, log: Log): Promise<void> {
     handOver: () => trunks.handOver(),
     deadlineMilliseconds: env.drainMilliseconds,
   })
-  const inspected = { engine, applier, trunks, calls, callCounters, host, engines, client, drain, readiness, log }
+  const inspected = {
+    engine: server.statistics,
+    applier,
+    trunks,
+    calls,
+    callCounters,
+    host,
+    engines,
+    client,
+    drain,
+    readiness,
+    log,
+  }
 
   running.onChange((next) => {
     if (next.listeners.size > 0) configured()
@@ -96,7 +107,7 @@ async function run(env: Env, log: Log): Promise<void> {
 
   const parts: readonly Part[] = [
     // Reads nothing. Writes SIP to and from the network, and the drachtio protocol for the port.
-    { name: 'engine', start: () => undefined, stop: () => engine.stop() },
+    { name: 'SIP server', start: () => undefined, stop: () => server.stop() },
     { name: 'SIP port', start: () => undefined, stop: () => sip.close() },
     // Reads readiness and all counters. Writes nothing.
     door('health', env.healthPort, log, (port) =>

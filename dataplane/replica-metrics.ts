@@ -2,16 +2,15 @@ import type { RegistrationReport, TargetReport } from '#api/wire.ts'
 import type { CallCounters } from './call-counters.ts'
 import type { Verdict } from './config/apply.ts'
 import type { CertificateExpiry } from './config/certificate-expiry.ts'
-import type { Engine } from './engine/engine.types.ts'
 import type { HostMetrics, UdpSocket } from './host-metrics.ts'
 import type { EngineRecord } from './media/engine-pool.ts'
 import type { Family } from './metrics.ts'
-import { sipFamilies } from './sip-metrics.ts'
+import { sipFamilies, type SipStatistics } from './sip-metrics.ts'
 import type { TrunkCounters } from './trunks/counters.ts'
 
 /** What the metrics of a replica are made of. */
 export interface MetricSources {
-  readonly engine: Pick<Engine, 'counters' | 'gauges'>
+  readonly engine: SipStatistics
   readonly calls: () => number
   readonly callCounters: CallCounters
   readonly host: HostMetrics

@@ -123,26 +123,46 @@ const gauges: readonly {
   },
 ]
 
-/** What the engine counts and holds. A counter that nothing has been counted for is shown as 0 where its labels are known. */
-export function sipFamilies(engine: Pick<Engine, 'counters' | 'gauges'>): Family[] {
-  const held = engine.gauges()
+/** What can be told of a SIP engine; a server outside of the replica counts for itself, and has no counters here. */
+export interface SipStatistics {
+  readonly counters?: Engine['counters']
+  gauges(): Readonly<Record<string, number>>
+}
+
+/**
+ * What the engine counts and holds. A counter that nothing has been counted for is shown as 0 where its labels are known;
+ * of an engine without counters only what is known is shown.
+ */
+export function sipFamilies(engine: SipStatistics): Family[] {
+  const { counters } = engine
+  if (counters === undefined) return heldFamilies(engine.gauges(), undefined)
+  return [...countedFamilies(counters), ...heldFamilies(engine.gauges(), 0)]
+}
+
+function countedFamilies(counted: Engine['counters']): Family[] {
   return [
     ...families.map(({ counter, name, help, labels }): Family => ({
       ...{ name, help, type: 'counter' },
-      samples: labelled(engine.counters, counter, labels),
+      samples: labelled(counted, counter, labels),
     })),
     ...events.map(({ name, help, label, counters }): Family => ({
       ...{ name, help, type: 'counter' },
       samples: Object.entries(counters).map(([counter, value]) => ({
         labels: { [label]: value },
-        value: engine.counters[counter] ?? 0,
+        value: counted[counter] ?? 0,
       })),
     })),
-    ...gauges.map(({ name, help, samples }): Family => ({
-      ...{ name, help, type: 'gauge' },
-      samples: samples.map(([gauge, labels]) => ({ ...(labels && { labels }), value: held[gauge] ?? 0 })),
-    })),
   ]
+}
+
+function heldFamilies(held: Readonly<Record<string, number>>, otherwise: number | undefined): Family[] {
+  return gauges.flatMap(({ name, help, samples }) => {
+    const known = samples.flatMap(([gauge, labels]) => {
+      const value = held[gauge] ?? otherwise
+      return value === undefined ? [] : [{ ...(labels && { labels }), value }]
+    })
+    return known.length === 0 ? [] : [{ name, help, type: 'gauge' as const, samples: known }]
+  })
 }
 
 /** The last label takes all that is left, since a reason has spaces of its own. */

@@ -8,10 +8,11 @@ import { compileFleets } from '../operator/compile/compile.ts'
 import { fleetsOf } from '../operator/compile/world.ts'
 import { sharedToken } from '../operator/push/authenticate.ts'
 import { PushServer } from '../operator/push/push-server.ts'
+import { EngineEnvironment } from './engine-environment.ts'
 import { countGenerations } from './generations.ts'
 import { carryOver, formatProblem, type Manifests, resourceName, resourcesOf } from './manifests/manifests.ts'
 import { readManifests } from './manifests/read-manifests.ts'
-import { addressesOf } from './replica-addresses.ts'
+import { addressesOf, mostReplicas } from './replica-addresses.ts'
 import { type Compilation, type CompiledFleet, documentsOf, viewOf } from './state-of-fleets.ts'
 import { type StatusDocument, StatusFiles } from './status-files.ts'
 import { type ReplicaPlan, type ReplicaProcess, Supervisor } from './supervisor.ts'
@@ -69,6 +70,7 @@ export class Machine {
   readonly #supervisor: Supervisor
   readonly #statusFiles: StatusFiles
   readonly #stateDirectory: string
+  readonly #engines = new EngineEnvironment()
   #controlUrl = ''
   #compilation: Compilation | undefined
   #documents: readonly StatusDocument[] = []
@@ -165,7 +167,7 @@ export class Machine {
     this.#compilation = { manifests, known, fleets, strays: { ...strays, trunks: fleetsOf(resources).strays } }
 
     const plans = new Map(fleets.map((fleet) => [fleet, this.#plansOf(fleet)]))
-    this.#shortages = fleets.flatMap((fleet) => this.#shortage(fleet, plans.get(fleet)?.length ?? 0))
+    this.#shortages = fleets.flatMap((fleet) => this.#shortage(fleet))
     this.#supervisor.want([...plans.values()].flat())
     for (const [{ snapshot }, { length }] of plans) this.#push.publish(snapshot, { replicas: length })
     const names = new Set(fleets.map(({ snapshot }) => snapshot.fleet))
@@ -173,16 +175,19 @@ export class Machine {
     this.#refreshSoon()
   }
 
-  #plansOf({ world: { voiceService }, snapshot }: CompiledFleet): ReplicaPlan[] {
-    const { namespace, name } = voiceService.metadata
-    return Array.from({ length: voiceService.spec.replicas }).flatMap((_, index) => {
+  #plansOf({ world, snapshot }: CompiledFleet): ReplicaPlan[] {
+    const { spec, metadata } = world.voiceService
+    return Array.from({ length: spec.replicas }).flatMap((_, index) => {
       const addresses = addressesOf(index, this.#options.addresses)
-      return addresses === undefined ? [] : [this.#plan(snapshot.fleet, namespace, `${name}-${index}`, addresses)]
+      const engine = addresses && this.#engines.of(world, addresses)
+      if (addresses === undefined || engine === undefined) return []
+      return [this.#plan(snapshot.fleet, metadata.namespace, `${metadata.name}-${index}`, addresses, engine)]
     })
   }
 
-  #shortage({ world, snapshot }: CompiledFleet, possible: number): string[] {
+  #shortage({ world, snapshot }: CompiledFleet): string[] {
     const { replicas } = world.voiceService.spec
+    const possible = this.#options.addresses?.length ?? mostReplicas
     if (possible >= replicas) return []
     const wayOut =
       this.#options.addresses === undefined
@@ -191,13 +196,20 @@ export class Machine {
     return [`${snapshot.fleet} wants ${replicas} replicas, but there are addresses for ${possible} only; ${wayOut}`]
   }
 
-  #plan(fleet: string, namespace: string, replica: string, addresses: readonly string[]): ReplicaPlan {
+  #plan(
+    fleet: string,
+    namespace: string,
+    replica: string,
+    addresses: readonly string[],
+    engine: Readonly<Record<string, string>>,
+  ): ReplicaPlan {
     const { statusDirectory, environment, drainSeconds } = this.#options
     return {
       id: `${namespace}/${replica}`,
       logFile: join(statusDirectory, 'log', `${namespace}-${replica}.log`),
       environment: {
         ...environment,
+        ...engine,
         SBCFLEET_FLEET: fleet,
         SBCFLEET_REPLICA: replica,
         SBCFLEET_CONTROL_URLS: this.#controlUrl,

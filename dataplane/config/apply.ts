@@ -1,3 +1,4 @@
+import type { ResourceKey } from '#api/snapshot.ts'
 import type { ResourceError } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
@@ -49,6 +50,8 @@ export class Applier {
   /** Name of the listener for each open socket. */
   #sockets: ReadonlyMap<string, string> = new Map()
   #refusals: ReadonlyMap<string, Refusal> = new Map()
+  /** What is the matter with sockets that were opened, by their names. */
+  #troubles: ReadonlyMap<string, string> = new Map()
   #tail: Promise<unknown> = Promise.resolve()
   #retry: Timer | undefined
   #retries = 0
@@ -90,6 +93,16 @@ export class Applier {
   /** Told when a refused listener could be bound after all, or fails for another reason now. */
   onVerdict(listener: (verdict: Verdict) => void): void {
     this.#verdictListeners.add(listener)
+  }
+
+  /**
+   * What is the matter with sockets that run, by their names: nothing, when it is empty. A SIP server outside of the
+   * replica can lose them. The configuration stays as it is, and the verdict says so.
+   */
+  setTroubles(troubles: ReadonlyMap<string, string>): void {
+    const before = this.#verdict()
+    this.#troubles = troubles
+    this.#tell(before)
   }
 
   /** Takes no more changes; resolves when the one under way is done. Sockets stay open. */
@@ -225,7 +238,7 @@ export class Applier {
   #verdict(refused?: 'EmptySnapshot' | 'Malformed' | 'Internal'): Verdict {
     return {
       revision: this.#current?.revision ?? null,
-      errors: [...this.#refusals.values()].map(({ error }) => error),
+      errors: [...[...this.#refusals.values()].map(({ error }) => error), ...this.#socketErrors()],
       ...(refused === undefined ? {} : { refused }),
     }
   }
@@ -243,9 +256,25 @@ export class Applier {
   async #tryAgain(): Promise<Verdict> {
     const before = this.#verdict()
     const revision = before.revision ?? ''
-    const after = await this.#apply({ revision, upserts: [], removes: [] })
+    await this.#apply({ revision, upserts: [], removes: [] })
+    return this.#tell(before)
+  }
+
+  #tell(before: Verdict): Verdict {
+    const after = this.#verdict()
     if (JSON.stringify(after) !== JSON.stringify(before)) for (const listener of this.#verdictListeners) listener(after)
     return after
+  }
+
+  #socketErrors(): ResourceError[] {
+    return [...(this.#current?.listeners.values() ?? [])].flatMap((listener) => {
+      const socket = socketName(listener)
+      const key: ResourceKey = `Listener/${listener.name}`
+      const message = this.#troubles.get(socket)
+      const version = this.#current?.resources.get(key)?.version
+      if (message === undefined || version === undefined || this.#refusals.has(key)) return []
+      return [{ key, version, field: 'body.port', code: 'Internal', message: `${socket}: ${message}` }]
+    })
   }
 }
 

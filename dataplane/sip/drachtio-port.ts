@@ -46,15 +46,23 @@ export interface DrachtioConnection {
   readonly secret: string
 }
 
+/** Longest wait before drachtio-srf connects again, in milliseconds; by itself it knows no limit. */
+const longestRetryMilliseconds = 2_000
+
 /**
  * Connects to a server that speaks the drachtio protocol. Resolves when it has taken the secret, rejects when it has
  * refused it; until there is a server it goes on trying, and after a loss it connects again by itself.
  */
 export function connectDrachtio(address: DrachtioAddress, log: Log): Promise<DrachtioPort> {
-  const srf = new Drachtio() as unknown as Srf
-  const port = portOn(srf, `${address.host}:${address.port}`, log)
-  srf.connect({ ...address })
-  return port
+  return new Promise((resolve, reject) => {
+    const port = followDrachtio(address, log, {
+      onConnect: () => resolve(port),
+      onRefused: (error) => {
+        port.close()
+        reject(error)
+      },
+    })
+  })
 }
 
 /**
@@ -63,25 +71,52 @@ export function connectDrachtio(address: DrachtioAddress, log: Log): Promise<Dra
  */
 export async function joinDrachtio(server: DrachtioConnection, log: Log): Promise<DrachtioPort> {
   const srf = new Drachtio() as unknown as Srf
-  const port = portOn(srf, 'the SIP server', log)
+  const port = new DrachtioPort(srf, log)
+  const joined = new Promise<void>((resolve, reject) => {
+    srf.on('connect', (error: Error | null) => {
+      if (!error) return resolve()
+      port.close()
+      reject(new Error('the SIP server refused the secret', { cause: error }))
+    })
+  })
   const door = new Server()
   srf.listen({ server: door, secret: server.secret })
   door.emit('connection', server.socket)
-  const joined = await port
+  await joined
   // To who is connected already drachtio-srf does not say by itself which methods it wants.
   srf.app.client.routeVerbs(server.socket)
-  return joined
+  return port
 }
 
-function portOn(srf: Srf, server: string, log: Log): Promise<DrachtioPort> {
-  const port = new DrachtioPort(srf, log)
-  return new Promise((resolve, reject) => {
-    srf.on('connect', (error: Error | null) => {
-      if (!error) return resolve(port)
-      port.close()
-      reject(new Error(`${server} refused the secret`, { cause: error }))
-    })
+/** What is told of the connection to a server. */
+export interface ConnectionEvents {
+  /** The server has taken the secret; after a loss again. */
+  onConnect(): void
+  /** It has refused the secret, and is tried again. */
+  onRefused(error: Error): void
+  /** There is no connection: it was lost, or an attempt failed. It is tried again. */
+  onClosed?(): void
+}
+
+/**
+ * A port to a server that may come later, go, and come back. Until it is there, what is sent fails as `Disconnected`.
+ * `largestFrame`: bytes of the largest message that the server can take; absent: there is no limit.
+ */
+export function followDrachtio(
+  { host, port: tcpPort, secret }: DrachtioAddress,
+  log: Log,
+  events: ConnectionEvents,
+  largestFrame?: number,
+): DrachtioPort {
+  const srf = new Drachtio() as unknown as Srf
+  const port = new DrachtioPort(srf, log, largestFrame)
+  srf.on('connect', (error: Error | null) => {
+    if (!error) return events.onConnect()
+    events.onRefused(new Error(`${host}:${tcpPort} refused the secret`, { cause: error }))
   })
+  srf.on('close', () => events.onClosed?.())
+  srf.connect({ host, port: tcpPort, secret, reconnect: { retryMaxDelay: longestRetryMilliseconds } })
+  return port
 }
 
 /**
@@ -91,6 +126,7 @@ function portOn(srf: Srf, server: string, log: Log): Promise<DrachtioPort> {
 export class DrachtioPort implements SipPort {
   readonly #srf: Srf
   readonly #log: Log
+  readonly #largestFrame: number
   readonly #outstanding = new Set<SrfTransaction>()
   /** INVITEs without final answer: drachtio-srf finds the one a CANCEL is for by its Call-ID alone. */
   readonly #invites = new Map<string, SrfIncomingRequest>()
@@ -98,9 +134,10 @@ export class DrachtioPort implements SipPort {
   #onDialogLost: (dialogId: string, reason: string) => void = () => {}
   #onDisconnect: () => void = () => {}
 
-  constructor(srf: Srf, log: Log) {
+  constructor(srf: Srf, log: Log, largestFrame = Infinity) {
     this.#srf = srf
     this.#log = log
+    this.#largestFrame = largestFrame
     const receive = (req: SrfRequest, res: SrfResponse) => this.#receive(req, res)
     srf.use(receive)
     // The handler above takes them; this tells the server that they are wanted.
@@ -122,13 +159,13 @@ export class DrachtioPort implements SipPort {
   }
 
   send(request: OutgoingRequest, events: TransactionEvents): ClientTransaction {
-    const transaction = new SrfTransaction(events, (over) => this.#outstanding.delete(over))
+    const transaction = new SrfTransaction(events, this.#largestFrame, (over) => this.#outstanding.delete(over))
     this.#outstanding.add(transaction)
     const { method, uri = 'sip:placeholder', dialogId, nextHop, headers, body } = request
     try {
       const options = {
         method,
-        headers: srfHeaders(headers, body),
+        headers: srfHeaders(headers, body, this.#largestFrame),
         ...(body !== undefined && { body: body.content }),
         ...(dialogId !== undefined && { stackDialogId: dialogId }),
         ...(nextHop !== undefined && { proxy: nextHop }),
@@ -176,9 +213,10 @@ export class DrachtioPort implements SipPort {
       return
     }
     const key = inviteKey(message)
-    const request = new SrfIncomingRequest(req, res, message, () => {
+    const onOver = () => {
       if (this.#invites.get(key) === request) this.#invites.delete(key)
-    })
+    }
+    const request = new SrfIncomingRequest(req, res, message, this.#largestFrame, onOver)
     if (req.method === 'INVITE') this.#watchInvite(key, request, req)
     this.#onRequest(request)
   }

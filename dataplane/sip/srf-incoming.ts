@@ -3,6 +3,7 @@ import { buildResponse } from '../engine/message/response.ts'
 import { serialiseText, UnsafeHeaderError } from '../engine/message/serialise.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { type IncomingRequest, type ResponseOptions, SipPortError } from './port.ts'
+import { checkSize } from './srf-headers.ts'
 import { sendWritten } from './srf-response.ts'
 import type { SrfRequest, SrfResponse, SrfSendError } from './srf.types.ts'
 
@@ -16,13 +17,14 @@ export class SrfIncomingRequest implements IncomingRequest {
   readonly receivedOn: IncomingRequest['receivedOn']
   readonly transactionId: string
   readonly dialogId: string | undefined
+  readonly #largestFrame: number
   readonly #onOver: () => void
   /** Undefined once it is over. */
   #res: SrfResponse | undefined
   #onCancel: ((cancel: SipMessage) => void) | undefined
 
   /** `onOver` runs once, when the request has got its final answer or was cancelled. */
-  constructor(req: SrfRequest, res: SrfResponse, message: SipMessage, onOver: () => void) {
+  constructor(req: SrfRequest, res: SrfResponse, message: SipMessage, largestFrame: number, onOver: () => void) {
     const { source_address: address, source_port: port, protocol, receivedOn, stackTxnId, stackDialogId } = req
     this.message = message
     this.source = { address: withoutBrackets(address), port, transport: transportOf(protocol) }
@@ -30,6 +32,7 @@ export class SrfIncomingRequest implements IncomingRequest {
     this.transactionId = stackTxnId
     this.dialogId = stackDialogId === '' ? undefined : stackDialogId
     this.#res = res
+    this.#largestFrame = largestFrame
     this.#onOver = onOver
   }
 
@@ -42,6 +45,7 @@ export class SrfIncomingRequest implements IncomingRequest {
     if (res === undefined || this.method === 'ACK') return
     const { onDialog, onRefused } = options
     const text = responseText(this.message, status, options)
+    if (this.#largestFrame < Infinity) checkSize(Buffer.byteLength(text), this.#largestFrame)
     const callback =
       onDialog === undefined && onRefused === undefined
         ? undefined

@@ -16,6 +16,7 @@ const localMark = 'X-Engine-Local'
 /** A request of ours, from `send` to its final answer. */
 export class SrfTransaction implements ClientTransaction {
   readonly #events: TransactionEvents
+  readonly #largestFrame: number
   readonly #onOver: (transaction: SrfTransaction) => void
   #req: SrfRequest | undefined
   #cancel: { headers: HeaderList } | undefined
@@ -23,8 +24,9 @@ export class SrfTransaction implements ClientTransaction {
   #abandoned = false
 
   /** `onOver` runs once, at the final answer or the failure. */
-  constructor(events: TransactionEvents, onOver: (transaction: SrfTransaction) => void) {
+  constructor(events: TransactionEvents, largestFrame: number, onOver: (transaction: SrfTransaction) => void) {
     this.#events = events
+    this.#largestFrame = largestFrame
     this.#onOver = onOver
   }
 
@@ -40,7 +42,7 @@ export class SrfTransaction implements ClientTransaction {
     if (this.#over) return
     if (message.status <= 100) return this.#events.onTrying?.()
     if (message.status >= 200) this.#end()
-    this.#events.onResponse(new SrfIncomingResponse(res, message, ack))
+    this.#events.onResponse(new SrfIncomingResponse(res, message, ack, this.#largestFrame))
   }
 
   failed(error: SipPortError): void {
@@ -96,11 +98,13 @@ class SrfIncomingResponse implements IncomingResponse {
   readonly message: SipMessage
   readonly #res: SrfResponse
   readonly #ack: SrfAck
+  readonly #largestFrame: number
 
-  constructor(res: SrfResponse, message: SipMessage, ack: SrfAck) {
+  constructor(res: SrfResponse, message: SipMessage, ack: SrfAck, largestFrame: number) {
     this.#res = res
     this.message = message
     this.#ack = ack
+    this.#largestFrame = largestFrame
   }
 
   get status(): number {
@@ -128,7 +132,10 @@ class SrfIncomingResponse implements IncomingResponse {
     if (this.message.method !== 'INVITE' || this.status < 200 || this.status > 299) return
     const { headers = [], body } = options
     try {
-      this.#ack({ headers: srfHeaders(headers, body), ...(body !== undefined && { body: body.content }) })
+      this.#ack({
+        headers: srfHeaders(headers, body, this.#largestFrame),
+        ...(body !== undefined && { body: body.content }),
+      })
     } catch (error) {
       // drachtio-srf asserts that it is connected. Without a connection the dialog is gone, and its end is told.
       if (error instanceof SipPortError) throw error

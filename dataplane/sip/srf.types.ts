@@ -9,7 +9,7 @@ export interface Srf extends EventEmitter {
   use(handler: (req: SrfRequest, res: SrfResponse) => void): void
   /** Asks the server for requests of that method. */
   use(method: string, handler: (req: SrfRequest, res: SrfResponse) => void): void
-  connect(options: { host: string; port: number; secret: string }): void
+  connect(options: { host: string; port: number; secret: string; reconnect: { retryMaxDelay: number } }): void
   /** Takes connections of servers from there. */
   listen(options: { server: Server; secret: string }): void
   /** Throws when there is no connection. */

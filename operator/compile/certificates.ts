@@ -12,7 +12,7 @@ export interface SecretContext {
 }
 
 type Credentials = ListenerTlsConfig['others'][number]
-type Read<T> = { readonly value: T } | { readonly finding: Finding }
+export type Read<T> = { readonly value: T } | { readonly finding: Finding }
 
 /** Stands for what cannot be used: a replica refuses it, and keeps the listener as it has it. */
 const unusable: ListenerTlsConfig = { certificate: '', key: new Secret(''), others: [], minVersion: 'TLSv1.2' }
@@ -103,7 +103,8 @@ function readAuthorities(name: string, context: SecretContext): Read<string> {
   }
 }
 
-function readKeys(name: string, keys: readonly string[], { namespace, secrets }: SecretContext): Read<string[]> {
+/** The texts that a Secret has at these keys, none of them empty. */
+export function readKeys(name: string, keys: readonly string[], { namespace, secrets }: SecretContext): Read<string[]> {
   const secret = secrets.get(name)
   const full = `Secret ${namespace}/${name}`
   const wanted = keys.map((key) => `"${key}"`).join(' and ')

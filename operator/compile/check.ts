@@ -9,6 +9,8 @@ export interface Finding {
   readonly unresolved?: Exclude<Reason<'ResolvedRefs'>, 'ResolvedRefs'>
   /** The object that does not exist, as `SipTrunk voice/carrier`. */
   readonly missing?: string
+  /** Set when nothing is left out for it, but the chosen engine cannot do what is asked for. */
+  readonly limit?: true
 }
 
 /** Undefined means the check passed. */

@@ -6,6 +6,7 @@ import { canonicalJson, contentHash } from '#lib/hash.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { stringifyWithSecrets } from '#lib/secret.ts'
 import { Findings } from './check.ts'
+import { checkEngine } from './engine.ts'
 import { compileListeners } from './listeners.ts'
 import { compileMediaEngines } from './media-engines.ts'
 import { compileRoutes } from './routes.ts'
@@ -36,6 +37,7 @@ export function compile(world: World): Compiled {
   const listeners = compileListeners(voiceService, { namespace, secrets }, findings)
   const trunks = compileTrunks(world, secrets)
   const routes = compileRoutes(world, trunks, findings)
+  checkEngine(world, findings)
   const service = idOf(voiceService)
   const resources = [
     ...listeners.map(({ value, field }) => resource(value, service, field)),

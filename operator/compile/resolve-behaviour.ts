@@ -1,3 +1,4 @@
+import type { VoiceService } from '#api/voice-service.ts'
 import { builtInBehaviour, ResolvedSipBehaviour, type SipBehaviour } from '#api/sip-behaviour.ts'
 
 /**
@@ -11,6 +12,14 @@ export function resolveBehaviour(...levels: readonly (SipBehaviour | undefined)[
   // Each level keeps to it by a rule; from two levels they may meet the wrong way round.
   const expiresSeconds = Math.max(sessionTimer.expiresSeconds, sessionTimer.minSeSeconds)
   return { ...resolved, sessionTimer: { ...sessionTimer, expiresSeconds } }
+}
+
+/**
+ * What the engine has the last word in. drachtio-server runs session timers by itself, and tells nobody: a fleet that ran
+ * its own beside them would refresh twice, and meet the server's re-INVITE with its own.
+ */
+export function engineBehaviour({ spec }: VoiceService): SipBehaviour | undefined {
+  return spec.engine === 'Drachtio' ? { sessionTimer: { mode: 'Disabled' } } : undefined
 }
 
 function override(base: object, over: object): object {

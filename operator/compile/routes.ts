@@ -7,7 +7,7 @@ import { canonicalJson } from '#lib/hash.ts'
 import { didYouMean } from '#lib/nearest.ts'
 import { placed, type Check, type Findings, type Part, type Placed } from './check.ts'
 import { patternProblem } from './patterns.ts'
-import { resolveBehaviour } from './resolve-behaviour.ts'
+import { engineBehaviour, resolveBehaviour } from './resolve-behaviour.ts'
 import type { CompiledTrunk } from './trunks.ts'
 import { fullName, type World } from './world.ts'
 
@@ -101,7 +101,8 @@ function siftRoute(route: Route, field: string, context: RouteContext, findings:
 function routeConfig({ route, callers, targets }: SiftedRoute, { voiceService, trunks }: RouteContext): RouteConfig {
   const { calledPattern, callingPattern } = route.match
   const names = callers?.map(({ value }) => value)
-  const behaviour = (trunk: SipTrunk | undefined) => resolveBehaviour(route.sip, trunk?.spec.sip, voiceService.spec.sip)
+  const behaviour = (trunk: SipTrunk | undefined) =>
+    resolveBehaviour(engineBehaviour(voiceService), route.sip, trunk?.spec.sip, voiceService.spec.sip)
   return {
     type: 'Route',
     name: route.name,

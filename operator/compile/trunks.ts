@@ -10,9 +10,10 @@ import { compileTrunkTls, isSecure } from './certificates.ts'
 import { Findings, placed, type Check, type Part } from './check.ts'
 import { Claims, sourceClaims, targetClaims } from './claims.ts'
 import { located, type Located } from './located.ts'
+import { noteTrunkLimits } from './engine-limits.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
 import { compileRegistrations } from './registrations.ts'
-import { resolveBehaviour } from './resolve-behaviour.ts'
+import { engineBehaviour, resolveBehaviour } from './resolve-behaviour.ts'
 import { verdict, type Verdict } from './verdict.ts'
 import { fullName, idOf, type World } from './world.ts'
 
@@ -112,6 +113,7 @@ function compileTrunk(
   findings.passes(trunk, 'spec.dns.mode', dnsChecks)
   findings.passes({ trunk, voiceService }, 'spec.sip.media.mode', mediaChecks)
   findings.passes({ trunk, voiceService }, 'spec.sip.midcall.mode', midcallChecks)
+  noteTrunkLimits(trunk, voiceService, findings)
   const { transport, ...keepalive } = spec.keepalive
   const config: TrunkConfig = {
     type: 'Trunk',
@@ -125,7 +127,7 @@ function compileTrunk(
     keepalive,
     ...(spec.admission && { admission: spec.admission }),
     ...(tls !== undefined && listeners.some(({ transport: one }) => isSecure(one)) && { tls }),
-    sip: resolveBehaviour(spec.sip, voiceService.spec.sip),
+    sip: resolveBehaviour(engineBehaviour(voiceService), spec.sip, voiceService.spec.sip),
   }
   return { trunk, config, ...verdict(idOf(trunk), findings.list, true) }
 }

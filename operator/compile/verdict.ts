@@ -20,11 +20,12 @@ export function verdict(
   const unresolved = findings.filter((finding) => finding.unresolved !== undefined)
   const reason = unresolved[0]?.unresolved
   return {
-    problems: findings.map(({ field, message, missing }) => ({
+    problems: findings.map(({ field, message, missing, limit }) => ({
       resource,
       field,
       message,
       ...(missing !== undefined && { missing }),
+      ...(limit !== undefined && { limit }),
     })),
     conditions: {
       resource,
@@ -48,7 +49,12 @@ function accepted(findings: readonly (Finding & { readonly field: string })[], u
   if (findings.length === 0) {
     return condition({ type, status: 'True', reason: 'Accepted', message: 'All of it is in the configuration.' })
   }
-  return condition({ type, status: 'True', reason: 'PartiallyInvalid', message: `Parts left out: ${spell(findings)}` })
+  const leftOut = findings.filter(({ limit }) => limit === undefined)
+  const limits = findings.filter(({ limit }) => limit !== undefined)
+  const limited = limits.length === 0 ? '' : `All that is there is in the configuration, but: ${spell(limits)}`
+  if (leftOut.length === 0) return condition({ type, status: 'True', reason: 'LimitedByEngine', message: limited })
+  const message = [`Parts left out: ${spell(leftOut)}`, ...(limited === '' ? [] : [limited])].join(' ')
+  return condition({ type, status: 'True', reason: 'PartiallyInvalid', message })
 }
 
 function spell(findings: readonly (Finding & { readonly field: string })[]): string {

@@ -39,6 +39,8 @@ export interface Problem {
   readonly message: string
   /** The object that does not exist, as `SipTrunk voice/carrier`, when that is the problem. */
   readonly missing?: string
+  /** Set when nothing is left out for it, but the chosen engine cannot do what is asked for. */
+  readonly limit?: true
 }
 
 /** What compiling says of one resource. */

@@ -1,6 +1,7 @@
 import type { PodTemplate } from '#api/pod-template.ts'
 import { fullName } from '../compile/world.ts'
 import { authoritiesKey } from './control-config.ts'
+import { type EnginePart, enginePart } from './engine-sidecar.ts'
 import { type Fleet, healthPort, labelsOf, namesOf, selectorOf, tokenAudience } from './fleet.ts'
 
 /** Beyond the drain, in seconds: a replica un-registers and says good-bye. */
@@ -19,11 +20,12 @@ const usualResources: NonNullable<PodTemplate['resources']> = {
 
 /**
  * The pod of a replica: as the Pod Security standard "restricted" wants it, unless it uses the network of its node. Nothing
- * in it depends on listeners, trunks or routes, which replicas take while they run.
+ * in it depends on trunks or routes, which replicas take while they run, and on listeners only with `engine: Drachtio`.
  */
 export function podTemplate(fleet: Fleet) {
   const { voiceService, settings } = fleet
   const { template } = voiceService.spec
+  const engine = enginePart(fleet)
   return {
     metadata: {
       labels: { ...template.labels, ...labelsOf(voiceService) },
@@ -48,20 +50,21 @@ export function podTemplate(fleet: Fleet) {
         // Ports below 1024 without any capability; with the node's network they are the node's to give.
         ...(!template.hostNetwork && { sysctls: [{ name: 'net.ipv4.ip_unprivileged_port_start', value: '0' }] }),
       },
-      containers: [container(fleet)],
-      volumes: volumes(fleet),
+      ...(engine.initContainers !== undefined && { initContainers: engine.initContainers }),
+      containers: [container(fleet, engine)],
+      volumes: [...volumes(fleet), ...engine.volumes],
     },
   }
 }
 
-function container(fleet: Fleet) {
+function container(fleet: Fleet, engine: EnginePart) {
   const { settings, voiceService } = fleet
   const probe = (path: string) => ({ httpGet: { path, port: 'health' } })
   return {
     name: 'replica',
     image: settings.image,
     imagePullPolicy: settings.imagePullPolicy,
-    env: environment(fleet),
+    env: [...environment(fleet), ...engine.environment],
     ports: [{ name: 'health', containerPort: healthPort, protocol: 'TCP' }],
     startupProbe: { ...probe('/livez'), periodSeconds: 1, failureThreshold: 60 },
     livenessProbe: { ...probe('/livez'), periodSeconds: 10, timeoutSeconds: 5, failureThreshold: 3 },

@@ -17,6 +17,8 @@ export interface ManifestProblem extends Place {
   /** As `spec.targets[0].port`; absent when it concerns no single field. */
   readonly field?: string
   readonly message: string
+  /** True when everything runs all the same, only not as it was asked for. */
+  readonly isWarning?: boolean
 }
 
 export type Manifest = VoiceService | SipTrunk | SecretManifest
@@ -66,9 +68,10 @@ export function placeOf(
 }
 
 /** `file:line:column: SipTrunk voice/carrier spec.targets[0].prot: message`, which editors and people can follow. */
-export function formatProblem({ file, line, column, resource, field, message }: ManifestProblem): string {
+export function formatProblem(problem: ManifestProblem): string {
+  const { file, line, column, resource, field, message, isWarning = false } = problem
   const subject = [resource, field].filter((part) => part !== undefined).join(' ')
-  return `${file}:${line}:${column}: ${subject === '' ? '' : `${subject}: `}${message}`
+  return `${file}:${line}:${column}: ${isWarning ? 'warning: ' : ''}${subject === '' ? '' : `${subject}: `}${message}`
 }
 
 /**

@@ -4,22 +4,19 @@ import { ManualClock } from '#lib/manual-clock.ts'
 import { createLog } from '#lib/log.ts'
 import { Calls, type CallsOptions } from '../../dataplane/call/calls.ts'
 import type { RunningConfig } from '../../dataplane/config/running.ts'
-import { createEngine } from '../../dataplane/engine/engine.ts'
-import type { Engine } from '../../dataplane/engine/engine.types.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { formatUri } from '../../dataplane/engine/message/uri.ts'
 import { parseNameAddr } from '../../dataplane/engine/message/name-addr.ts'
 import { admitSource } from '../../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../../dataplane/policy/testing/configuration.ts'
-import { type DrachtioPort, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import type { DrachtioPort } from '../../dataplane/sip/drachtio-port.ts'
 import { answerWith, requestText, SipPeer, type Arrival } from '../engine/sip-peer.ts'
-
-const secret = 'a secret of the tests'
+import { type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
 
 /** The real thing in one process: engine, drachtio-srf and calls, between a PBX and the targets of a carrier. */
 export class Bridge {
   readonly clock: ManualClock
-  readonly engine: Engine
+  readonly engine: EngineUnderTest
   readonly sip: DrachtioPort
   readonly calls: Calls
   readonly config: RunningConfig
@@ -30,7 +27,7 @@ export class Bridge {
 
   private constructor(parts: {
     clock: ManualClock
-    engine: Engine
+    engine: EngineUnderTest
     sip: DrachtioPort
     calls: Calls
     config: RunningConfig
@@ -76,15 +73,14 @@ export class Bridge {
       },
       onChange: () => {},
     }
-    const engine = createEngine({
+    const engine = engineUnderTest({
       clock,
       log,
-      secret,
       admit: (source) => state.current !== undefined && admitSource(running, health(state.current), source),
     })
-    const inside = await engine.open({ name: 'inside', transport, address, port: 0 })
-    const outside = await engine.open({ name: 'outside', transport, address, port: 0 })
-    const unused = await engine.open({ name: 'unused', transport, address, port: 0 })
+    const inside = await engine.open('inside', transport, address)
+    const outside = await engine.open('outside', transport, address)
+    const unused = await engine.open('unused', transport, address)
     const config = configuration({
       unused: unused.port,
       inside: inside.port,
@@ -97,7 +93,7 @@ export class Bridge {
       accounts: options.accounts ?? [],
     })
     state.current = config
-    const sip = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
+    const sip = await engine.connect(log)
     const calls = new Calls({
       ...(options.engines && { engines: options.engines }),
       sip,

@@ -70,7 +70,7 @@ describe.each([
     expect(bye.message.get('Reason')).toBe('Q.850;cause=16')
     answer(bye, bridge.pbx, 200)
     await bridge.noCalls()
-    expect(bridge.engine.gauges()).toMatchObject({ dialogs: 0 })
+    expect(bridge.engine.gauges()?.['dialogs'] ?? 0).toBe(0)
   })
 })
 
@@ -232,7 +232,7 @@ describe('CANCEL', () => {
     await bridge.carrier.request('ACK')
     answer(await bridge.carrier.request('BYE'), bridge.carrier, 200)
     await bridge.noCalls()
-    expect(bridge.engine.gauges()).toMatchObject({ dialogs: 0 })
+    expect(bridge.engine.gauges()?.['dialogs'] ?? 0).toBe(0)
   })
 
   it('of a re-INVITE leaves the call up', async () => {

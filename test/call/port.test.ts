@@ -1,35 +1,31 @@
+import { randomUUID } from 'node:crypto'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
-import { createEngine } from '../../dataplane/engine/engine.ts'
-import type { Engine, ListenerAddress } from '../../dataplane/engine/engine.types.ts'
-import { connectDrachtio, type DrachtioPort, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import type { ListenerAddress } from '../../dataplane/engine/engine.types.ts'
+import type { DrachtioPort } from '../../dataplane/sip/drachtio-port.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPortError } from '../../dataplane/sip/port.ts'
 import { answerWith, requestText, sdp, SipPeer } from '../engine/sip-peer.ts'
+import { connections, type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
 
 const log = createLog({ level: 'error', name: 'test', write: () => {} })
-const secret = 'a secret of the tests'
 
 let clock: ManualClock
-let engine: Engine
+let engine: EngineUnderTest
 let udp: ListenerAddress
 let port: DrachtioPort
 let peer: SipPeer
+/** Of requests of the peer. A server that outlives a test must not take them for those of another. */
+let callId: string
 
-const connections = {
-  'over the network': async (engine: Engine, secret: string) =>
-    connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log),
-  'within the process': async (engine: Engine, secret: string) =>
-    joinDrachtio({ socket: engine.serveWithin(), secret }, log),
-}
-
-describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
+describe.each(connections())('connected %s,', (how) => {
   beforeEach(async () => {
     clock = new ManualClock()
-    engine = createEngine({ clock, log, secret, admit: () => true })
-    udp = await engine.open({ name: 'udp', transport: 'UDP', address: '127.0.0.1', port: 0 })
-    port = await connect(engine, secret)
+    engine = engineUnderTest({ clock, log, admit: () => true })
+    udp = await engine.open('udp', 'UDP', '127.0.0.1')
+    port = await engine.connect(log, how)
     peer = await SipPeer.udp()
+    callId = randomUUID()
   })
 
   afterEach(async () => {
@@ -65,7 +61,7 @@ describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
   describe('requests from the network', () => {
     it('come with source, listener and transaction', async () => {
       const coming = requests()
-      peer.send(requestText(peer, { method: 'OPTIONS', uri: 'sip:x', callId: 'c1' }), udp.port)
+      peer.send(requestText(peer, { method: 'OPTIONS', uri: 'sip:x', callId }), udp.port)
       const request = await coming
       expect(request).toMatchObject({
         method: 'OPTIONS',
@@ -73,12 +69,12 @@ describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
         receivedOn: { address: '127.0.0.1', port: udp.port },
         dialogId: undefined,
       })
-      expect(request.message.callId).toBe('c1')
+      expect(request.message.callId).toBe(callId)
     })
 
     it.each([425, 469, 499, 555, 603, 607, 608, 699])('are answered with %i', async (status) => {
       port.onRequest((request) => request.respond(status))
-      peer.send(requestText(peer, { method: 'OPTIONS', uri: 'sip:x', callId: 'c1' }), udp.port)
+      peer.send(requestText(peer, { method: 'OPTIONS', uri: 'sip:x', callId }), udp.port)
       await peer.response(status, 'OPTIONS')
     })
 
@@ -92,7 +88,7 @@ describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
         request.respond(486, { headers, toTag: 'ours' })
         request.respond(200)
       })
-      peer.send(requestText(peer, { method: 'INVITE', uri: 'sip:x@y', callId: 'c1', body: sdp }), udp.port)
+      peer.send(requestText(peer, { method: 'INVITE', uri: 'sip:x@y', callId, body: sdp }), udp.port)
       const progress = await peer.response(183)
       const refusal = await peer.response(486)
       expect([progress.message.toTag, refusal.message.toTag]).toEqual(['ours', 'ours'])
@@ -109,18 +105,18 @@ describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
           else request.respond(200, { toTag: 'ours', onDialog: (id) => (opened = id) })
         }),
       )
-      peer.send(requestText(peer, { method: 'INVITE', uri: 'sip:x@y', callId: 'c1', body: sdp }), udp.port)
+      peer.send(requestText(peer, { method: 'INVITE', uri: 'sip:x@y', callId, body: sdp }), udp.port)
       await peer.response(200, 'INVITE')
-      peer.send(requestText(peer, { method: 'ACK', uri: 'sip:x@y', callId: 'c1', toTag: 'ours' }), udp.port)
+      peer.send(requestText(peer, { method: 'ACK', uri: 'sip:x@y', callId, toTag: 'ours' }), udp.port)
       await acknowledged
-      expect(opened).toBe('c1;from-tag=a-tag')
+      expect(opened).toBe(`${callId};from-tag=a-tag`)
       expect(seen.map(({ dialogId }) => dialogId)).toEqual([undefined, opened])
       expect(seen[1]?.transactionId).toBe(seen[0]?.transactionId)
     })
 
     it('that are cancelled say so: by the CANCEL, or by refusing a 200 that crosses with it (RFC 3261 section 9.2)', async () => {
       const coming = requests()
-      const invite = { uri: 'sip:x@y', callId: 'c1', branch: 'z9hG4bK-one' }
+      const invite = { uri: 'sip:x@y', callId, branch: 'z9hG4bK-one' }
       peer.send(requestText(peer, { method: 'INVITE', ...invite, body: sdp }), udp.port)
       const request = await coming
       peer.send(requestText(peer, { method: 'CANCEL', ...invite }), udp.port)
@@ -133,10 +129,10 @@ describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
 
     it('a CANCEL of another branch cancels nothing', async () => {
       const coming = requests()
-      peer.send(requestText(peer, { method: 'INVITE', uri: 'sip:x@y', callId: 'c1', body: sdp }), udp.port)
+      peer.send(requestText(peer, { method: 'INVITE', uri: 'sip:x@y', callId, body: sdp }), udp.port)
       const request = await coming
       request.onCancel(() => request.respond(603))
-      peer.send(requestText(peer, { method: 'CANCEL', uri: 'sip:x@y', callId: 'c1', branch: 'z9hG4bK-else' }), udp.port)
+      peer.send(requestText(peer, { method: 'CANCEL', uri: 'sip:x@y', callId, branch: 'z9hG4bK-else' }), udp.port)
       await peer.response(481, 'CANCEL')
       request.respond(486)
       await peer.response(486, 'INVITE')
@@ -188,7 +184,7 @@ describe.each(Object.entries(connections))('connected %s,', (_how, connect) => {
 
   describe('the connection', () => {
     it('with the wrong secret is refused', async () => {
-      await expect(connect(engine, 'wrong')).rejects.toThrow('refused the secret')
+      await expect(engine.connect(log, how, 'wrong')).rejects.toThrow('refused the secret')
     })
 
     it('that is lost fails what is outstanding, tells so, and sends nothing more', async () => {

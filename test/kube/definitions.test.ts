@@ -35,8 +35,11 @@ const [fleet, trunk] = kinds.map(({ manifest }) => manifest) as [AnyObject, AnyO
 function kindOf(resource: Resource<AnyObject>, zod: z.ZodType): Kind {
   const schema = definitionOf(resource.plural).spec.versions[0]?.schema.openAPIV3Schema as Schema
   const spec = sampleOf(schema.properties?.['spec'] ?? {}) as Record<string, unknown>
-  // Their sample has `tls`, which wants a transport that has it.
-  if (resource === voiceServices) spec['listeners'] = (spec['listeners'] as object[]).map(overTls)
+  // Their sample has `tls` and `drachtio`, which want a transport and an engine that have them.
+  if (resource === voiceServices) {
+    spec['listeners'] = (spec['listeners'] as object[]).map(overTls)
+    spec['engine'] = 'Drachtio'
+  }
   const manifest = {
     apiVersion: 'sbcfleet.dev/v1alpha1',
     kind: resource.kind,
@@ -70,6 +73,7 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
       routes: [{ name: 'a', targets: [{ trunkRef: { name: 'a' } }], sip: { media: { mode: 'Anchor' } } }],
     },
   ],
+  'drachtio is needed with engine Drachtio, and only there': [{ engine: 'Embedded' }, { drachtio: undefined }],
   'timeoutSeconds must be less than upIntervalSeconds and downIntervalSeconds': [
     { timeoutSeconds: 5, downIntervalSeconds: 5 },
     { timeoutSeconds: 6, upIntervalSeconds: 5 },

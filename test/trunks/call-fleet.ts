@@ -1,18 +1,18 @@
+import { randomUUID } from 'node:crypto'
 import { type ResolvedSipBehaviour, builtInBehaviour } from '#api/sip-behaviour.ts'
 import type { RegistrationConfig, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
 import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
 import { Calls } from '../../dataplane/call/calls.ts'
 import type { Running, RunningConfig } from '../../dataplane/config/running.ts'
-import { createEngine } from '../../dataplane/engine/engine.ts'
 import { compileContacts } from '../../dataplane/policy/registered-contact.ts'
 import { compileRoutes } from '../../dataplane/policy/route-order.ts'
 import type { Locate } from '../../dataplane/dns/locate.ts'
 import { createLocate } from '../../dataplane/dns/system-locate.ts'
-import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 import { configOf, listener, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
 import { Trunks } from '../../dataplane/trunks/trunks.ts'
 import { requestText, SipPeer } from '../engine/sip-peer.ts'
+import { engineUnderTest } from '../engine/under-test.ts'
 
 const log = createLog({ level: 'error', name: 'test' })
 
@@ -45,10 +45,9 @@ export async function openFleet(options: {
   locate?: Locate
 }) {
   const { keepalive = { ...quickKeepalive, enabled: false }, registrations = [] } = options
-  const engine = createEngine({ clock: systemClock, log, secret: 'test', admit: () => true })
-  const udp = await engine.open({ name: 'udp', transport: 'UDP', address: '127.0.0.1', port: 0 })
-  const { port } = await engine.serve()
-  const sip = await connectDrachtio({ host: '127.0.0.1', port, secret: 'test' }, log)
+  const engine = engineUnderTest({ clock: systemClock, log, admit: () => true })
+  const udp = await engine.open('udp', 'UDP', '127.0.0.1')
+  const sip = await engine.connect(log)
   const pbx = await SipPeer.udp()
   const behaviour = { ...builtInBehaviour, ...options.sip }
   const trunks = Object.entries(options.trunks).map(([name, peers]) =>
@@ -88,7 +87,6 @@ export async function openFleet(options: {
   calls.start()
   loops.start()
   loops.setMembers(1, ['edge-0'])
-  let serial = 0
   const uri = `sip:200@127.0.0.1:${udp.port}`
   const hangUp = async (callId: string, toTag: string) => {
     pbx.send(requestText(pbx, { method: 'ACK', uri, callId, toTag }), udp.port)
@@ -101,7 +99,7 @@ export async function openFleet(options: {
     port: udp.port,
     /** Calls, and resolves with the final answer. */
     call: async (user = '200'): Promise<{ status: number; get: (name: string) => string | undefined }> => {
-      const callId = `call-${++serial}`
+      const callId = randomUUID()
       pbx.send(requestText(pbx, { method: 'INVITE', uri: uri.replace('200@', `${user}@`), callId }), udp.port)
       const { message } = await pbx.next(
         (one) => one.kind === 'response' && one.callId === callId && (one.status ?? 0) >= 200,

@@ -4,11 +4,10 @@ import { systemClock } from '#lib/clock.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret } from '#lib/secret.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
-import { createEngine } from '../../dataplane/engine/engine.ts'
 import { createLocate } from '../../dataplane/dns/system-locate.ts'
-import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 import { configOf, listener, registration, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
 import { Trunks } from '../../dataplane/trunks/trunks.ts'
+import { engineUnderTest } from '../engine/under-test.ts'
 import { headerOf, openPeer, registrarAnswers } from './udp-peer.ts'
 
 /** What the dice that always show 0 make of the intervals: 10 % less. No more time may pass at once, or the probe times out. */
@@ -33,13 +32,12 @@ afterEach(async () => {
 
 /** The engine on a free port of loopback, drachtio-srf on it, and trunks whose time the test turns. */
 async function startTrunks(one: TrunkConfig, address = '127.0.0.1') {
-  const engine = createEngine({ clock: systemClock, log, secret: 'test', admit: () => true })
+  const engine = engineUnderTest({ clock: systemClock, log, admit: () => true })
   closers.push(() => engine.stop())
   const ipFamily = address.includes(':') ? 'IPv6' : 'IPv4'
-  const udp = await engine.open({ name: 'udp', transport: 'UDP', address, port: 0 })
-  const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address, port: 0 })
-  const { port } = await engine.serve()
-  const sip = await connectDrachtio({ host: '127.0.0.1', port, secret: 'test' }, log)
+  const udp = await engine.open('udp', 'UDP', address)
+  const tcp = await engine.open('tcp', 'TCP', address)
+  const sip = await engine.connect(log)
   closers.push(() => sip.close())
   const clock = new ManualClock()
   const running = {

@@ -1,0 +1,79 @@
+import type { Log } from '#lib/log.ts'
+import { createEngine } from '../../dataplane/engine/engine.ts'
+import type { EngineOptions, ListenerAddress } from '../../dataplane/engine/engine.types.ts'
+import { askAddresses } from '../../dataplane/sip/drachtio-addresses.ts'
+import {
+  connectDrachtio,
+  type DrachtioAddress,
+  type DrachtioPort,
+  joinDrachtio,
+} from '../../dataplane/sip/drachtio-port.ts'
+
+/**
+ * The engine that a suite runs on: our own, or the drachtio-server at DRACHTIO_ADDRESS where the suite runs as the project
+ * `drachtio` of `vitest.config.ts`.
+ */
+export interface EngineUnderTest {
+  /** Opens a listener on a free port of the address, or takes one of the server's that no one has taken yet. */
+  open(name: string, transport: 'UDP' | 'TCP', address: string): Promise<ListenerAddress>
+  /** Connects an application, as a replica does unless told otherwise. */
+  connect(log: Log, how?: Connection, secret?: string): Promise<DrachtioPort>
+  /** Numbers of what is alive in it; undefined where it does not tell. */
+  gauges(): Record<string, number> | undefined
+  stop(): Promise<void>
+}
+
+type Connection = 'over the network' | 'within the process'
+
+/** The ways to connect to the engine under test. */
+export function connections(): readonly Connection[] {
+  return serverUnderTest() === undefined ? ['over the network', 'within the process'] : ['over the network']
+}
+
+export function engineUnderTest(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): EngineUnderTest {
+  const server = serverUnderTest()
+  return server === undefined ? embedded(options) : drachtio(server)
+}
+
+/** The drachtio-server at hand, in the project `drachtio`; undefined in all other runs. */
+export function serverUnderTest(): DrachtioAddress | undefined {
+  const { SBCFLEET_TEST_ENGINE: engine, DRACHTIO_ADDRESS: address = '', DRACHTIO_SECRET: secret = '' } = process.env
+  if (engine !== 'Drachtio') return undefined
+  const colon = address.lastIndexOf(':')
+  return { host: address.slice(0, colon), port: Number(address.slice(colon + 1)), secret }
+}
+
+function embedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): EngineUnderTest {
+  const right = 'a secret of the tests'
+  const engine = createEngine({ ...options, secret: right })
+  return {
+    open: (name, transport, address) => engine.open({ name, transport, address, port: 0 }),
+    async connect(log, how = 'within the process', secret = right) {
+      if (how === 'within the process') return joinDrachtio({ socket: engine.serveWithin(), secret }, log)
+      return connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+    },
+    gauges: () => engine.gauges(),
+    stop: () => engine.stop(),
+  }
+}
+
+function drachtio(server: DrachtioAddress): EngineUnderTest {
+  const taken = new Set<number>()
+  return {
+    async open(name, transport, address) {
+      // The first of a transport is the one that it sends from.
+      const served = (await askAddresses(server)).toSorted((one, other) => one.port - other.port)
+      const free = served.find(
+        (one) => one.transport === transport.toLowerCase() && one.address === address && !taken.has(one.port),
+      )
+      if (free === undefined) {
+        throw new Error(`the drachtio-server needs one more --contact 'sip:${address}:PORT;transport=udp,tcp'`)
+      }
+      taken.add(free.port)
+      return { name, transport, address, port: free.port }
+    },
+    connect: (log, _how, secret = server.secret) => connectDrachtio({ ...server, secret }, log),
+    gauges: () => undefined,
+    stop: () => Promise.resolve(),
+  }
+}
