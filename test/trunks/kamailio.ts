@@ -31,13 +31,18 @@ export async function startKamailio() {
   }
 }
 
-/** Kamailio as a carrier's proxy that stays in the path of every call: what comes from one of two addresses goes to the other. */
-export async function startKamailioProxy(ports: { fleet: number; peer: number }) {
+/**
+ * Kamailio as a carrier's proxy that stays in the path of every call: what comes from one of two addresses goes to the other.
+ * With a realm it wants digest of every request of the fleet's, inside calls too, and the password is `kamailioPassword`.
+ */
+export async function startKamailioProxy(ports: { fleet: number; peer: number; realm?: string }) {
   const { port, said, close } = await runKamailio((own) => proxy(own, ports))
   return {
     port,
     /** How many requests of this method came in a dialog so far, by the route that the dialog has. */
     routed: (method: string) => said().split(`in a dialog: ${method} `).length - 1,
+    /** How many requests of this method were challenged so far. */
+    challenged: (method: string) => said().split(`challenged: ${method} `).length - 1,
     close,
   }
 }
@@ -130,17 +135,38 @@ request_route {
 }
 `
 
-const proxy = (port: number, { fleet, peer }: { fleet: number; peer: number }) => `${common(port)}
+/** RFC 3261 section 22.1: nobody challenges an ACK or a CANCEL. The ACK of the 407 ends here, so there is a transaction for it. */
+const challenge = (fleet: number, realm: string) => `
+  if (is_method("ACK")) t_check_trans();
+  if ($sp == ${fleet} && !is_method("ACK") && !is_method("CANCEL")) {
+    if (!pv_proxy_authenticate("${realm}", "${kamailioPassword}", "0")) {
+      xlog("L_ERR", "challenged: $rm \n");
+      t_newtran();
+      auth_challenge("${realm}", "1");
+      exit;
+    }
+    consume_credentials();
+  }
+`
+
+const proxy = (
+  port: number,
+  { fleet, peer, realm }: { fleet: number; peer: number; realm?: string },
+) => `${common(port)}
 loadmodule "tm.so"
 loadmodule "rr.so"
 loadmodule "siputils.so"
 loadmodule "maxfwd.so"
 loadmodule "xlog.so"
+loadmodule "auth.so"
+modparam("auth", "nonce_count", 1)
+modparam("auth", "qop", "auth")
 request_route {
   if (!mf_process_maxfwd_header("70")) {
     sl_send_reply("483", "Too Many Hops");
     exit;
   }
+  ${realm === undefined ? '' : challenge(fleet, realm)}
   if (has_totag()) {
     if (loose_route()) {
       xlog("L_ERR", "in a dialog: $rm \n");
