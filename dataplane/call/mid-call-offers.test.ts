@@ -122,9 +122,12 @@ describe('UPDATE to a peer that knows it', () => {
     const update = fromA(a, 'UPDATE', { body: sdp('4002', 2) })
     clock.advance(seconds(10))
     expect(update.statuses).toEqual([504])
-    fromA(a, 'INFO')
-    expect(sip.all('INFO')).toHaveLength(1)
+    // RFC 3264 section 4: the callee may have taken the offer, and gets no other one until it says so.
+    fromA(a, 'INVITE', { body: sdp('4004', 3) })
+    expect(sip.all('INVITE')).toHaveLength(1)
     sip.last('UPDATE').respond(200, { body: farSdp('5002', 2) })
+    sip.last('INVITE').respond(488)
+    clock.advance(seconds(3))
     expect(sip.last('INVITE').request.body?.content).toContain('m=audio 4000')
   })
 

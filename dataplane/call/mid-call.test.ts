@@ -202,6 +202,7 @@ describe('a re-INVITE', () => {
     sip.last('INVITE').respond(200, { body: farSdp('5002', 2) })
     expect(sip.last('INVITE').request.body?.content).toContain('m=audio 4000')
     fromA(invite, 'INFO')
+    sip.last('INVITE').respond(200, { body: farSdp('5000') })
     expect(sip.all('INFO')).toHaveLength(1)
   })
 

@@ -11,7 +11,7 @@ import { midcallMode, type Pin, treatEarlyUpdate, treatOffer } from './offer-tre
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
 import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
-import { hideOrigin, isSameDescription } from './sdp-origin.ts'
+import { hideOrigin, isSameDescription, withdrawn } from './sdp-origin.ts'
 import type { Refresh, SessionTimers } from './session-timers.ts'
 
 /** What the mid-call requests ask of the call. */
@@ -67,7 +67,7 @@ const mostWaiting = 16
 const updateMilliseconds = 10_000
 
 /** How often a side is offered what was agreed before, and how long after an offer that met another one. */
-const mostOffers = 4
+const mostOffers = 8
 const offerAgainMilliseconds = 3_000
 
 /**
@@ -189,7 +189,7 @@ export class MidCall {
   #carry(from: Leg, to: Leg, request: IncomingRequest, done: () => void, { body, pin }: Carriage = {}): void {
     const timed = request.method === 'UPDATE' && from.state.at !== 'setUp'
     const asked = timed ? this.#services.timers.ask(from, to, request.message) : noTimer
-    const before = to.origin.rest
+    const before = to.origin
     const outgoing = carriedRequest(request.message, to, { timer: timed ? asked : undefined, body })
     if (outgoing === undefined) {
       this.#answer(request, 483)
@@ -199,7 +199,6 @@ export class MidCall {
     let late = false
     const patience = this.#patience(request, () => {
       late = true
-      done()
     })
     const over = () => {
       patience?.cancel()
@@ -210,13 +209,16 @@ export class MidCall {
       onResponse: (response) => {
         if (response.status < 200) return
         this.#host.guard(() => {
-          if (late) this.#tooLate(to, before, response)
-          else if (timed) this.#answeredUpdate({ from, to, request, body, pin }, { asked, before }, response)
+          if (response.status >= 300) to.origin = withdrawn(to.origin, before)
+          if (late) this.#tooLate(to, before.rest, response)
+          else if (timed)
+            this.#answeredUpdate({ from, to, request, body, pin }, { asked, before: before.rest }, response)
           else this.#answered(request, from, to, response)
         })
         over()
       },
       onFailure: (error) => {
+        to.origin = withdrawn(to.origin, before)
         this.#host.guard(() => late || this.#failed(request, from, to, error))
         over()
       },
@@ -266,6 +268,7 @@ export class MidCall {
       {
         guard: (run) => this.#host.guard(run),
         open: () => this.#host.open(),
+        hold: () => this.#queue.hold(),
         connected: () => this.#reInviteConnected(reInvite),
         refused: (response) => {
           this.#over(reInvite)
@@ -300,8 +303,13 @@ export class MidCall {
   #reInviteConnected(reInvite: ReInvite): void {
     this.#settle(reInvite.request)
     if (reInvite.request.method === 'INVITE') {
-      reInvite.onAcknowledged(this.#queue.hold())
-      this.#unacknowledged.set(reInvite.request.transactionId, reInvite)
+      const { transactionId } = reInvite.request
+      const release = this.#queue.hold()
+      this.#unacknowledged.set(transactionId, reInvite)
+      reInvite.onAcknowledged(() => {
+        this.#unacknowledged.delete(transactionId)
+        release()
+      })
     }
     this.#over(reInvite)
   }
@@ -346,11 +354,19 @@ export class MidCall {
 
   /** The answer to a refresh should repeat the last description; a peer that moves its media by it must not be lost. */
   #passOn({ method, body }: SipMessage, leg: Leg, other: Leg): void {
-    if (method !== 'INVITE' || body === '' || this.#stopped || isSameDescription(body, other.origin)) return
-    if (other.state.at !== 'up' || this.#inviteIsPending || answersHere(midcallMode(leg, other))) return
-    const { origin } = hideOrigin(body, other.origin, other.listener.address)
-    other.origin = { ...origin, carried: origin.rest }
-    this.#sendOwn(other, leg, 'INVITE', () => {})
+    if (method !== 'INVITE' || body === '' || isSameDescription(body, other.origin)) return
+    if (other.state.at !== 'up' || answersHere(midcallMode(leg, other))) return
+    this.#queue.push((next) => {
+      // An offer that is under way brings the news.
+      if (this.#stopped || this.#inviteIsPending) return next()
+      const before = other.origin
+      const { origin } = hideOrigin(body, before, other.listener.address)
+      other.origin = { ...origin, carried: origin.rest }
+      this.#sendOwn(other, leg, 'INVITE', ({ kind }) => {
+        if (kind !== 'Answered') other.origin = withdrawn(other.origin, before)
+        next()
+      })
+    })
   }
 
   /** Offers what was agreed before to a side that has taken a change which came to nothing. */
@@ -362,14 +378,22 @@ export class MidCall {
   }
 
   #offerBefore(leg: Leg, other: Leg, before: string, left: number): void {
-    // Another offer has been agreed on meanwhile.
-    if (this.#stopped || leg.origin.rest !== before || left === 0) return
-    this.#sendOwn(leg, other, 'INVITE', ({ kind }) => {
-      if (kind !== 'Glare' && kind !== 'Busy') return
+    const again = (offers: number) =>
       this.#services.clock.after(offerAgainMilliseconds, () =>
-        this.#host.guard(() => this.#offerBefore(leg, other, before, left - 1)),
+        this.#host.guard(() => this.#offerBefore(leg, other, before, offers)),
       )
+    if (this.#stopped || left === 0) return
+    const taken = this.#queue.push((next) => {
+      const { rest } = leg.origin
+      if (!this.#stopped && this.#inviteIsPending) again(left)
+      // Once nothing is open: another offer has been agreed on meanwhile, unless this is in force.
+      if (this.#stopped || this.#inviteIsPending || rest !== before) return next()
+      this.#sendOwn(leg, other, 'INVITE', ({ kind }) => {
+        if (kind === 'Glare' || kind === 'Busy' || kind === 'Refused') again(left - 1)
+        next()
+      })
     })
+    if (!taken) again(left)
   }
 
   #answered(request: IncomingRequest, from: Leg, to: Leg, response: IncomingResponse): void {

@@ -5,12 +5,15 @@ import { carriedReasons } from './reason-header.ts'
 import type { Leg } from './leg.ts'
 import type { Pin } from './offer-treatment.ts'
 import { agreedBefore, carriedBody, carriedRequest, carriedResponse, lastDescription, learnAllow } from './relay.ts'
+import { type SdpOrigin, withdrawn } from './sdp-origin.ts'
 import type { SessionTimers } from './session-timers.ts'
 
 /** What becomes of a re-INVITE. Exactly one of `connected`, `refused`, `failed` and `over` is called, and once. */
 export interface ReInviteEvents {
   guard(run: () => void): void
   open(): () => void
+  /** No other offer may go out until what comes back was called. */
+  hold(): () => void
   /** A 2xx was passed on; the ACK of an INVITE is awaited. */
   connected(): void
   refused(response: IncomingResponse): void
@@ -46,8 +49,8 @@ export class ReInvite {
   readonly #parts: ReInviteParts
   readonly #to: Leg
   readonly #events: ReInviteEvents
-  /** Our last description on the other leg, to go back to. */
-  readonly #before: string
+  /** What was in force on the other leg, to go back to. */
+  #before: SdpOrigin
   #asked: TimerFields = noTimer
   #transaction: ClientTransaction | undefined
   #cancelled = false
@@ -55,6 +58,7 @@ export class ReInvite {
   #dueAck: IncomingResponse | undefined
   #onAcknowledged: () => void = () => {}
   #onOver: () => void = () => {}
+  #onEnded: () => void = () => {}
 
   constructor(parts: ReInviteParts, events: ReInviteEvents) {
     this.#parts = parts
@@ -62,7 +66,7 @@ export class ReInvite {
     this.#to = parts.to
     this.request = parts.request
     this.#events = events
-    this.#before = parts.to.origin.rest
+    this.#before = parts.to.origin
     parts.request.onCancel((cancel) => events.guard(() => this.#cancel(cancel)))
   }
 
@@ -71,6 +75,7 @@ export class ReInvite {
     if (this.#over) return true
     const { sip, timers, body } = this.#parts
     const { message, method } = this.request
+    if (this.#transaction === undefined) this.#before = this.#to.origin
     this.#asked = timers.ask(this.from, this.#to, message)
     const outgoing = carriedRequest(message, this.#to, { timer: this.#asked, body })
     if (outgoing === undefined) {
@@ -85,10 +90,14 @@ export class ReInvite {
       {
         onResponse: (response) => {
           this.#events.guard(() => this.#onResponse(response))
-          if (response.status >= 200) close()
+          if (response.status < 200) return
+          this.#onEnded()
+          close()
         },
         onFailure: (error) => {
+          this.#withdraw()
           this.#events.guard(() => !this.#end() && this.#events.failed(error))
+          this.#onEnded()
           close()
         },
       },
@@ -140,11 +149,20 @@ export class ReInvite {
     if (status < 200) this.#progress(response)
     else if (this.#cancelled) {
       if (status < 300) this.#restore(response)
+      else this.#withdraw()
       if (status === 481 || status === 408) this.#events.lost(status)
     } else if (status < 300) this.#connect(response)
     // RFC 4028 section 7.3: once more, with the interval that the 422 wants.
     else if (status === 422 && !this.#over && this.#parts.timers.raise(this.#to, message, this.#asked)) this.start()
-    else if (!this.#end()) this.#events.refused(response)
+    else {
+      this.#withdraw()
+      if (!this.#end()) this.#events.refused(response)
+    }
+  }
+
+  /** RFC 3261 section 14.1: after a failure "the session parameters MUST remain unchanged, as if no re-INVITE had been issued". */
+  #withdraw(): void {
+    this.#to.origin = withdrawn(this.#to.origin, this.#before)
   }
 
   #progress({ status, message }: IncomingResponse): void {
@@ -192,7 +210,11 @@ export class ReInvite {
   #cancel(cancel: SipMessage | undefined): void {
     if (this.#end()) return
     this.#cancelled = true
-    this.#transaction?.cancel(cancel === undefined ? [] : carriedReasons(cancel))
+    if (this.#transaction !== undefined) {
+      // The peer may have taken the offer already; until it says so it gets no other one (RFC 3264 section 4).
+      this.#onEnded = this.#events.hold()
+      this.#transaction.cancel(cancel === undefined ? [] : carriedReasons(cancel))
+    }
     this.#events.over()
   }
 
@@ -202,10 +224,10 @@ export class ReInvite {
    */
   #restore(response: IncomingResponse): void {
     const offered = this.request.message.body !== ''
-    response.ack(offered ? {} : { body: agreedBefore(this.#before, this.#to) })
+    response.ack(offered ? {} : { body: agreedBefore(this.#before.rest, this.#to) })
     this.#dueAck = undefined
     this.#onAcknowledged()
-    if (offered) this.#events.putBack(this.#before)
+    if (offered) this.#events.putBack(this.#before.rest)
   }
 
   /** True when it had ended already. */

@@ -40,10 +40,12 @@ export function carriedBody(message: SipMessage, leg: Leg, instead = message.bod
   return { content: sdp, type }
 }
 
-/** The description that was sent last on the leg, byte for byte; undefined before the first. */
-export function lastDescription({ origin, listener }: Leg): Body | undefined {
-  if (origin.rest === '') return undefined
-  return { content: hideOrigin(origin.rest, origin, listener.address).sdp, type: 'application/sdp' }
+/** The description in force on the leg, to be sent again, byte for byte; undefined before the first. */
+export function lastDescription(leg: Leg): Body | undefined {
+  if (leg.origin.rest === '') return undefined
+  const { sdp, origin } = hideOrigin(leg.origin.rest, leg.origin, leg.listener.address)
+  leg.origin = origin
+  return { content: sdp, type: 'application/sdp' }
 }
 
 /** What was agreed before, to be said again; undefined when nothing was. */

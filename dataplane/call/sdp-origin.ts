@@ -6,7 +6,9 @@ export interface SdpOrigin {
   /** Numeric, for the life of the dialog. */
   readonly sessionId: string
   readonly version: number
-  /** The description sent last, but for the `o=` line; empty before the first. */
+  /** The description sent last, which the version stands for, but for the `o=` line; empty before the first. */
+  readonly sent: string
+  /** The description in force: the one sent last, or the one before where that came to nothing. */
   readonly rest: string
   /** What the other side said last, as this leg was told it; an answer that was made here is not the other side's. */
   readonly carried: string
@@ -17,7 +19,7 @@ export interface SdpOrigin {
 }
 
 export function newOrigin(sessionId: string): SdpOrigin {
-  return { sessionId, version: 0, rest: '', carried: '', anchored: false, address: undefined }
+  return { sessionId, version: 0, sent: '', rest: '', carried: '', anchored: false, address: undefined }
 }
 
 /** Lines that speak of the user and not of the media: origin, session name, information, URI, e-mail, phone, software. */
@@ -34,10 +36,18 @@ const sessionLines = /^(?:[osiuep]=|a=tool:)[^\r\n]*(\r\n|\n|\r|$)/gm
  */
 export function hideOrigin(sdp: string, origin: SdpOrigin, address: string): { sdp: string; origin: SdpOrigin } {
   const rest = withoutOrigin(sdp)
-  const version = rest === origin.rest ? origin.version : origin.version + 1
+  const version = rest === origin.sent ? origin.version : origin.version + 1
   const shown = origin.address ?? (origin.anchored ? connectionAddress(sdp) : undefined) ?? address
   const line = `o=- ${origin.sessionId} ${version} IN ${isIPv6(shown) ? 'IP6' : 'IP4'} ${shown}`
-  return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, rest, address: shown } }
+  return { sdp: rest.replace(/^o=/m, line), origin: { ...origin, version, sent: rest, rest, address: shown } }
+}
+
+/**
+ * What was sent last came to nothing, and what was in force before is again (RFC 3261 section 14.1). It was sent all the
+ * same, so that the version is not taken back.
+ */
+export function withdrawn(origin: SdpOrigin, before: SdpOrigin): SdpOrigin {
+  return { ...origin, rest: before.rest, carried: before.carried }
 }
 
 /** Whether it says what was said last, whatever its own `o=` line counts. */

@@ -308,6 +308,27 @@ describe('inside a call', () => {
     await bridge.carrier.response(200, 'INVITE')
   })
 
+  it('a 200 whose ACK is lost comes again, once the ACK is there the offer of the other side goes on (RFC 3261 section 13.3.1.4)', async () => {
+    const bridge = await begin()
+    const { a, b } = await connect(bridge)
+    a.send('INVITE', { body: sdp.replace('4000', '4002') })
+    answer(await bridge.carrier.request('INVITE'), bridge.carrier, 200, { body: farSdp })
+    await bridge.carrier.request('ACK')
+    const first = await bridge.pbx.response(200, 'INVITE')
+    b.send('INVITE', { body: farSdp.replace('5000', '5002') })
+    bridge.clock.advance(500)
+    const again = await bridge.pbx.response(200, 'INVITE')
+    expect(again.message.text).toBe(first.message.text)
+    expect(
+      bridge.pbx.arrived.filter(({ message }) => message.method === 'INVITE' && message.kind === 'request'),
+    ).toEqual([])
+    a.send('ACK')
+    const carried = await bridge.pbx.request('INVITE')
+    expect(carried.message.body).toContain('m=audio 5002')
+    answer(carried, bridge.pbx, 200, { body: sdp.replace('4000', '4002') })
+    expect((await bridge.carrier.response(200, 'INVITE')).message.body).toContain('m=audio 4002')
+  })
+
   it('481 to a re-INVITE ends both sides (RFC 3261 section 12.2.1.2)', async () => {
     const bridge = await begin()
     const { a } = await connect(bridge)

@@ -236,6 +236,25 @@ describe('refreshes of our own on the wire', () => {
     expect(carried.message.body).toContain('m=audio 5002')
   })
 
+  it('repeat what was agreed, and not an offer that was refused meanwhile (RFC 3261 section 14.1)', async () => {
+    const { bridge, a } = await telco()
+    const agreed = bridge.carrier.arrived.find(({ message }) => message.method === 'INVITE')?.message.body ?? ''
+    a.send('INVITE', { body: sdp.replace('4000', '4002') })
+    const refused = await bridge.carrier.request('INVITE')
+    answer(refused, bridge.carrier, 488)
+    await bridge.pbx.response(488, 'INVITE')
+    a.send('ACK')
+    bridge.clock.advance(seconds(900))
+    const refresh = await bridge.carrier.request('INVITE')
+    const withoutOrigin = (description: string) => description.replace(/^o=.*$/m, '')
+    expect(withoutOrigin(refresh.message.body)).toBe(withoutOrigin(agreed))
+    // RFC 3264 section 8: it is not what was said last, so that its version is a new one.
+    const versions = [agreed, refused.message.body, refresh.message.body].map(
+      (description) => /^o=- \d+ (\d+)/m.exec(description)?.[1],
+    )
+    expect(versions).toEqual(['1', '2', '3'])
+  })
+
   it('a peer that never answers a refresh: BYE to both after 32 s', async () => {
     const { bridge } = await telco()
     bridge.clock.advance(seconds(900))
