@@ -134,8 +134,9 @@ function gatherAttempts(
     for (const cause of found.skipped) skipped.add(cause)
     for (const attempt of found.attempts) {
       const place = `${attempt.trunk}/${attempt.target.name} ${attempt.address}`
-      if (seen.has(place) || attempts.length === mostAttempts) continue
-      seen.add(place)
+      const endpoint = `${place} ${attempt.port}`
+      if (seen.has(endpoint) || attempts.length === mostAttempts) continue
+      seen.add(endpoint)
       attempts.push(attempt)
       because.push(`number ${attempts.length}: target ${place} by route ${route.name}`)
     }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { type ResolvedSipBehaviour, builtInBehaviour } from '#api/sip-behaviour.ts'
 import type { RegistrationConfig, RouteConfig, TrunkConfig } from '#api/snapshot.ts'
-import { systemClock } from '#lib/clock.ts'
+import { type Clock, systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
 import { Calls } from '../../dataplane/call/calls.ts'
 import type { Running, RunningConfig } from '../../dataplane/config/running.ts'
@@ -28,8 +28,10 @@ export const quickKeepalive: TrunkConfig['keepalive'] = {
 }
 
 interface Peer {
+  /** Address or name. */
   readonly address: string
-  readonly port: number
+  /** Absent: the DNS tells. */
+  readonly port?: number
 }
 
 /** One replica in this process, with real sockets: calls of a PBX go to one trunk after the other. */
@@ -43,6 +45,10 @@ export async function openFleet(options: {
   registrations?: readonly RegistrationConfig[]
   /** The DNS; that of this machine when left out. */
   locate?: Locate
+  /** Time of the loops; that of this machine when left out. */
+  clock?: Clock
+  /** A number in [0, 1) for hunting; 0 when left out. */
+  random?: () => number
 }) {
   const { keepalive = { ...quickKeepalive, enabled: false }, registrations = [] } = options
   const engine = engineUnderTest({ clock: systemClock, log, admit: () => true })
@@ -55,9 +61,10 @@ export async function openFleet(options: {
       name,
       keepalive,
       registrations: [...registrations],
-      targets: peers.map((peer, index) =>
-        target({ name: `t${index}`, host: peer.address, port: peer.port, priority: index }),
-      ),
+      targets: peers.map((peer, index) => ({
+        ...target({ name: `t${index}`, host: peer.address, priority: index }),
+        port: peer.port,
+      })),
     }),
   )
   const inside = trunk({
@@ -81,9 +88,9 @@ export async function openFleet(options: {
     routes: compileRoutes(routes),
   }
   const running: Running = { current: config, onChange() {} }
-  const { locate = createLocate(systemClock) } = options
-  const loops = new Trunks({ sip, running, replica: 'edge-0', locate, clock: systemClock, log, random: () => 0 })
-  const calls = new Calls({ sip, running, health: loops, clock: systemClock, log, random: () => 0 })
+  const { locate = createLocate(systemClock), clock = systemClock, random = () => 0 } = options
+  const loops = new Trunks({ sip, running, replica: 'edge-0', locate, clock, log, random: () => 0 })
+  const calls = new Calls({ sip, running, health: loops, clock: systemClock, log, random })
   calls.start()
   loops.start()
   loops.setMembers(1, ['edge-0'])
