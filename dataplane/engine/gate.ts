@@ -57,6 +57,11 @@ export class Gate {
     return undefined
   }
 
+  /** Whether requests from there are answered at all. */
+  knows(listener: Listener, address: string, port: number): boolean {
+    return this.#sourceOf(listener, address, port, this.#options.clock.now())?.known === true
+  }
+
   #sourceOf(listener: Listener, address: string, port: number, now: number): Source | undefined {
     let sources = this.#sources.get(listener.name)
     if (sources === undefined) this.#sources.set(listener.name, (sources = new Map()))

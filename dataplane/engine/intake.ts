@@ -38,6 +38,11 @@ export class Intake implements Receiver {
     }
   }
 
+  welcomes({ listener, address, port, connection }: Flow): boolean {
+    const proven = connection !== undefined && connection.names.length > 0
+    return proven || this.#parts.gate.knows(listener, address, port)
+  }
+
   outOfStep(source: Flow, reason: string): void {
     this.#parts.counters.count('rejected_stream')
     this.#report(source, (fields) =>

@@ -295,6 +295,51 @@ describe('a request in a dialog', () => {
     expect((await alice.response(500)).message.has('Retry-After')).toBe(true)
   })
 
+  it('INVITE that is pending when its peer says BYE gets 487, before the BYE its 200 (RFC 3261 §15.1.2)', async () => {
+    const { toTag } = await establish()
+    send('INVITE', { toTag, cseq: 2, body: sdp })
+    const { transactionId } = await application.request('INVITE')
+    send('BYE', { toTag, cseq: 3 })
+    expect((await alice.response(487)).message.cseq).toBe(2)
+    const bye = await application.request('BYE')
+    const late = await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    expect(late.tokens.slice(0, 2)).toEqual(['NOK', 'Response not sent due to unknown transaction'])
+    await application.respond(bye.transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await alice.response(200, 'BYE')
+  })
+
+  it('INVITE that is pending when the ACK of the one before is given up gets 487 at once (RFC 3261 §13.3.1.4)', async () => {
+    const { toTag } = await establish()
+    send('INVITE', { toTag, cseq: 2, body: sdp })
+    const { transactionId } = await application.request('INVITE')
+    await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await alice.response(200)
+    send('INVITE', { toTag, cseq: 3, body: sdp })
+    await application.request('INVITE')
+    clock.advance(32_100)
+    expect((await alice.response(487)).message.cseq).toBe(3)
+    await alice.request('BYE')
+  })
+
+  it('INVITE that comes before the ACK of the last one: both 200 are repeated, and each ACK arrives (RFC 3261 §13.3.1.4)', async () => {
+    const first = await invite()
+    await application.respond(first.transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    const { toTag } = (await alice.response(200)).message
+    send('INVITE', { toTag, cseq: 2, body: sdp })
+    const second = await application.request('INVITE')
+    await application.respond(second.transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await alice.response(200)
+    clock.advance(600)
+    const repeated = [await alice.response(200), await alice.response(200)].map(({ message }) => message.cseq)
+    expect(repeated.toSorted()).toEqual([1, 2])
+    send('ACK', { toTag, cseq: 2 })
+    expect((await application.request('ACK')).transactionId).toBe(second.transactionId)
+    send('ACK', { toTag, cseq: 1 })
+    expect((await application.request('ACK')).transactionId).toBe(first.transactionId)
+    clock.advance(40_000)
+    expect(gauges()['dialogs']).toBe(1)
+  })
+
   it('BYE frees the dialog, and what follows gets 481 (RFC 3261 §15.1.2)', async () => {
     const { toTag } = await establish()
     send('BYE', { toTag, cseq: 2 })

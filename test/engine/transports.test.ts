@@ -179,6 +179,17 @@ describe('over TCP', () => {
     await expect.poll(received).toBe('\r\n')
   })
 
+  it('a double CRLF of a stranger gets nothing', async () => {
+    const clock = new ManualClock()
+    await engine.engine.stop()
+    await begin({ clock, admit: () => false })
+    const { socket, received } = await stream(engine.tcp.port)
+    socket.write('\r\n\r\n')
+    socket.write(requestText(await peer('udp'), { method: 'BYE', uri: 'sip:b@c', callId: 'x', transport: 'TCP' }))
+    await expect.poll(() => counters()['ignored_unknown_source']).toBe(1)
+    expect(received()).toBe('')
+  })
+
   it('a stream out of step is closed, and so is one that says nothing', async () => {
     const { socket } = await stream(engine.tcp.port)
     socket.write('GET / HTTP/1.1\r\nHost: x\r\n\r\n')

@@ -19,8 +19,8 @@ export interface LiveDialog {
   update: ServerTransaction | undefined
   /** Our last INVITE. */
   ownInvite: ClientTransaction | undefined
-  /** A 2xx of ours that waits for its ACK. */
-  unacknowledged: UnacknowledgedSuccess | undefined
+  /** Each 2xx of ours that waits for its ACK: a peer may send its next INVITE before the ACK of the last has come. */
+  unacknowledged: readonly UnacknowledgedSuccess[]
   /** Provisional responses of ours to the peer's last INVITE, where they are reliable. */
   reliable: ReliableProvisionals | undefined
   /** The peer's last reliable provisional response to an INVITE of ours, by the CSeq of that. */
@@ -52,7 +52,7 @@ export class DialogTable {
       invite: undefined,
       update: undefined,
       ownInvite: undefined,
-      unacknowledged: undefined,
+      unacknowledged: none,
       reliable: undefined,
       heard: undefined,
       acknowledgementDue: undefined,
@@ -85,8 +85,8 @@ export class DialogTable {
   /** Removes a dialog and stops what it repeats. Removing twice does no harm. */
   remove(dialog: LiveDialog): void {
     const { state } = dialog
-    dialog.unacknowledged?.stop()
-    dialog.unacknowledged = undefined
+    for (const success of dialog.unacknowledged) success.stop()
+    dialog.unacknowledged = none
     // RFC 3261 §17.1.1.2 has no limit for an INVITE that was answered provisionally; one whose dialog is over gets the
     // limit of one that was cancelled (§9.1), or it would wait for ever.
     if (state.state === 'confirmed') dialog.ownInvite?.cancelSent()
@@ -106,7 +106,7 @@ export class DialogTable {
   }
 
   stop(): void {
-    for (const dialog of this.#byTags.values()) dialog.unacknowledged?.stop()
+    for (const dialog of this.#byTags.values()) for (const success of dialog.unacknowledged) success.stop()
     this.#byTags.clear()
     this.#byId.clear()
   }
@@ -115,3 +115,5 @@ export class DialogTable {
 function keyOf(callId: string, localTag: string, remoteTag: string): string {
   return `${callId} ${localTag} ${remoteTag}`
 }
+
+const none: readonly UnacknowledgedSuccess[] = []

@@ -4,8 +4,6 @@ import type { ParsedMessage } from '../message/parsed-message.ts'
 import { createTag } from '../transaction/identifiers.ts'
 import type { ServerTransaction } from '../transaction/server-transaction.ts'
 import { type Transactions, serverKey } from '../transaction/transactions.ts'
-import type { TimerTarget } from '../transaction/timer-wheel.ts'
-import { GIVE_UP } from '../transaction/timers.ts'
 import type { Flow } from '../transport/transport.ts'
 import { type Application, type Applications, type Outcome, refuse, type ResponseOrder } from './application.ts'
 import type { ClientCore } from './client-core.ts'
@@ -173,21 +171,16 @@ export class ServerCore {
   }
 
   /**
-   * §15.1.2: a peer's INVITE that is pending when its dialog ends "MUST still" be answered, with 487. The application does;
-   * what it has not answered after 64*T1 it never will.
+   * A peer's INVITE that is pending when its dialog ends, be it by a BYE of either side: "The UAS MUST still respond to any
+   * pending requests received for that dialog. It is RECOMMENDED that a 487 (Request Terminated) response be generated to
+   * those pending requests" (§15.1.2). What the application answers later comes to nothing.
    */
   #abandon(dialog: LiveDialog): void {
     const { invite } = dialog
-    if (invite?.pending !== true || this.#exchanges.get(invite.id)?.inside !== dialog) return
-    const late: TimerTarget = {
-      onTimer: () => {
-        const exchange = this.#exchanges.get(invite.id)
-        if (exchange === undefined) return
-        this.#forget(invite.id)
-        this.#finish(exchange, 487, [])
-      },
-    }
-    this.#parts.transactions.wheel.start(GIVE_UP, late, 'abandoned')
+    const exchange = invite === undefined ? undefined : this.#exchanges.get(invite.id)
+    if (exchange === undefined || exchange.inside !== dialog) return
+    this.#forget(exchange.transaction.id)
+    this.#finish(exchange, 487, [])
   }
 
   #forget(transactionId: string): void {
@@ -338,7 +331,7 @@ export class ServerCore {
       if (status >= 300) reliable?.stop()
       if (status >= 200 && status < 300) {
         refreshTarget(inside.state, request)
-        this.#awaitAck(inside, exchange, response.text)
+        if (dialogs.has(inside)) this.#awaitAck(inside, exchange, response.text)
       }
       return
     }
@@ -363,12 +356,12 @@ export class ServerCore {
 
   #awaitAck(dialog: LiveDialog, exchange: Exchange, text: string): void {
     const { wheel, counters, responseSent } = this.#parts.transactions
-    dialog.unacknowledged?.stop()
     const { transaction, request } = exchange
-    dialog.unacknowledged = new UnacknowledgedSuccess(
+    const success = new UnacknowledgedSuccess(
       { sequence: request.cseq, transactionId: transaction.id, text, flow: transaction.flow },
       { wheel, counters, responseSent, onGiveUp: () => this.#giveUp(dialog) },
     )
+    dialog.unacknowledged = [...dialog.unacknowledged, success]
   }
 
   /**
@@ -377,7 +370,6 @@ export class ServerCore {
    */
   #giveUp(dialog: LiveDialog): void {
     this.#parts.counters.count('acks_missing')
-    dialog.unacknowledged = undefined
     this.#parts.clients.endByItself(dialog, 'ACK timeout')
   }
 
@@ -388,11 +380,11 @@ export class ServerCore {
       return
     }
     const dialog = this.#dialogOf(request)
-    const waiting = dialog?.unacknowledged
     // §13.3.1.4: the ACK of a 2xx has the CSeq number of its INVITE. Another copy of it, or one that nothing waits for, ends here.
-    if (dialog === undefined || waiting === undefined || waiting.sequence !== request.cseq) return
+    const waiting = dialog?.unacknowledged.find(({ sequence }) => sequence === request.cseq)
+    if (dialog === undefined || waiting === undefined) return
     waiting.stop()
-    dialog.unacknowledged = undefined
+    dialog.unacknowledged = dialog.unacknowledged.filter((one) => one !== waiting)
     this.#applicationOf(dialog, 'ACK')?.deliverRequest({
       text: request.text,
       source,

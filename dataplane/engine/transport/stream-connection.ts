@@ -45,6 +45,8 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
   #timer: WheelTimer | undefined
   #pingTimer: WheelTimer | undefined
   #active = false
+  /** Something was sent to the peer. */
+  #addressed = false
   #proven: boolean
   /** The peer has answered a ping, or has to, so that silence means something. */
   #answersPings = false
@@ -73,6 +75,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
 
   send(text: string, sent: SendCallback): void {
     this.#active = true
+    this.#addressed = true
     if (!this.open) sent(this.#error())
     else if (this.#waiting !== undefined) {
       if (this.#waiting.length < MAX_WAITING) this.#waiting.push({ text, sent })
@@ -106,8 +109,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
   received(bytes: Buffer): void {
     const { framer, channel, receiver } = this.#parts
     const read = framer.push(bytes)
-    // RFC 5626 §4.4.1: "the server … responds with a single CRLF" to the double CRLF.
-    for (let pings = read.pings; pings > 0 && this.open; pings--) channel.write(PONG)
+    if (read.pings > 0) this.#pong(read.pings)
     if (read.pings > 0 && this.#proven) this.#active = true
     if (read.pongs > 0) this.ponged()
     for (const message of read.messages) {
@@ -119,6 +121,15 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
       receiver.outOfStep(this.#flow, read.error)
       this.close()
     }
+  }
+
+  /**
+   * RFC 5626 §4.4.1: "the server … responds with a single CRLF" to the double CRLF. A stranger, to whom nothing else was
+   * said either, learns nothing by it.
+   */
+  #pong(pings: number): void {
+    if (!this.#addressed && !this.#parts.receiver.welcomes(this.#flow)) return
+    for (let left = pings; left > 0 && this.open; left--) this.#parts.channel.write(PONG)
   }
 
   ponged(): void {

@@ -55,6 +55,8 @@ export interface Listener {
 /** Takes what comes in: one whole message per call, one character per byte. */
 export interface Receiver {
   receive(text: string, source: Flow): void
+  /** Whether requests from there are answered at all. */
+  welcomes(source: Flow): boolean
   /** Something on a stream that is no SIP; the connection is being closed. */
   outOfStep(source: Flow, reason: string): void
   /** No connection could be opened to there. */
