@@ -17,22 +17,21 @@ import { sendWritten } from './srf-response.ts'
 import { asPortError, SrfTransaction } from './srf-outgoing.ts'
 import type { Srf, SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
 
-/** What is asked for. `trying` is no method: our own engine then tells of 100 Trying, and other servers pass over it. */
-const wanted = [
-  'trying',
-  'invite',
-  'ack',
-  'bye',
-  'options',
-  'info',
-  'update',
-  'refer',
-  'notify',
-  'message',
-  'subscribe',
-  'publish',
-  'prack',
-  'register',
+/** All that is known here. `trying` is asked for besides; it is no method: our own engine then tells of 100 Trying. */
+const all = [
+  'INVITE',
+  'ACK',
+  'BYE',
+  'OPTIONS',
+  'INFO',
+  'UPDATE',
+  'REFER',
+  'NOTIFY',
+  'MESSAGE',
+  'SUBSCRIBE',
+  'PUBLISH',
+  'PRACK',
+  'REGISTER',
 ]
 
 export interface DrachtioAddress {
@@ -44,6 +43,11 @@ export interface DrachtioAddress {
 export interface DrachtioConnection {
   readonly socket: Socket
   readonly secret: string
+  /**
+   * Methods that are taken outside a dialog; all when left out. Our own engine answers others with 405, and tells these in
+   * Allow; other servers do neither.
+   */
+  readonly methods?: readonly string[]
 }
 
 /** Longest wait before drachtio-srf connects again, in milliseconds; by itself it knows no limit. */
@@ -71,7 +75,7 @@ export function connectDrachtio(address: DrachtioAddress, log: Log): Promise<Dra
  */
 export async function joinDrachtio(server: DrachtioConnection, log: Log): Promise<DrachtioPort> {
   const srf = new Drachtio() as unknown as Srf
-  const port = new DrachtioPort(srf, log)
+  const port = new DrachtioPort(srf, log, { methods: server.methods })
   const joined = new Promise<void>((resolve, reject) => {
     srf.on('connect', (error: Error | null) => {
       if (!error) return resolve()
@@ -109,7 +113,7 @@ export function followDrachtio(
   largestFrame?: number,
 ): DrachtioPort {
   const srf = new Drachtio() as unknown as Srf
-  const port = new DrachtioPort(srf, log, largestFrame)
+  const port = new DrachtioPort(srf, log, { largestFrame })
   srf.on('connect', (error: Error | null) => {
     if (!error) return events.onConnect()
     events.onRefused(new Error(`${host}:${tcpPort} refused the secret`, { cause: error }))
@@ -134,14 +138,21 @@ export class DrachtioPort implements SipPort {
   #onDialogLost: (dialogId: string, reason: string) => void = () => {}
   #onDisconnect: () => void = () => {}
 
-  constructor(srf: Srf, log: Log, largestFrame = Infinity) {
+  constructor(
+    srf: Srf,
+    log: Log,
+    {
+      methods = all,
+      largestFrame = Infinity,
+    }: { methods?: readonly string[] | undefined; largestFrame?: number | undefined },
+  ) {
     this.#srf = srf
     this.#log = log
     this.#largestFrame = largestFrame
     const receive = (req: SrfRequest, res: SrfResponse) => this.#receive(req, res)
     srf.use(receive)
     // The handler above takes them; this tells the server that they are wanted.
-    for (const method of wanted) srf.use(method, receive)
+    for (const method of ['trying', ...methods]) if (method !== 'CANCEL') srf.use(method.toLowerCase(), receive)
     srf.on('error', (error: Error) => log.warn({ error: error.message }, 'connection to the SIP server failed'))
     srf.on('close', () => this.#disconnected())
   }

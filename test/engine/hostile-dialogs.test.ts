@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readMessage } from '../../dataplane/engine/message/parse.ts'
+import { carriedMethods } from '../../dataplane/call/header-relay.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { beginning, going, type Place } from '../fuzz/corpus.ts'
 import { FuzzedReplica, type Side, sides } from '../fuzz/fuzzed-replica.ts'
@@ -159,6 +160,17 @@ describe('a peer that does what it must not', () => {
     await receive(going(0, { ...place, cseq: 2, branch: 'z9hG4bKre' }), 'pbx')
     await receive(answer(last('carrier', method('INVITE')), 100), 'carrier')
     await receive(going(11, { ...place, cseq: 3, branch: 'z9hG4bKbye' }), 'pbx')
+    await expectNothingLeft()
+  })
+
+  it('asks for what is not taken: 405 and 501 name the same methods, and those are taken (RFC 3261 §8.2.1)', async () => {
+    const text = beginning(3, caller)
+    for (const name of ['REGISTER', 'DANCE']) {
+      await receive(text.replaceAll('OPTIONS', name).replace('z9hG4bKfirst', `z9hG4bK${name}`), 'pbx')
+    }
+    for (const one of [last('pbx', status(405)), last('pbx', status(501))]) {
+      expect(one.values('Allow').toSorted()).toEqual([...carriedMethods].toSorted())
+    }
     await expectNothingLeft()
   })
 

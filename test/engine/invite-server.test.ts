@@ -331,7 +331,7 @@ describe('a request in a dialog', () => {
     await alice.response(200)
     clock.advance(600)
     const repeated = [await alice.response(200), await alice.response(200)].map(({ message }) => message.cseq)
-    expect(repeated.toSorted()).toEqual([1, 2])
+    expect(new Set(repeated)).toEqual(new Set([1, 2]))
     send('ACK', { toTag, cseq: 2 })
     expect((await application.request('ACK')).transactionId).toBe(second.transactionId)
     send('ACK', { toTag, cseq: 1 })

@@ -107,7 +107,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
   }
 
   received(bytes: Buffer): void {
-    const { framer, channel, receiver } = this.#parts
+    const { framer, receiver } = this.#parts
     const read = framer.push(bytes)
     if (read.pings > 0) this.#pong(read.pings)
     if (read.pings > 0 && this.#proven) this.#active = true
