@@ -81,7 +81,7 @@ describe.skipIf(!inject('peers').knotd)('a trunk whose servers are in SRV record
     expect([first.invites(), second.invites()]).toEqual([1, 0])
     expect(first.of('INVITE')[0]?.uri).toBe('sip:200@sip.carrier.test')
     const known = one.loops.trunksAt('127.0.0.1').filter(({ trunk }) => trunk === 'carrier')
-    expect(known.map(({ port }) => port).sort()).toEqual([first.port, second.port].sort())
+    expect(new Set(known.map(({ port }) => port))).toEqual(new Set([first.port, second.port]))
   })
 
   it('gets calls in shares of the weights (RFC 2782)', async () => {
