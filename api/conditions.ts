@@ -57,6 +57,7 @@ export const reasons = {
     NotAccepted: 'See the condition Accepted.',
     NotResolved: 'See the condition ResolvedRefs.',
     NotProgrammed: 'See the condition Programmed.',
+    Pending: 'The operator has not looked at it yet; is it running?',
   },
   Reconciling: {
     Progressing: 'On the way to Ready; there only as long as that is so, and on Kubernetes only.',

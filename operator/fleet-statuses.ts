@@ -2,7 +2,15 @@ import type { Condition, StatusCondition } from '#api/conditions.ts'
 import type { SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
 import type { VoiceService, VoiceServiceStatus } from '#api/voice-service.ts'
 import type { Clock } from '#lib/clock.ts'
-import { type FleetInCluster, type OurObject, type Read, selectorText, sipTrunks, voiceServices } from './cluster.ts'
+import {
+  type FleetInCluster,
+  fleetOfTrunk,
+  type OurObject,
+  type Read,
+  selectorText,
+  sipTrunks,
+  voiceServices,
+} from './cluster.ts'
 import type { Compiled, Verdicts } from './compile/compile.ts'
 import type { EventRecorder } from './kube/events.ts'
 import { keyOf, type Resource } from './kube/resource.ts'
@@ -10,7 +18,8 @@ import type { StatusWriter } from './kube/status-writer.ts'
 import type { ReplicaState } from './push/replica-state.ts'
 import { occurrencesOf } from './report/occurrences.ts'
 import { unreadableStatus, withProgress } from './report/progress.ts'
-import { statusOf, strayTrunkStatus } from './report/status-of.ts'
+import { urgencyOf } from './report/urgency.ts'
+import { MadeStatuses, statusOf, strayTrunkStatus } from './report/status-of.ts'
 
 export interface FleetStatusesOptions {
   readonly replicas: (fleet: string) => readonly ReplicaState[]
@@ -32,6 +41,13 @@ interface Status {
   readonly selector?: string
 }
 
+interface Said {
+  readonly object: OurObject
+  /** As it was made, and as it was said. */
+  readonly given: Status
+  readonly status: Status
+}
+
 /** How long replicas are given to find this process before one that is not connected counts, in milliseconds. */
 const settleMilliseconds = 15_000
 
@@ -40,7 +56,9 @@ export class FleetStatuses {
   readonly #options: FleetStatusesOptions
   readonly #began: number
   /** What was said last: what is read may be older. */
-  readonly #said = new Map<string, { readonly uid: string | undefined; readonly status: Status }>()
+  readonly #said = new Map<string, Said>()
+  /** By fleet. */
+  readonly #made = new Map<string, MadeStatuses>()
 
   constructor(options: FleetStatusesOptions) {
     this.#options = options
@@ -76,8 +94,14 @@ export class FleetStatuses {
       resource === undefined ? [] : [{ trunk, resource }],
     )
     const conditions = conditionsBy(compiled)
-    const statuses = statusOf({
-      voiceService: { resource: value, ...conditions(value), previous: this.#previous(object) },
+    const made = this.#made.get(keyOf(object)) ?? new MadeStatuses()
+    this.#made.set(keyOf(object), made)
+    const view = {
+      voiceService: {
+        resource: value,
+        ...conditions(value),
+        previous: this.#previous(object) as VoiceServiceStatus | undefined,
+      },
       trunks: readable.map(({ trunk, resource }) => ({
         resource,
         ...conditions(resource),
@@ -87,7 +111,8 @@ export class FleetStatuses {
       replicas,
       refused,
       now: this.#options.clock.wallTime(),
-    })
+    }
+    const statuses = statusOf(view, made)
     this.#say(voiceServices, object, { ...statuses.voiceService, selector: selectorText(value) })
     for (const { trunk, resource } of readable) {
       const status = statuses.trunks.get(resource.metadata.name)
@@ -120,17 +145,21 @@ export class FleetStatuses {
   /** Has a status written, with the words for tools, and tells what has turned since the last one. */
   #say(resource: Resource<OurObject>, object: OurObject, given: Status): void {
     const { writer, events } = this.#options
+    const last = this.#said.get(sayingOf(object))
+    if (last?.given === given && last.object === object) return
     const status = withProgress(given, this.#stamp(object))
     const before = this.#previous<Status>(object)?.conditions
     for (const occurrence of occurrencesOf(before, status.conditions ?? []))
       events.record({ ...occurrence, regarding: object })
-    this.#said.set(sayingOf(object), { uid: object.metadata.uid, status })
-    writer.write(resource, object, status)
+    this.#said.set(sayingOf(object), { object, given, status })
+    writer.write(resource, object, status, urgencyOf(before, status.conditions ?? []))
   }
 
   /** To be called when an object is gone. */
   forget(resource: Resource, object: OurObject): void {
     this.#said.delete(sayingOf(object))
+    if (resource === voiceServices) this.#made.delete(keyOf(object))
+    else this.#made.get(fleetOfTrunk(object))?.forget(object.metadata.name)
     this.#options.writer.forget(resource, keyOf(object))
   }
 
@@ -141,7 +170,7 @@ export class FleetStatuses {
 
   #previous<S extends Status>(object: OurObject): S | undefined {
     const said = this.#said.get(sayingOf(object))
-    return said !== undefined && said.uid === object.metadata.uid
+    return said !== undefined && said.object.metadata.uid === object.metadata.uid
       ? (said.status as S)
       : (object.status as S | undefined)
   }

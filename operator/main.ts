@@ -31,9 +31,6 @@ import { tokenReview } from './push/token-review.ts'
 import { FleetReconciler } from './reconcile.ts'
 import { isStatusOnly, ownedKinds, watchesOf, wokenBy } from './watch.ts'
 
-/** Statuses that may be written at once: a thousand trunks that are created are each first seen and then programmed. */
-const statusBurst = 3_000
-
 /** One operator replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
 async function run(env: Env, log: Log): Promise<void> {
   const namespace = env.SBCFLEET_POD_NAMESPACE
@@ -56,7 +53,7 @@ async function run(env: Env, log: Log): Promise<void> {
     clock,
     log,
   })
-  const writer = new StatusWriter({ api, clock, log, metrics, burst: statusBurst })
+  const writer = new StatusWriter({ api, clock, log, metrics })
   const applier = new Applier(api)
   const election = new LeaderElection({
     api,

@@ -1,8 +1,12 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { type ChildProcess, execFileSync, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
+import { systemClock } from '#lib/clock.ts'
 import type { KubeClient } from '../operator/kube/client.ts'
+import { kubeMetrics } from '../operator/kube/metrics.ts'
+import { Reflector } from '../operator/kube/reflector.ts'
 import type { KubeObject } from '../operator/kube/resource.ts'
+import { Store } from '../operator/kube/store.ts'
 import { pushPath } from '../operator/push/push-server.ts'
 import {
   type AnyObject,
@@ -10,6 +14,7 @@ import {
   configMaps,
   installDefinitions,
   makeNamespace,
+  silentLog,
   sipTrunks,
   until,
   voiceServices,
@@ -25,7 +30,9 @@ interface Figures {
   readonly trunks: number
   readonly ackP50Ms: number
   readonly ackP99Ms: number
+  /** From the first request on. The API server takes so long for all requests alone, and the statuses come after that. */
   readonly createdToProgrammedMs: number
+  readonly createdMs: number
   readonly restartToConvergedMs: number
   readonly writesPerChange: number
   readonly peakMemoryMB: number
@@ -37,11 +44,14 @@ const pods = { group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced
 const changes = 10
 const crowdSize = 250
 
+const root = join(import.meta.dirname, '..')
+
 /**
  * Configuration from the API server to simulated replicas: `bench push [REPLICAS×TRUNKS …]`, as `100x1000`. On a real
- * kube-apiserver with one operator process; every replica has a pod and a token of its own.
+ * kube-apiserver with one operator process, bundled as in its image; every replica has a pod and a token of its own.
  */
 export async function run(args: string[]): Promise<object> {
+  execFileSync(process.execPath, [join(root, 'scripts/bundle.ts')], { stdio: ['ignore', 'ignore', 'inherit'] })
   const combinations = args.length > 0 ? args : ['100x100', '100x1000']
   const figures: Figures[] = []
   for (const combination of combinations) {
@@ -55,7 +65,7 @@ export async function run(args: string[]): Promise<object> {
 async function measure(replicas: number, trunks: number): Promise<Figures> {
   const plane = await startControlPlane()
   const client = clientOf(plane)
-  const programs = new Programs(plane, client)
+  const programs = new Programs(plane, client, join(root, 'dist/operator/app/main.mjs'))
   const crowds: ChildProcess[] = []
   try {
     await installDefinitions(client)
@@ -72,9 +82,11 @@ async function measure(replicas: number, trunks: number): Promise<Figures> {
     crowds.push(...(await startReplicas({ client, programs, replicas, control, taken })))
     await isProgrammed(client, replicas)
 
+    const all = allProgrammed(client, trunks)
     const began = Date.now()
     await createTrunks(client, trunks)
-    await allProgrammed(client, trunks)
+    const createdMs = Date.now() - began
+    await all
     const createdToProgrammedMs = Date.now() - began
 
     const writesBefore = await writes(probe)
@@ -108,6 +120,7 @@ async function measure(replicas: number, trunks: number): Promise<Figures> {
       ackP50Ms: at(0.5),
       ackP99Ms: at(0.99),
       createdToProgrammedMs,
+      createdMs,
       restartToConvergedMs,
       writesPerChange,
       peakMemoryMB,
@@ -165,20 +178,18 @@ interface Start {
 }
 
 async function startReplicas({ client, programs, replicas, control, taken }: Start): Promise<ChildProcess[]> {
-  const name = `${fleet.name}-${replicas - 1}`
-  await until(client, pods, { ...fleet, name }, (pod) => pod !== undefined)
   const config = (await until(
     client,
     configMaps,
     { ...fleet, name: 'edge-control' },
     (found) => found !== undefined,
   )) as (KubeObject & { data?: Record<string, string> }) | undefined
-  const all: { name: string; token: string }[] = []
-  for (let index = 0; index < replicas; index++) {
-    const pod = `${fleet.name}-${index}`
-    await until(client, pods, { ...fleet, name: pod }, (found) => found !== undefined)
-    all.push({ name: pod, token: await programs.token(fleet.namespace, 'edge-replica', pod) })
-  }
+  const names = Array.from({ length: replicas }, (_, index) => `${fleet.name}-${index}`)
+  await until(client, pods, { ...fleet, name: names.at(-1) ?? '' }, (pod) => pod !== undefined)
+  const all = await inBatches(names, async (name) => {
+    await until(client, pods, { ...fleet, name }, (pod) => pod !== undefined)
+    return { name, token: await programs.token(fleet.namespace, 'edge-replica', name) }
+  })
   const crowds: ChildProcess[] = []
   for (let first = 0; first < all.length; first += crowdSize) {
     const child = fork(join(import.meta.dirname, 'bench-push-replicas.ts'))
@@ -197,20 +208,25 @@ async function startReplicas({ client, programs, replicas, control, taken }: Sta
 }
 
 async function createTrunks(client: KubeClient, count: number): Promise<void> {
-  for (let first = 0; first < count; first += 20) {
-    const names = Array.from({ length: Math.min(20, count - first) }, (_, index) => first + index)
-    await Promise.all(
-      names.map((index) =>
-        client.create(sipTrunks, {
-          metadata: { namespace: fleet.namespace, name: trunkName(index) },
-          spec: {
-            voiceServiceRef: { name: fleet.name },
-            targets: [{ name: 'main', host: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}` }],
-          },
-        }),
-      ),
-    )
+  const indexes = Array.from({ length: count }, (_, index) => index)
+  await inBatches(indexes, (index) =>
+    client.create(sipTrunks, {
+      metadata: { namespace: fleet.namespace, name: trunkName(index) },
+      spec: {
+        voiceServiceRef: { name: fleet.name },
+        targets: [{ name: 'main', host: `10.${index >> 16}.${(index >> 8) & 255}.${index & 255}` }],
+      },
+    }),
+  )
+}
+
+/** Twenty at a time. */
+async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  for (let first = 0; first < items.length; first += 20) {
+    results.push(...(await Promise.all(items.slice(first, first + 20).map(work))))
   }
+  return results
 }
 
 function trunkName(index: number): string {
@@ -222,13 +238,27 @@ function isTrue(trunk: AnyObject | undefined, generation = 0): boolean {
   return isSeen && conditionOf(trunk, 'Programmed')?.status === 'True'
 }
 
-/** Resolves when every trunk says that it is programmed. */
+/** Resolves when so many trunks say that they are programmed. */
 async function allProgrammed(client: KubeClient, trunks: number): Promise<void> {
-  for (;;) {
-    const { items } = await client.list(sipTrunks, { namespace: fleet.namespace })
-    if (items.length === trunks && items.every((trunk) => isTrue(trunk))) return
-    await new Promise((resolve) => setTimeout(resolve, 100))
-  }
+  const done = new Set<string>()
+  const sink = new Store<AnyObject>({ onError: (error) => console.error(error) })
+  const { promise, resolve } = Promise.withResolvers<void>()
+  sink.onChange((change) => {
+    if (change.type !== 'removed' && isTrue(change.object)) done.add(change.key)
+    if (done.size === trunks) resolve()
+  })
+  const reflector = new Reflector<AnyObject>({
+    client,
+    resource: sipTrunks,
+    selection: { namespace: fleet.namespace },
+    sink,
+    clock: systemClock,
+    log: silentLog,
+    metrics: kubeMetrics(),
+  })
+  reflector.start()
+  await promise
+  await reflector.stop()
 }
 
 async function isProgrammed(client: KubeClient, replicas: number): Promise<void> {

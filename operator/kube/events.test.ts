@@ -114,11 +114,26 @@ describe('the event recorder', () => {
     const { recorder, created, clock } = setUp()
     const about = (name: number) => ({ ...down, regarding: { ...regarding, metadata: { name: `t${name}` } } })
     for (let name = 0; name < 500; name++) recorder.record(about(name))
-    expect(created).toHaveLength(100)
+    expect(created).toHaveLength(2)
     clock.advance(1000)
+    expect(created).toHaveLength(6)
+    clock.advance(60_000)
+    expect(created).toHaveLength(102)
     for (let name = 500; name < 600; name++) recorder.record(about(name))
-    expect(created).toHaveLength(105)
+    expect(created).toHaveLength(104)
     expect(created[0]?.metadata.namespace).toBe('default')
+  })
+
+  it('writes no more for events that repeat than for new ones', async () => {
+    const { recorder, created, patched, clock } = setUp()
+    const about = (name: number) => ({ ...down, regarding: { ...regarding, metadata: { name: `t${name}` } } })
+    for (let second = 0; second < 300; second++) {
+      for (let name = 0; name < 1000; name++) recorder.record(about(name))
+      clock.advance(1000)
+      expect(created.length + patched.length).toBeLessThanOrEqual(2 + 4 * (second + 1))
+    }
+    await recorder.stop()
+    expect(clock.pending).toBe(0)
   })
 
   it.each([

@@ -60,6 +60,10 @@ export interface EventRecorderOptions {
 const seriesEnd = 6 * 60_000
 /** A series that goes on is written so often. */
 const seriesInterval = 30_000
+/** Writes for long and at once: with the statuses that change by themselves no more than 20 in any second. */
+const pace = { perSecond: 4, burst: 2 }
+/** What would have to wait longer for its turn, in milliseconds, is not reported. */
+const longestWait = 25_000
 const mostSeries = 1000
 const longestNote = 1024
 
@@ -74,17 +78,19 @@ interface Series {
 
 /**
  * Reports events (`events.k8s.io/v1`). Repetitions, which differ in nothing but the note, become one event with a
- * count. Reporting never waits, never throws, and is bounded: whoever reports too much loses events, not the program.
+ * count. Reporting never waits, never throws, and is bounded in rate: whoever reports too much loses events, not the program.
  */
 export class EventRecorder {
   readonly #options: EventRecorderOptions
   readonly #series = new Map<string, Series>()
   readonly #bucket: Bucket
+  /** Writes that wait for their turn. */
+  readonly #waiting = new Map<Timer, () => void>()
   readonly #sending = new Set<Promise<void>>()
 
   constructor(options: EventRecorderOptions) {
     this.#options = options
-    this.#bucket = new Bucket(options.clock, { perSecond: 5, burst: 100 })
+    this.#bucket = new Bucket(options.clock, pace)
   }
 
   record(occurrence: Occurrence): void {
@@ -95,17 +101,25 @@ export class EventRecorder {
     const now = microTime(clock.wallTime())
     const known = this.#series.get(key)
     if (known !== undefined) return this.#repeat(key, known, now)
-    if (this.#series.size >= mostSeries || !this.#bucket.take()) return
+    if (this.#series.size >= mostSeries) return
     const event = this.#eventOf(occurrence, now)
+    const isTaken = this.#inTurn(() =>
+      this.#send(async () => {
+        await this.#options.api.create(events, event)
+      }),
+    )
+    if (!isTaken) return
     const timer = clock.after(seriesEnd, () => this.#series.delete(key))
     this.#series.set(key, { event, count: 1, lastObservedTime: now, timer, isDue: false })
-    this.#send(async () => {
-      await this.#options.api.create(events, event)
-    })
   }
 
   /** Writes the counts that are not yet written, and resolves when all is sent. */
   async stop(): Promise<void> {
+    for (const [timer, write] of this.#waiting) {
+      timer.cancel()
+      write()
+    }
+    this.#waiting.clear()
     for (const series of this.#series.values()) {
       series.timer.cancel()
       if (series.isDue) this.#write(series)
@@ -121,11 +135,30 @@ export class EventRecorder {
     if (series.isDue) return
     series.isDue = true
     series.timer.cancel()
-    series.timer = clock.after(seriesInterval, () => {
-      this.#write(series)
-      series.isDue = false
-      series.timer = clock.after(seriesEnd, () => this.#series.delete(key))
-    })
+    const write = () => {
+      // When it is nobody's turn the count goes with the next one.
+      if (!this.#inTurn(() => this.#write(series))) series.timer = clock.after(seriesInterval, write)
+      else {
+        series.isDue = false
+        series.timer = clock.after(seriesEnd, () => this.#series.delete(key))
+      }
+    }
+    series.timer = clock.after(seriesInterval, write)
+  }
+
+  /** Runs the write when it is its turn, now if possible; false when that is too far away. */
+  #inTurn(write: () => void): boolean {
+    const delay = this.#bucket.reserveWithin(longestWait)
+    if (delay === undefined) return false
+    if (delay === 0) write()
+    else {
+      const timer = this.#options.clock.after(delay, () => {
+        this.#waiting.delete(timer)
+        write()
+      })
+      this.#waiting.set(timer, write)
+    }
+    return true
   }
 
   #write({ event, count, lastObservedTime }: Series): void {

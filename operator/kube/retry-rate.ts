@@ -53,12 +53,16 @@ export class Bucket {
     return this.#tokens >= 0 ? 0 : (-this.#tokens / this.#perSecond) * 1000
   }
 
-  /** False when there is nothing left; then nothing was taken. */
-  take(): boolean {
+  /** As `reserve`, unless it would take longer than so many milliseconds: then nothing is taken. */
+  reserveWithin(milliseconds: number): number | undefined {
     this.#fill()
-    if (this.#tokens < 1) return false
-    this.#tokens--
-    return true
+    return ((1 - this.#tokens) / this.#perSecond) * 1000 > milliseconds ? undefined : this.reserve()
+  }
+
+  /** How long until there is something to take, in milliseconds. */
+  get wait(): number {
+    this.#fill()
+    return this.#tokens >= 1 ? 0 : ((1 - this.#tokens) / this.#perSecond) * 1000
   }
 
   #fill(): void {

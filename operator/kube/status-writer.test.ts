@@ -136,7 +136,7 @@ describe('the status writer', () => {
   })
 
   it('bounds the writes a second over all objects, after a burst', async () => {
-    const { writer, writes, clock, settle } = setUp({ perSecond: 20, burst: 4 })
+    const { writer, writes, clock, settle } = setUp({ rates: { perSecond: 20, burst: 4 } })
     for (let name = 0; name < 24; name++) writer.write(trunks, trunk(`t${name}`, '1'), { ready: 1 })
     const take = async (count: number) => {
       for (let write = 0; write < count; write++) (await writes.next()).answer('2')
@@ -150,6 +150,65 @@ describe('the status writer', () => {
     await take(10)
     await writer.stop()
     expect(clock.pending).toBe(0)
+  })
+
+  it('waits a moment with what may soon be better, and writes only that', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '5'), { ready: 0 }, 'Soon')
+    await settle()
+    expect(writes.count).toBe(0)
+    clock.advance(300)
+    writer.write(trunks, trunk('a', '5'), { ready: 1 }, 'Now')
+    const write = await writes.next()
+    expect(write.sent.status).toEqual({ ready: 1 })
+    write.answer('6')
+    await settle()
+    writer.write(trunks, trunk('b', '5'), { ready: 0 }, 'Soon')
+    clock.advance(1_000)
+    expect((await writes.next()).sent.status).toEqual({ ready: 0 })
+    await writer.stop()
+    expect(clock.pending).toBe(0)
+  })
+
+  it('writes no more than 12 statuses a second of trunks that flap, and keeps nobody else waiting', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    const flapping = Array.from({ length: 200 }, (_, index) => trunk(`t${index}`, '1'))
+    let written = 0
+    for (let second = 0; second < 20; second++) {
+      for (const one of flapping) writer.write(trunks, one, { up: second % 2 }, second % 3 === 0 ? 'Detail' : 'Turn')
+      for (let step = 0; step < 10; step++) {
+        clock.advance(100)
+        await settle()
+        for (; writes.count > 0; written++) (await writes.next()).answer('2')
+        await settle()
+      }
+      expect(written).toBeLessThanOrEqual(2 + 12 * (second + 1))
+    }
+    expect(written).toBeGreaterThan(200)
+    // One that turns for the first time is not kept waiting by those, and what a user does even less.
+    writer.write(trunks, trunk('quiet', '1'), { up: 0 }, 'Turn')
+    writer.write(trunks, trunk('new', '1'), { ready: 1 }, 'Now')
+    expect((await writes.next()).name).toBe('new')
+    clock.advance(100)
+    expect((await writes.next()).name).toBe('quiet')
+    await writer.stop()
+    expect(clock.pending).toBe(0)
+  })
+
+  it('writes a count that changes all the time once in five seconds, and with it what turned', async () => {
+    const { writer, writes, clock, settle } = setUp()
+    writer.write(trunks, trunk('a', '1'), { calls: 0 })
+    ;(await writes.next()).answer('2')
+    await settle()
+    for (let calls = 1; calls < 50; calls++) {
+      writer.write(trunks, trunk('a', '1'), { calls }, 'Detail')
+      clock.advance(100)
+      await settle()
+    }
+    expect(writes.count).toBe(0)
+    clock.advance(100)
+    expect((await writes.next()).sent.status).toEqual({ calls: 49 })
+    await writer.stop()
   })
 
   it('tries again what failed, with what is wanted by then', async () => {

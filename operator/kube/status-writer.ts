@@ -8,10 +8,48 @@ import { Controller, TerminalError, type Outcome } from './controller.ts'
 import type { KubeMetrics } from './metrics.ts'
 import { compareVersions, keyOf, type KubeObject, type Resource } from './resource.ts'
 import { Bucket } from './retry-rate.ts'
+import { Background } from './background.ts'
 
 /** An object that has a status. */
 export interface WithStatus extends KubeObject {
   readonly status?: unknown
+}
+
+/**
+ * How soon a status is to be written. `Now`: the user did something and waits for it. `Soon`: the same, but the next
+ * status may be there in a moment and then does for both. `Turn`: something has turned by itself, as a peer that went
+ * down. `Detail`: a count or a message. The last two share a rate that no number of objects can exceed.
+ */
+export type Urgency = 'Now' | 'Soon' | 'Turn' | 'Detail'
+
+export interface Rates {
+  /** For what users do: writes a second that may go on for ever, and at once after a quiet time. */
+  readonly perSecond: number
+  readonly burst: number
+  /** For what changes by itself. */
+  readonly background: { readonly perSecond: number; readonly burst: number }
+  /** Shortest time between two writes of one status, in milliseconds. */
+  readonly interval: number
+  /** How long `Soon` waits for something better, in milliseconds. */
+  readonly patience: number
+  /** Shortest time between two writes of one status for what changes by itself, in milliseconds. */
+  readonly turnInterval: number
+  readonly detailInterval: number
+}
+
+/**
+ * What users do is one status for every object that they wrote themselves, so it is bounded by them; 3,000 at once is what
+ * a fleet with thousands of trunks needs when it is created. What changes by itself has no such bound: 1,000 trunks that
+ * flap cost 12 writes a second, which with the events about them is less than the 20 a second that clusters are made for.
+ */
+const usualRates: Rates = {
+  perSecond: 100,
+  burst: 3_000,
+  background: { perSecond: 12, burst: 2 },
+  interval: 500,
+  patience: 1_000,
+  turnInterval: 1_000,
+  detailInterval: 5_000,
 }
 
 export interface StatusWriterOptions {
@@ -19,19 +57,17 @@ export interface StatusWriterOptions {
   readonly clock: Clock
   readonly log: Log
   readonly metrics: KubeMetrics
-  /** Writes a second that may go on for ever; 20 unless told. */
-  readonly perSecond?: number
-  /** Writes at once after a quiet time, as when a thousand trunks were created; 1,000 unless told. */
-  readonly burst?: number
-  /** Shortest time between two writes of one status, in milliseconds; 500 unless told. */
-  readonly interval?: number
+  readonly rates?: Partial<Rates>
 }
 
 interface Entry {
+  readonly key: string
   readonly resource: Resource
   object: WithStatus
   wanted: object
-  isScheduled: boolean
+  urgency: Urgency
+  /** When it will be written, once that is settled. */
+  due: number | undefined
   /** When it was last written. */
   at: number
   /** What was last written, what it became, and in which version of the object. */
@@ -44,14 +80,20 @@ interface Entry {
  * becomes the leader.
  */
 export class StatusWriter {
-  readonly #options: Required<StatusWriterOptions>
+  readonly #options: StatusWriterOptions
+  readonly #rates: Rates
   readonly #entries = new Map<string, Entry>()
   readonly #bucket: Bucket
   readonly #controller: Controller
+  /** What changed by itself, and from when on it may be written. */
+  readonly #background: Background<Entry>
 
   constructor(options: StatusWriterOptions) {
-    this.#options = { perSecond: 20, burst: 1000, interval: 500, ...options }
-    this.#bucket = new Bucket(options.clock, this.#options)
+    const { clock } = options
+    this.#options = options
+    this.#rates = { ...usualRates, ...options.rates }
+    this.#bucket = new Bucket(clock, this.#rates)
+    this.#background = new Background(clock, this.#rates.background, (entry) => this.#queue(entry, 0))
     this.#controller = new Controller({
       ...options,
       name: 'status',
@@ -62,28 +104,52 @@ export class StatusWriter {
   }
 
   /** Wants this status for this object, which is given as it was last seen. Returns at once. */
-  write<T extends WithStatus>(resource: Resource<T>, object: T, status: object): void {
+  write<T extends WithStatus>(resource: Resource<T>, object: T, status: object, urgency: Urgency = 'Now'): void {
     const key = entryKey(resource, keyOf(object))
-    const { clock, interval } = this.#options
     let entry = this.#entries.get(key)
     if (entry === undefined || entry.object.metadata.uid !== object.metadata.uid) {
-      entry = { resource, object, wanted: status, isScheduled: false, at: -Infinity }
+      if (entry !== undefined) this.#background.remove(entry)
+      entry = { key, resource, object, wanted: status, urgency, due: undefined, at: -Infinity }
       this.#entries.set(key, entry)
     }
     entry.object = object
     entry.wanted = status
-    if (entry.isScheduled || isThere(entry)) return
-    entry.isScheduled = true
-    this.#controller.queue.addAfter(key, Math.max(entry.at + interval - clock.now(), this.#bucket.reserve()))
+    if (entry.due === undefined && isThere(entry)) this.#background.remove(entry)
+    else this.#schedule(entry, urgency)
+  }
+
+  #schedule(entry: Entry, urgency: Urgency): void {
+    const { clock } = this.#options
+    const { interval, patience, turnInterval, detailInterval } = this.#rates
+    if (urgency === 'Turn' || urgency === 'Detail') {
+      // Whoever waits for a turn of its own gets the newest with it.
+      if (entry.due !== undefined) return
+      if (!this.#background.has(entry) || urgency === 'Turn') entry.urgency = urgency
+      return this.#background.add(entry, entry.at + (urgency === 'Turn' ? turnInterval : detailInterval))
+    }
+    const delay = Math.max(entry.at + interval - clock.now(), urgency === 'Soon' ? patience : 0)
+    if (entry.due !== undefined && entry.due <= clock.now() + delay) return
+    entry.urgency = urgency
+    this.#background.remove(entry)
+    this.#queue(entry, entry.due === undefined ? Math.max(delay, this.#bucket.reserve()) : delay)
+  }
+
+  #queue(entry: Entry, delay: number): void {
+    entry.due = this.#options.clock.now() + Math.max(0, delay)
+    this.#controller.queue.addAfter(entry.key, delay)
   }
 
   /** To be called when an object is gone. */
   forget(resource: Resource, key: string): void {
-    this.#entries.delete(entryKey(resource, key))
+    const entry = this.#entries.get(entryKey(resource, key))
+    if (entry === undefined) return
+    this.#background.remove(entry)
+    this.#entries.delete(entry.key)
   }
 
   /** Writes nothing more, and resolves when that is so. */
   async stop(): Promise<void> {
+    this.#background.stop()
     await this.#controller.stop()
   }
 
@@ -92,7 +158,7 @@ export class StatusWriter {
     if (entry === undefined) return {}
     const { resource, wanted } = entry
     if (isThere(entry)) {
-      entry.isScheduled = false
+      entry.due = undefined
       return {}
     }
     const { namespace, name } = entry.object.metadata
@@ -119,14 +185,14 @@ export class StatusWriter {
       return this.#refused(key, entry, error, signal)
     }
     entry.at = this.#options.clock.now()
-    entry.isScheduled = false
+    entry.due = undefined
     entry.written = {
       wanted: canonicalJson(wanted),
       became: canonicalJson(now.status ?? {}),
       resourceVersion: now.metadata.resourceVersion,
     }
     // Something newer was wanted meanwhile.
-    if (entry.wanted !== wanted) this.write(resource, entry.object, entry.wanted)
+    if (entry.wanted !== wanted) this.write(resource, entry.object, entry.wanted, entry.urgency)
     return {}
   }
 
@@ -144,7 +210,7 @@ export class StatusWriter {
       return {}
     }
     if (error instanceof ApiError && error.code === 422) {
-      entry.isScheduled = false
+      entry.due = undefined
       throw new TerminalError('the API server finds the status invalid', { cause: error })
     }
     throw error

@@ -4,16 +4,12 @@ import type { ResourceError } from '#api/wire.ts'
 import type { ReplicaState } from '../push/replica-state.ts'
 import { listed } from './stamp.ts'
 
-export interface ProgrammedInput {
+/** A manifest of the fleet. */
+export interface Programmable {
   readonly kind: 'VoiceService' | 'SipTrunk'
   readonly name: string
   readonly generation: number
   readonly accepted: boolean
-  /** Undefined when the fleet has nothing to run. */
-  readonly snapshot: Snapshot | undefined
-  /** Those that are connected. */
-  readonly replicas: readonly ReplicaState[]
-  readonly desired: number
 }
 
 export interface Programmed {
@@ -22,22 +18,59 @@ export interface Programmed {
   readonly count: number
 }
 
+/** What a fleet is to run and what its replicas do run, laid out once for all of its manifests. */
+export interface Rollout {
+  /** Undefined when the fleet has nothing to run. */
+  readonly snapshot: Snapshot | undefined
+  readonly desired: number
+  /** Those that are connected and stay. */
+  readonly replicas: readonly ReplicaState[]
+  /** What they run. Those that took the same without objection share one map. */
+  readonly running: readonly ReplicaState['versions'][]
+  /** By kind and name of the manifest they come from. */
+  readonly byOrigin: ReadonlyMap<string, readonly Resource[]>
+  readonly listeners: ReadonlyMap<string, Resource>
+  readonly keys: ReadonlySet<string>
+}
+
+/** `replicas` are those that are connected. */
+export function rolloutOf(snapshot: Snapshot | undefined, replicas: readonly ReplicaState[], desired: number): Rollout {
+  const byOrigin = new Map<string, Resource[]>()
+  const listeners = new Map<string, Resource>()
+  for (const resource of snapshot?.resources ?? []) {
+    const origin = `${resource.origin.kind} ${resource.origin.name}`
+    const known = byOrigin.get(origin)
+    if (known === undefined) byOrigin.set(origin, [resource])
+    else known.push(resource)
+    if (resource.body.type === 'Listener') listeners.set(resource.body.name, resource)
+  }
+  const staying = replicas.filter(({ draining }) => !draining)
+  return {
+    snapshot,
+    desired,
+    replicas: staying,
+    running: [...new Set(staying.map(({ versions }) => versions))],
+    byOrigin,
+    listeners,
+    keys: new Set(snapshot?.resources.map(({ key }) => key)),
+  }
+}
+
 /** Whether all replicas that there should be run everything that was made of one manifest. */
-export function programmedOf(input: ProgrammedInput): Programmed {
-  const { accepted, snapshot, generation, desired } = input
-  if (!accepted || snapshot === undefined) {
+export function programmedOf(manifest: Programmable, rollout: Rollout): Programmed {
+  const { generation } = manifest
+  const { snapshot, desired, replicas } = rollout
+  if (!manifest.accepted || snapshot === undefined) {
     return failed(0, 'NotAccepted', 'Nothing is run, since the resource is not accepted.')
   }
-  const replicas = input.replicas.filter(({ draining }) => !draining)
   if (desired === 0) return failed(0, 'NoReplicas', 'spec.replicas of the VoiceService is 0.')
   if (replicas.length === 0) return failed(0, 'NoReplicas', `None of ${desired} replicas is connected.`)
 
-  const own = snapshot.resources.filter(({ origin }) => origin.kind === input.kind && origin.name === input.name)
-  const listeners = listenersOf(own, snapshot)
-  const verdicts = replicas.map((replica) => verdictOf(replica, own, listeners, input.kind, snapshot))
-  const running = verdicts.filter(({ runs }) => runs).length
-  const refusals = verdicts.flatMap(({ refusal }) => refusal ?? [])
-  const count = Math.min(running, desired)
+  const own = rollout.byOrigin.get(`${manifest.kind} ${manifest.name}`) ?? []
+  const needed: Needed = { kind: manifest.kind, own, listeners: listenersOf(own, rollout), keys: rollout.keys }
+  const without = replicasWithout(needed, rollout)
+  const refusals = without.flatMap((replica) => refusalBy(replica, needed) ?? [])
+  const count = Math.min(replicas.length - without.length, desired)
   const summary = `${count}/${desired} replicas run generation ${generation}`
   if (refusals.length > 0) return failed(count, 'RejectedByDataplane', `${summary}; ${listed(refusals, 3)}`)
   if (count === desired) {
@@ -46,57 +79,59 @@ export function programmedOf(input: ProgrammedInput): Programmed {
       condition: condition({ type: 'Programmed', status: 'True', reason: 'Programmed', message: `${summary}.` }),
     }
   }
-  const waiting = verdicts.filter(({ runs }) => !runs).map(({ replica }) => `${replica} has not acknowledged it`)
+  const waiting = without.map(({ replica }) => `${replica} has not acknowledged it`)
   if (replicas.length < desired) waiting.push(`${desired - replicas.length} not connected`)
   return failed(count, 'Pending', `${summary}; ${listed(waiting, 3)}`)
 }
 
+/** What a replica must run for a manifest. */
+interface Needed {
+  readonly kind: Programmable['kind']
+  readonly own: readonly Resource[]
+  readonly listeners: readonly Resource[]
+  /** Of everything that there is to run. */
+  readonly keys: ReadonlySet<string>
+}
+
 /** The listeners that the requests of a trunk leave from: without one of them, in whatever version, it is of no use. */
-function listenersOf(own: readonly Resource[], snapshot: Snapshot): Resource[] {
+function listenersOf(own: readonly Resource[], { listeners }: Rollout): Resource[] {
   const names = new Set(
     own.flatMap(({ body }) => (body.type === 'Trunk' ? body.targets.map(({ listener }) => listener) : [])),
   )
-  return snapshot.resources.filter(({ body }) => body.type === 'Listener' && names.has(body.name))
+  return [...names].flatMap((name) => listeners.get(name) ?? [])
 }
 
-interface Verdict {
-  readonly replica: string
-  readonly runs: boolean
-  readonly refusal?: string
+function replicasWithout(needed: Needed, { replicas, running }: Rollout): readonly ReplicaState[] {
+  const lacking = new Set(running.filter((versions) => !isRun(needed, versions)))
+  return lacking.size === 0 ? [] : replicas.filter(({ versions }) => lacking.has(versions))
 }
 
-function verdictOf(
-  replica: ReplicaState,
-  own: readonly Resource[],
-  listeners: readonly Resource[],
-  kind: ProgrammedInput['kind'],
-  snapshot: Snapshot,
-): Verdict {
-  const name = replica.replica
-  const runs =
-    own.every(({ key, version }) => replica.versions.get(key) === version) &&
-    listeners.every(({ key }) => replica.versions.has(key)) &&
-    (kind === 'SipTrunk' || !hasLeftovers(replica, snapshot))
-  if (runs) return { replica: name, runs }
-  if (replica.refused !== undefined) {
-    return { replica: name, runs, refusal: `${name}: refused the whole configuration (${replica.refused})` }
-  }
+function isRun({ kind, own, listeners, keys }: Needed, versions: ReplicaState['versions']): boolean {
+  return (
+    own.every(({ key, version }) => versions.get(key) === version) &&
+    listeners.every(({ key }) => versions.has(key)) &&
+    (kind === 'SipTrunk' || !hasLeftovers(versions, keys))
+  )
+}
+
+function refusalBy({ replica, refused, errors }: ReplicaState, { kind, own, listeners }: Needed): string | undefined {
+  if (refused !== undefined) return `${replica}: refused the whole configuration (${refused})`
+  if (errors.length === 0) return undefined
   for (const resource of [...own, ...listeners]) {
-    const error = replica.errors.find(({ key, version }) => key === resource.key && version === resource.version)
-    if (error !== undefined) return { replica: name, runs, refusal: `${name}: ${refusalOf(kind, resource, error)}` }
+    const error = errors.find(({ key, version }) => key === resource.key && version === resource.version)
+    if (error !== undefined) return `${replica}: ${refusalOf(kind, resource, error)}`
   }
-  return { replica: name, runs }
+  return undefined
 }
 
 /** Something of the VoiceService that is no longer in the snapshot is still run. */
-function hasLeftovers(replica: ReplicaState, snapshot: Snapshot): boolean {
-  const keys = new Set<string>(snapshot.resources.map(({ key }) => key))
-  for (const key of replica.versions.keys()) if (!key.startsWith('Trunk/') && !keys.has(key)) return true
+function hasLeftovers(versions: ReplicaState['versions'], keys: ReadonlySet<string>): boolean {
+  for (const key of versions.keys()) if (!key.startsWith('Trunk/') && !keys.has(key)) return true
   return false
 }
 
 /** The field in the manifest: where the resource comes from, named when it is another one, and the field inside it. */
-function refusalOf(kind: ProgrammedInput['kind'], { origin }: Resource, error: ResourceError): string {
+function refusalOf(kind: Programmable['kind'], { origin }: Resource, error: ResourceError): string {
   const inside = error.field.replace(/^body\b\.?/, '')
   const field = inside === '' ? origin.field : `${origin.field}.${inside}`
   return `${origin.kind === kind ? '' : `${origin.kind} ${origin.name} `}${field}: ${error.message}`

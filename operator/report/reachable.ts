@@ -18,7 +18,7 @@ export function reachabilityOf(trunk: SipTrunk, reports: TrunkReports['targets']
   const seen = trunk.spec.targets.map((target) =>
     targetOf(
       located(target, trunk.spec.dns.mode),
-      reports.filter((report) => report.target === target.name),
+      reports.filter(({ report }) => report.target === target.name),
     ),
   )
   const targets = seen.map(({ status }) => status)
@@ -44,11 +44,14 @@ interface SeenTarget {
 
 /** Down when any replica that knows of it sees it down; up when one sees it up and none down. */
 function targetOf(target: Target, reports: TrunkReports['targets']): SeenTarget {
-  const states = reports.map(({ state }) => state)
+  const states = reports.map(({ report }) => report.state)
   const state = states.includes('Down') ? 'Down' : states.includes('Up') ? 'Up' : 'Unknown'
-  const telling = reports.filter((report) => report.state === state).sort((a, b) => b.since - a.since)[0]
-  const prober = reports.find(({ probe }) => probe !== undefined)?.replica
-  const endpoints = [...new Set(reports.flatMap((report) => report.endpoints ?? []))].sort()
+  const telling = reports
+    .map(({ report }) => report)
+    .filter((report) => report.state === state)
+    .sort((a, b) => b.since - a.since)[0]
+  const prober = reports.find(({ report }) => report.probe !== undefined)?.replica
+  const endpoints = [...new Set(reports.flatMap(({ report }) => report.endpoints ?? []))].sort()
   const host = target.host.includes(':') ? `[${target.host}]` : target.host
   return {
     detail: telling?.detail,

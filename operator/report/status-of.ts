@@ -3,10 +3,10 @@ import type { SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
 import type { Snapshot } from '#api/snapshot.ts'
 import type { VoiceService, VoiceServiceStatus } from '#api/voice-service.ts'
 import type { ReplicaState } from '../push/replica-state.ts'
-import { programmedOf } from './programmed.ts'
+import { type Programmed, programmedOf, type Rollout, rolloutOf } from './programmed.ts'
 import { reachabilityOf } from './reachable.ts'
 import { registrationsOf } from './registered.ts'
-import { reportsByTrunk, type TrunkReports } from './reports-by-trunk.ts'
+import { isSame, reportsByTrunk, type TrunkReports } from './reports-by-trunk.ts'
 import { stampConditions } from './stamp.ts'
 
 /** A manifest with what the compiler said of it, and its status so far. */
@@ -37,45 +37,71 @@ export interface FleetStatus {
   readonly trunks: ReadonlyMap<string, SipTrunkStatus>
 }
 
+/**
+ * The statuses of the trunks of one fleet as they were made last: only those of which something has changed are made
+ * anew. Of thousands of trunks most say the same most of the time.
+ */
+export class MadeStatuses {
+  readonly #made = new Map<string, { readonly facts: TrunkFacts; readonly status: SipTrunkStatus }>()
+
+  /** The same object as the last time when it says the same. */
+  of(facts: TrunkFacts, now: number): SipTrunkStatus {
+    const { name } = facts.trunk.resource.metadata
+    const known = this.#made.get(name)
+    if (known !== undefined && areSame(facts, known.facts)) return known.status
+    const status = sipTrunkStatus(facts, now)
+    this.#made.set(name, { facts, status })
+    return status
+  }
+
+  forget(name: string): void {
+    this.#made.delete(name)
+  }
+}
+
+/** Everything that the status of a trunk follows from. */
+interface TrunkFacts {
+  readonly trunk: Compiled<SipTrunk, SipTrunkStatus>
+  readonly programmed: Programmed
+  readonly desired: number
+  readonly reports: TrunkReports
+}
+
 /** The status of a VoiceService and of its SipTrunks: what could be compiled, what runs, and what the world answers. */
-export function statusOf(view: FleetView): FleetStatus {
+export function statusOf(view: FleetView, made = new MadeStatuses()): FleetStatus {
+  const desired = view.voiceService.resource.spec.replicas
   const reports = reportsByTrunk(view.replicas)
+  const rollout = rolloutOf(view.snapshot, view.replicas, desired)
   return {
-    voiceService: voiceServiceStatus(view),
+    voiceService: voiceServiceStatus(view, rollout),
     trunks: new Map(
-      view.trunks.map((trunk) => [
-        trunk.resource.metadata.name,
-        sipTrunkStatus(trunk, reports(trunk.resource.metadata.name), {
-          ...view,
-          desired: view.voiceService.resource.spec.replicas,
-        }),
-      ]),
+      view.trunks.map((trunk) => {
+        const { name } = trunk.resource.metadata
+        const programmed = programmedOf(programmable('SipTrunk', trunk), rollout)
+        return [name, made.of({ trunk, programmed, desired, reports: reports(name) }, view.now)]
+      }),
     ),
   }
 }
 
 /** The status of a SipTrunk whose VoiceService does not exist. */
 export function strayTrunkStatus(trunk: Compiled<SipTrunk, SipTrunkStatus>, now: number): SipTrunkStatus {
-  return sipTrunkStatus(trunk, reportsByTrunk([])(trunk.resource.metadata.name), {
-    snapshot: undefined,
-    replicas: [],
-    desired: 0,
-    now,
-  })
+  const programmed = programmedOf(programmable('SipTrunk', trunk), rolloutOf(undefined, [], 0))
+  return sipTrunkStatus({ trunk, programmed, desired: 0, reports: { targets: [], registrations: [] } }, now)
 }
 
-function voiceServiceStatus(view: FleetView): VoiceServiceStatus {
+function programmable<S>(
+  kind: 'VoiceService' | 'SipTrunk',
+  { resource, accepted }: Compiled<SipTrunk | VoiceService, S>,
+) {
+  const { name, generation = 0 } = resource.metadata
+  return { kind, name, generation, accepted: accepted.status === 'True' }
+}
+
+function voiceServiceStatus(view: FleetView, rollout: Rollout): VoiceServiceStatus {
   const { voiceService, snapshot, replicas } = view
   const { metadata, spec } = voiceService.resource
-  const { condition: programmed, count } = programmedOf({
-    kind: 'VoiceService',
-    name: metadata.name,
-    generation: metadata.generation ?? 0,
-    accepted: voiceService.accepted.status === 'True',
-    snapshot,
-    replicas,
-    desired: spec.replicas,
-  })
+  const { condition: programmed, count } = programmedOf(programmable('VoiceService', voiceService), rollout)
   const conditions = [
     voiceService.accepted,
     voiceService.resolvedRefs,
@@ -103,36 +129,40 @@ function resourcesRefused(message: string): Condition<'Programmed'> {
   return condition({ type: 'Programmed', status: 'False', reason: 'ResourcesRefused', message })
 }
 
-function sipTrunkStatus(
-  trunk: Compiled<SipTrunk, SipTrunkStatus>,
-  reports: TrunkReports,
-  view: Pick<FleetView, 'snapshot' | 'replicas' | 'now'> & { readonly desired: number },
-): SipTrunkStatus {
+function sipTrunkStatus({ trunk, programmed, desired, reports }: TrunkFacts, now: number): SipTrunkStatus {
   const { metadata } = trunk.resource
-  const { condition: programmed, count } = programmedOf({
-    kind: 'SipTrunk',
-    name: metadata.name,
-    generation: metadata.generation ?? 0,
-    accepted: trunk.accepted.status === 'True',
-    snapshot: view.snapshot,
-    replicas: view.replicas,
-    desired: view.desired,
-  })
   const { condition: registered, ...registrations } = registrationsOf(trunk.resource, reports.registrations)
   const { condition: reachable, targets, targetsUp } = reachabilityOf(trunk.resource, reports.targets)
-  const conditions = [trunk.accepted, trunk.resolvedRefs, programmed]
+  const conditions = [trunk.accepted, trunk.resolvedRefs, programmed.condition]
   return {
     ...observed(metadata.generation),
     conditions: stampConditions([...conditions, registered, reachable, readyOf(conditions)], {
       generation: metadata.generation ?? 0,
       previous: trunk.previous?.conditions,
-      now: view.now,
+      now,
     }),
-    programmed: `${count}/${view.desired}`,
+    programmed: `${programmed.count}/${desired}`,
     targetsUp,
     targets,
     ...registrations,
   }
+}
+
+/** What was said before is no part of it: while nothing else changes, that is what would be said again. */
+function areSame(one: TrunkFacts, other: TrunkFacts): boolean {
+  return (
+    one.trunk.resource === other.trunk.resource &&
+    one.desired === other.desired &&
+    one.programmed.count === other.programmed.count &&
+    areAlike(one.programmed.condition, other.programmed.condition) &&
+    areAlike(one.trunk.accepted, other.trunk.accepted) &&
+    areAlike(one.trunk.resolvedRefs, other.trunk.resolvedRefs) &&
+    isSame(one.reports, other.reports)
+  )
+}
+
+function areAlike(one: AnyCondition, other: AnyCondition): boolean {
+  return one.status === other.status && one.reason === other.reason && one.message === other.message
 }
 
 /**

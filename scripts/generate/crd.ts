@@ -1,5 +1,6 @@
 import { stringify } from 'yaml'
 import { z } from 'zod'
+import { condition } from '#api/conditions.ts'
 import { categories, group, version, type Kind, type PrinterColumn } from '#api/kinds.ts'
 import { structural, type SchemaNode } from './structural.ts'
 
@@ -39,6 +40,19 @@ export function writtenSchema(schema: z.ZodType): SchemaNode {
   return z.toJSONSchema(schema, { target: 'openapi-3.0', io: 'input', reused: 'inline' })
 }
 
+/**
+ * What stands there before the operator has looked. Tools that follow kstatus take an object without conditions for done,
+ * and the operator may wait for the answers of replicas before it says the first word of its own.
+ */
+const initialStatus = {
+  conditions: [
+    {
+      ...condition({ type: 'Ready', status: 'Unknown', reason: 'Pending', message: 'Waiting for the operator.' }),
+      lastTransitionTime: '1970-01-01T00:00:00Z',
+    },
+  ],
+}
+
 function objectSchema(kind: Kind): SchemaNode {
   return {
     description: kind.description,
@@ -52,7 +66,7 @@ function objectSchema(kind: Kind): SchemaNode {
       kind: { description: 'Kind of this object.', type: 'string' },
       metadata: { type: 'object' },
       spec: part('What is wanted.', kind.spec, 'spec'),
-      status: part('What is the case, written by the operator.', kind.status, 'status'),
+      status: { ...part('What is the case, written by the operator.', kind.status, 'status'), default: initialStatus },
     },
   }
 }

@@ -54,6 +54,19 @@ export function clientOf(plane: ControlPlane, who: { as?: string; server?: strin
   return new KubeClient({ config: configFromText(JSON.stringify(config)), clock: systemClock })
 }
 
+/** What the API server says of an object of ours before the operator does. */
+export const initialStatus = {
+  conditions: [
+    {
+      type: 'Ready',
+      status: 'Unknown',
+      reason: 'Pending',
+      message: 'Waiting for the operator.',
+      lastTransitionTime: '1970-01-01T00:00:00Z',
+    },
+  ],
+}
+
 /** Installs the CRDs, and resolves when the API server serves them. */
 export async function installDefinitions(client: KubeClient): Promise<void> {
   for (const plural of ['voiceservices', 'siptrunks']) {

@@ -9,6 +9,7 @@ import {
   clientOf,
   definitionOf,
   definitions,
+  initialStatus,
   installDefinitions,
   makeNamespace,
   sipTrunks,
@@ -212,7 +213,7 @@ describe.skipIf(!inject('kubernetes'))('the CRDs on a real API server', () => {
     const spec = { ...fleet.spec, replicas: 3 }
     const metadata = { name: 'apart', namespace }
     const created = await client.create(voiceServices, { ...fleet, spec, metadata, status: { trunks: 7 } })
-    expect(created.status).toBeUndefined()
+    expect(created.status).toEqual(initialStatus)
     const status = { trunks: 2, conditions: [], replicas: { desired: 3, ready: 0, programmed: 0 } }
     const object = { metadata: { name: 'apart', namespace }, spec: { replicas: 0 }, status } as AnyObject
     const written = await client.apply(voiceServices, object, {
@@ -220,7 +221,7 @@ describe.skipIf(!inject('kubernetes'))('the CRDs on a real API server', () => {
       force: true,
       subresource: 'status',
     })
-    expect(written.status).toEqual(status)
+    expect(written.status).toEqual({ ...status, ...initialStatus })
     expect([written.spec?.['replicas'], written.metadata.generation]).toEqual([3, 1])
   })
 

@@ -2,7 +2,15 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
-import { clientOf, installDefinitions, makeNamespace, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
+import {
+  clientOf,
+  initialStatus,
+  installDefinitions,
+  makeNamespace,
+  sipTrunks,
+  until,
+  voiceServices,
+} from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { kubernetesVersion, provide } from '../tools/programs.ts'
 import { conditionOf, createFleet } from './fleet.ts'
@@ -59,7 +67,7 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
       return conditionOf(object, 'Accepted')?.status === 'True' && object?.metadata.finalizers !== undefined
     })
     expect(conditionOf(trunk, 'ResolvedRefs')?.status).toBe('True')
-    expect((await client.get(voiceServices, foreign.metadata)).status).toBeUndefined()
+    expect((await client.get(voiceServices, foreign.metadata)).status).toEqual(initialStatus)
     const metrics = await (await fetch(`http://127.0.0.1:${probe}/metrics`)).text()
     // Nothing that it asked for was more than it may.
     expect(metrics).toMatch(/rest_client_requests_total\{[^}]*code="200"/)

@@ -17,12 +17,15 @@ const pods = { group: '', version: 'v1', kind: 'Pod', plural: 'pods', namespaced
 export class Programs {
   readonly #plane: ControlPlane
   readonly #client: KubeClient
+  readonly #operator: string
   readonly #folder = mkdtempSync(join(tmpdir(), 'sbcfleet-programs-'))
   readonly #processes: Process[] = []
 
-  constructor(plane: ControlPlane, client: KubeClient) {
+  /** `operator` is the program, where it is not the source. */
+  constructor(plane: ControlPlane, client: KubeClient, operator = join(root, 'operator/main.ts')) {
     this.#plane = plane
     this.#client = client
+    this.#operator = operator
   }
 
   /** An operator replica, which listens for fleet replicas on this port; an administrator, unless told otherwise. */
@@ -38,7 +41,7 @@ export class Programs {
     const text = this.#plane.kubeconfigFor(server).replace(this.#plane.token, token)
     const plain = text.replace(/certificate-authority-data: .*/, 'insecure-skip-tls-verify: true')
     writeFileSync(kubeconfig, server.startsWith('http:') ? plain : text, { mode: 0o600 })
-    return this.#run(name, [join(root, 'operator/main.ts')], {
+    return this.#run(name, [this.#operator], {
       KUBECONFIG: kubeconfig,
       SBCFLEET_POD_NAME: name,
       SBCFLEET_POD_NAMESPACE: operatorNamespace,
