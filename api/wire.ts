@@ -151,8 +151,10 @@ export const RegistrationReport = z.strictObject({
   account: z.string().describe('Name of the account.'),
   registrar: z.string().describe('Name of the registrar.'),
   state: z
-    .enum(['Registered', 'Unregistered', 'Pending', 'Standby'])
-    .describe('Whether the binding is in place. Standby: a better registrar has the account.'),
+    .enum(['Registered', 'Unregistered', 'Pending', 'Standby', 'Leaving'])
+    .describe(
+      'Whether the binding is in place. Standby: a better registrar has the account. Leaving: it is no longer wanted, and the registrar has not yet answered that it is removed.',
+    ),
   since: z.int().describe('When the state last changed, in milliseconds since 1970.'),
   lastCode,
   expiresAt: z.int().optional().describe('When the binding lapses, in milliseconds since 1970.'),

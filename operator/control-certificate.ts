@@ -133,7 +133,7 @@ export class ControlCertificate {
   }
 }
 
-function dataOf({ server, authority, authorities }: CertificateSet): Record<string, string> {
+function dataOf({ server, authority, next, authorities }: CertificateSet): Record<string, string> {
   const encode = (text: string) => Buffer.from(text).toString('base64')
   return {
     'tls.crt': encode(server.certificate),
@@ -142,6 +142,10 @@ function dataOf({ server, authority, authorities }: CertificateSet): Record<stri
     ...(authority !== undefined && {
       'authority.crt': encode(authority.certificate),
       'authority.key': encode(authority.key),
+    }),
+    ...(next !== undefined && {
+      'next-authority.crt': encode(next.certificate),
+      'next-authority.key': encode(next.key),
     }),
   }
 }
@@ -153,10 +157,10 @@ function setIn(secret: SecretObject | undefined): CertificateSet | undefined {
   }
   const [certificate, key, authorities] = ['tls.crt', 'tls.key', 'ca.crt'].map(read)
   if (certificate === undefined || key === undefined || authorities === undefined) return undefined
-  const [own, ownKey] = ['authority.crt', 'authority.key'].map(read)
-  return {
-    server: { certificate, key },
-    authorities,
-    ...(own !== undefined && ownKey !== undefined && { authority: { certificate: own, key: ownKey } }),
+  const pair = (name: string) => {
+    const [its, itsKey] = [`${name}.crt`, `${name}.key`].map(read)
+    return its === undefined || itsKey === undefined ? undefined : { certificate: its, key: itsKey }
   }
+  const [authority, next] = ['authority', 'next-authority'].map(pair)
+  return { server: { certificate, key }, authorities, ...(authority && { authority }), ...(next && { next }) }
 }

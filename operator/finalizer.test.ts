@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import type { RegistrationReport } from '#api/wire.ts'
 import type { ReplicaState } from './push/replica-state.ts'
 import { finalizerStep, unregisterFinalizer } from './finalizer.ts'
 
@@ -16,7 +17,7 @@ function replica(...keys: string[]): ReplicaState {
     refused: undefined,
     pending: false,
     draining: false,
-    report: undefined,
+    report: { targets: [], registrations: [], calls: 0 },
   }
 }
 
@@ -50,6 +51,23 @@ describe('the finalizer of a trunk', () => {
     const replicas = [replica(), replica('Trunk/carrier')]
     expect(step(deleted, { replicas, now: deletedAt + 1_000 })).toEqual({ do: 'wait', milliseconds: 29_000 })
     expect(step(deleted, { replicas, now: deletedAt + 30_000 })).toEqual({ do: 'write', finalizers: [] })
+  })
+
+  it('stays until the registrars have answered that the registrations are removed', () => {
+    const of = (trunk: string, state: RegistrationReport['state']): ReplicaState => ({
+      ...replica(),
+      report: { targets: [], calls: 0, registrations: [{ trunk, account: 'a', registrar: 'r', state, since: 0 }] },
+    })
+    const waits = { do: 'wait', milliseconds: 30_000 }
+    expect(step(deleted, { replicas: [of('carrier', 'Registered')] })).toEqual(waits)
+    expect(step(deleted, { replicas: [of('carrier', 'Leaving')] })).toEqual(waits)
+    expect(step(deleted, { replicas: [{ ...replica(), report: undefined }] })).toEqual(waits)
+    expect(step(deleted, { replicas: [of('carrier', 'Standby'), of('pbx', 'Registered')] })).toMatchObject({
+      do: 'write',
+    })
+    expect(step(deleted, { replicas: [of('carrier', 'Leaving')], now: deletedAt + 30_000 })).toMatchObject({
+      do: 'write',
+    })
   })
 
   it('goes when no replica runs the trunk', () => {

@@ -14,7 +14,7 @@ export type FinalizerStep =
 
 /**
  * What is to be done about the finalizer of a trunk. Only one that registers has it, since nothing else is left behind
- * outside. It goes when no connected replica runs the trunk any more, or at the deadline.
+ * outside. It goes when no connected replica runs the trunk any more and the registrars have answered, or at the deadline.
  */
 export function finalizerStep(
   { metadata }: KubeObject,
@@ -29,6 +29,11 @@ export function finalizerStep(
   }
   if (!has) return { do: 'nothing' }
   const left = Date.parse(deletionTimestamp) + unregisterDeadline - now
-  const isRun = replicas.some(({ versions }) => versions.has(`Trunk/${name}`))
-  return isRun && left > 0 ? { do: 'wait', milliseconds: left } : without
+  return left > 0 && replicas.some((replica) => holds(replica, name)) ? { do: 'wait', milliseconds: left } : without
+}
+
+/** Whether something of the trunk may be left at this replica or through it; one that has not reported may have it. */
+function holds({ versions, report }: ReplicaState, trunk: string): boolean {
+  if (versions.has(`Trunk/${trunk}`) || report === undefined) return true
+  return report.registrations.some((one) => one.trunk === trunk && one.state !== 'Standby')
 }

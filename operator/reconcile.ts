@@ -7,7 +7,7 @@ import type { Secret } from '#lib/secret.ts'
 import { type Cluster, type FleetInCluster, type OurObject, type Read, sipTrunks } from './cluster.ts'
 import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
 import { finalizerStep } from './finalizer.ts'
-import { ApiError, isConflict, isNotFound } from './kube/api-error.ts'
+import { ApiError, isConflict, isNotFound, isUnknownField } from './kube/api-error.ts'
 import type { Applier } from './kube/apply.ts'
 import type { KubeClient } from './kube/client.ts'
 import type { Outcome } from './kube/controller.ts'
@@ -183,14 +183,10 @@ function madeOf(
   ])
 }
 
-/**
- * The API server has understood, and will not: no use in asking again soon. A field that its schema does not have it
- * answers with 500, and without a reason.
- */
+/** The API server has understood, and will not: no use in asking again soon. */
 function isRefusal(error: unknown): error is ApiError {
-  if (!(error instanceof ApiError)) return false
-  if (error.code === 500) return error.status.message?.startsWith('failed to create typed patch object') === true
-  return [400, 403, 409, 413, 422].includes(error.code)
+  if (isUnknownField(error)) return true
+  return error instanceof ApiError && [400, 403, 409, 413, 422].includes(error.code)
 }
 
 function soonest(delays: readonly (number | undefined)[]): Outcome {

@@ -317,16 +317,22 @@ describe('the end of a registration', () => {
     expect(run.sip.sent.map((request) => request.get('Expires'))).toEqual(['3600', '0'])
   })
 
-  it('leaves the others alone', () => {
+  it('leaves the others alone, and is reported until the registrar has answered', async () => {
     const two = [registration(), registration({ account: 'second', number: '+15550101' })]
     const run = runTrunks(configOf([trunk({ registrations: two })]))
     run.sip.script = granting(3600)
     run.clock.advance(1000)
+    run.sip.script = () => undefined
     run.apply(configOf([trunk({ registrations: two.slice(1) })]))
     expect(run.sip.sent).toHaveLength(3)
     expect(run.sip.last.get('To')).toBe('<sip:+15550100@198.51.100.1>')
     expect(run.sip.last.get('Expires')).toBe('0')
-    expect(run.trunks.registrations().map(({ account }) => account)).toEqual(['second'])
+    const states = () => run.trunks.registrations().map(({ account, state }) => `${account} ${state}`)
+    expect(states()).toEqual(['second Registered', 'main Leaving'])
+    const told = new Promise<void>((resolve) => run.trunks.onChange(resolve))
+    run.sip.last.answer(200)
+    await told
+    expect(states()).toEqual(['second Registered'])
   })
 
   it.each([

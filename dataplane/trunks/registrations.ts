@@ -101,8 +101,13 @@ export class Registrations {
     return other ?? []
   }
 
+  /** Those that this replica owns, and those that nobody wants any more as long as the registrar may have them. */
   reports(): RegistrationReport[] {
     const reports = [...this.#registrants.values()].map(({ registrant }) => registrant.report())
+    for (const { binding: _, ...report } of [...this.#leaving].map((registrant) => registrant.report())) {
+      const key = `${report.trunk}/${report.account}/${report.registrar}`
+      if (!this.#wanted.has(key)) reports.push({ ...report, state: 'Leaving' })
+    }
     const { clock } = this.#outside
     for (const [key, { trunk, config }] of this.#wanted) {
       if (!this.#rivals.has(key) || this.#registrants.has(key) || !this.#owns(key)) continue
@@ -266,7 +271,10 @@ export class Registrations {
   /** Sees it off: its binding is removed. */
   #see(registrant: Registrant): void {
     this.#leaving.add(registrant)
-    void registrant.leave().then(() => this.#leaving.delete(registrant))
+    void registrant.leave().then(() => {
+      this.#leaving.delete(registrant)
+      if (!this.#stopped) this.#outside.onChange()
+    })
   }
 }
 

@@ -73,12 +73,42 @@ describe('the certificates of the control side', () => {
     expect(issue(set, now, [...dnsNames, 'other.svc']).authority).toEqual(set.authority)
   })
 
-  it('go on with a new authority when the old one is near its end, and clients of the old one are not cut off', async () => {
+  it('are signed by a new authority only after replicas have accepted it for a day', async () => {
     const set = issue()
-    const next = issue(set, now + 2500 * day)
-    expect(next.authority).not.toEqual(set.authority)
-    expect(next.authorities).toBe((next.authority?.certificate ?? '') + (set.authority?.certificate ?? ''))
-    expect(await handshake(set, next.authorities, dnsNames[0] ?? '')).toBe('trusted')
+    const old = set.authority?.certificate ?? ''
+    const announced = issue(set, now + 2500 * day)
+    const next = announced.next?.certificate ?? ''
+    expect(announced.authority).toEqual(set.authority)
+    expect(announced.authorities).toBe(old + next)
+    expect(new X509Certificate(announced.server.certificate).checkIssued(new X509Certificate(old))).toBe(true)
+    expect(renewed(announced, { dnsNames, now: now + 2501 * day - 2_000 })).toBeUndefined()
+
+    const changed = issue(announced, now + 2501 * day)
+    expect([changed.authority, changed.next]).toEqual([announced.next, undefined])
+    expect(changed.authorities).toBe(next + old)
+    expect(new X509Certificate(changed.server.certificate).checkIssued(new X509Certificate(next))).toBe(true)
+    expect(renewed(changed, { dnsNames, now: now + 2502 * day })).toBeUndefined()
+    expect(issue(changed, now + 3651 * day).authorities).toBe(next)
+  })
+
+  it('are taken, while the authority changes, by replicas that have the authorities from before', async () => {
+    // Of age to be followed, and yet good for handshakes today.
+    const set = issue(undefined, now - 2500 * day)
+    const announced = issue(set, now - day)
+    const changed = issue(announced, now)
+    for (const [server, ca] of [
+      [announced, set],
+      [changed, announced],
+      [changed, changed],
+    ] as const) {
+      expect(await handshake(server, ca.authorities, dnsNames[0] ?? '')).toBe('trusted')
+    }
+  })
+
+  it('are signed at once by the authority that waits when the one before is over', () => {
+    const announced = issue(issue(), now + 2500 * day)
+    const late = issue(announced, now + 3651 * day)
+    expect([late.authority, late.next]).toEqual([announced.next, undefined])
   })
 
   it.each(['certificate', 'key'] as const)('are made anew when the %s of the authority is damaged', (part) => {

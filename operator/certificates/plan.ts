@@ -4,10 +4,12 @@ import { issueAuthority, issueServer, type KeyPair } from './issue.ts'
 /** What the operator serves with and what replicas check it against, as it stands in a Secret. All PEM. */
 export interface CertificateSet {
   readonly server: KeyPair
-  /** Authorities that replicas accept: the one that signs now, and the one before as long as it holds. */
+  /** Authorities that replicas accept: the one that signs now, the one that will, and those before as long as they hold. */
   readonly authorities: string
   /** The authority that signs; absent where somebody else issues. */
   readonly authority?: KeyPair
+  /** The authority that signs when every replica has heard of it. */
+  readonly next?: KeyPair
 }
 
 const day = 86_400_000
@@ -15,22 +17,45 @@ const authorityLifetime = 3650 * day
 const serverLifetime = 90 * day
 /** Clocks of nodes differ a little. */
 const earlier = 3_600_000
+/** How long a new authority is accepted before it signs: nodes bring it to their pods within minutes. */
+const overlap = day
+
 /**
  * The set to write instead of the present one; undefined when that will do. A certificate is renewed when a third of its
- * life is left, and when it is damaged or lacks a name. The authority before stays accepted, so nobody is cut off.
+ * life is left, and when it is damaged or lacks a name. Authorities overlap: the next one is accepted for a day before it
+ * signs, and the one before for as long as it holds, so nobody is cut off.
  */
 export function renewed(
   present: CertificateSet | undefined,
   { dnsNames, now }: { dnsNames: readonly string[]; now: number },
 ): CertificateSet | undefined {
-  const old = present?.authority
-  const keeps = old !== undefined && isGood(old, now)
-  const authority = keeps
-    ? old
-    : issueAuthority('sbcfleet control', { from: now - earlier, to: now + authorityLifetime })
-  if (keeps && present !== undefined && serves(present, authority, dnsNames, now)) return undefined
-  const server = issueServer(authority, dnsNames, { from: now - earlier, to: now + serverLifetime })
-  return { server, authority, authorities: accepted(authority, present?.authorities, now) }
+  const { authority, next } = authoritiesAfter(present, now)
+  const signing = next === undefined ? [authority] : [authority, next]
+  const authorities = accepted(signing, present?.authorities, now)
+  const server = present !== undefined && serves(present, authority, dnsNames, now) ? present.server : undefined
+  const isSame = authority === present?.authority && next === present.next
+  const isKnown = signing.every(({ certificate }) => present?.authorities.includes(certificate))
+  if (server !== undefined && isSame && isKnown) return undefined
+  return {
+    server: server ?? issueServer(authority, dnsNames, { from: now - earlier, to: now + serverLifetime }),
+    authority,
+    authorities,
+    ...(next !== undefined && { next }),
+  }
+}
+
+/** Who signs now, and who will. What is damaged or over is replaced at once, since nobody can accept it. */
+function authoritiesAfter(
+  { authority, next }: Partial<CertificateSet> = {},
+  now: number,
+): { authority: KeyPair; next?: KeyPair } {
+  const fresh = () => issueAuthority('sbcfleet control', { from: now - earlier, to: now + authorityLifetime })
+  const successor = next !== undefined && isGood(next, now) ? next : undefined
+  if (authority === undefined || !holds(authority, now)) return { authority: successor ?? fresh() }
+  if (isGood(authority, now)) return successor === undefined ? { authority } : { authority, next: successor }
+  if (successor === undefined) return { authority, next: fresh() }
+  const since = validityOf(new X509Certificate(successor.certificate)).from + earlier
+  return now - since < overlap ? { authority, next: successor } : { authority: successor }
 }
 
 /** When `renewed` should be asked again, in milliseconds from now. */
@@ -55,14 +80,19 @@ export function flaw({ server }: CertificateSet, dnsName: string, now: number): 
 function serves(present: CertificateSet, authority: KeyPair, dnsNames: readonly string[], now: number): boolean {
   if (dnsNames.some((name) => flaw(present, name, now) !== undefined)) return false
   const certificate = new X509Certificate(present.server.certificate)
-  if (!present.authorities.includes(authority.certificate)) return false
   return certificate.verify(new X509Certificate(authority.certificate).publicKey) && isFresh(certificate, now)
 }
 
-function isGood({ certificate, key }: KeyPair, now: number): boolean {
+/** Whether it can sign, and goes on for long. */
+function isGood(authority: KeyPair, now: number): boolean {
+  return holds(authority, now) && isFresh(new X509Certificate(authority.certificate), now)
+}
+
+/** Whether it can sign now. */
+function holds({ certificate, key }: KeyPair, now: number): boolean {
   try {
     const parsed = new X509Certificate(certificate)
-    return parsed.checkPrivateKey(createPrivateKey(key)) && isFresh(parsed, now)
+    return parsed.checkPrivateKey(createPrivateKey(key)) && validityOf(parsed).to > now
   } catch {
     return false
   }
@@ -78,8 +108,8 @@ function validityOf({ validFrom, validTo }: X509Certificate) {
   return { from: Date.parse(validFrom), to: Date.parse(validTo) }
 }
 
-/** The authority and those before it that still hold. */
-function accepted(authority: KeyPair, before: string | undefined, now: number): string {
+/** These authorities, and those before them that still hold. */
+function accepted(authorities: readonly KeyPair[], before: string | undefined, now: number): string {
   const older = before?.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----\n?/g) ?? []
   const held = older.filter((certificate) => {
     try {
@@ -88,5 +118,5 @@ function accepted(authority: KeyPair, before: string | undefined, now: number): 
       return false
     }
   })
-  return [...new Set([authority.certificate, ...held])].join('')
+  return [...new Set([...authorities.map(({ certificate }) => certificate), ...held])].join('')
 }

@@ -54,6 +54,18 @@ export function isExpired(error: unknown): boolean {
   return error instanceof ApiError && error.code === 410
 }
 
+/**
+ * The API server's schema of the object lacks a field that was sent: its CustomResourceDefinition is of an older release.
+ * Server-side apply answers that with 500, and without a reason.
+ */
+export function isUnknownField(error: unknown): error is ApiError {
+  return (
+    error instanceof ApiError &&
+    error.code === 500 &&
+    error.status.message?.startsWith('failed to create typed patch object') === true
+  )
+}
+
 function hint(cause: Error): string {
   const code = 'code' in cause ? cause.code : undefined
   if (code === 'ECONNREFUSED' || code === 'ETIMEDOUT') return ' (is the API server up, and allowed by NetworkPolicy?)'

@@ -280,6 +280,22 @@ describe('the status writer', () => {
     await writer.stop()
   })
 
+  it('says once that a definition lacks a field, and writes when it has it', async () => {
+    const lines: string[] = []
+    const log = createLog({ level: 'error', name: 'test', write: (line) => lines.push(line) })
+    const { writer, writes, clock } = setUp({ log })
+    const message = 'failed to create typed patch object (voice/a; sbc.test/v1, Kind=Trunk): .status.ready: field not …'
+    writer.write(trunks, trunk('a', '5'), { ready: 1 })
+    for (let attempt = 0; attempt < 3; attempt++) {
+      ;(await writes.next()).refuse(new ApiError('apply', 500, { message }))
+      await clock.expire(10_000)
+    }
+    ;(await writes.next()).answer('6')
+    await writer.stop()
+    expect(lines).toHaveLength(1)
+    expect(lines[0]).toContain('the CustomResourceDefinition of Trunk is older than this program; apply crds/')
+  })
+
   it('knows a new object by its uid, and forgets one that is gone', async () => {
     const { writer, writes, settle } = setUp()
     writer.write(trunks, trunk('a', '5'), { ready: 1 })

@@ -1,7 +1,7 @@
 import type { Clock } from '#lib/clock.ts'
 import { canonicalJson } from '#lib/hash.ts'
 import type { Log } from '#lib/log.ts'
-import { ApiError, isConflict, isNotFound } from './api-error.ts'
+import { ApiError, isConflict, isNotFound, isUnknownField } from './api-error.ts'
 import { fieldManager } from './apply.ts'
 import type { KubeClient } from './client.ts'
 import { Controller, TerminalError, type Outcome } from './controller.ts'
@@ -52,6 +52,9 @@ const usualRates: Rates = {
   detailInterval: 5_000,
 }
 
+/** How long a status waits for a definition that has its fields, in milliseconds. */
+const oldDefinitionMilliseconds = 10_000
+
 export interface StatusWriterOptions {
   readonly api: Pick<KubeClient, 'apply' | 'get'>
   readonly clock: Clock
@@ -83,6 +86,8 @@ export class StatusWriter {
   readonly #options: StatusWriterOptions
   readonly #rates: Rates
   readonly #entries = new Map<string, Entry>()
+  /** Kinds whose definition lacks a field, as was said. */
+  readonly #old = new Set<string>()
   readonly #bucket: Bucket
   readonly #controller: Controller
   /** What changed by itself, and from when on it may be written. */
@@ -185,6 +190,7 @@ export class StatusWriter {
       return this.#refused(key, entry, error, signal)
     }
     entry.at = this.#options.clock.now()
+    this.#old.delete(resource.kind)
     entry.due = undefined
     entry.written = {
       wanted: canonicalJson(wanted),
@@ -208,6 +214,14 @@ export class StatusWriter {
     if (isConflict(error) || isNotFound(error)) {
       if (this.#entries.get(key) === entry) this.#entries.delete(key)
       return {}
+    }
+    if (isUnknownField(error)) {
+      const { kind } = entry.resource
+      const reason = error.status.message
+      const message = `the CustomResourceDefinition of ${kind} is older than this program; apply crds/ of this release`
+      if (!this.#old.has(kind)) this.#options.log.error({ reason }, message)
+      this.#old.add(kind)
+      return { after: oldDefinitionMilliseconds }
     }
     if (error instanceof ApiError && error.code === 422) {
       entry.due = undefined

@@ -1,7 +1,7 @@
 import { condition, type Condition, type Reason } from '#api/conditions.ts'
 import type { Account, Registrar, Registration, SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
 import type { RegistrationReport } from '#api/wire.ts'
-import type { TrunkReports } from './reports-by-trunk.ts'
+import type { By, TrunkReports } from './reports-by-trunk.ts'
 import { isoTime, listed } from './stamp.ts'
 
 type RegistrationStatus = NonNullable<SipTrunkStatus['registrations']>[number]
@@ -15,11 +15,14 @@ export interface RegistrationView {
 /** How many registrations a status shows. */
 const shownRegistrations = 64
 
+/** What one replica takes away another one is about to bring, or nobody wants: it says nothing of the trunk. */
+type Present = RegistrationReport & { readonly state: Exclude<RegistrationReport['state'], 'Leaving'> }
+
 interface Seen {
   readonly account: string
   readonly registrar: string
   readonly replica: string
-  readonly report: RegistrationReport | undefined
+  readonly report: Present | undefined
 }
 
 /** What all replicas together know of the trunk's registrations: every account with every registrar. */
@@ -45,23 +48,28 @@ function registrarsOf({ registrarNames }: Account, { registrars }: Registration)
 }
 
 /** While an account moves from one replica to another both report it; a binding in place is what counts. */
-function bestOf(reports: TrunkReports['registrations']): Map<string, TrunkReports['registrations'][number]> {
-  const best = new Map<string, TrunkReports['registrations'][number]>()
-  for (const one of reports) {
-    const key = `${one.report.account}/${one.report.registrar}`
+function bestOf(reports: TrunkReports['registrations']): Map<string, By<Present>> {
+  const best = new Map<string, By<Present>>()
+  for (const { replica, report } of reports) {
+    if (!isPresent(report)) continue
+    const key = `${report.account}/${report.registrar}`
     const other = best.get(key)?.report
-    if (other === undefined || isBetter(one.report, other)) best.set(key, one)
+    if (other === undefined || isBetter(report, other)) best.set(key, { replica, report })
   }
   return best
 }
 
-function isBetter(report: RegistrationReport, other: RegistrationReport): boolean {
+function isPresent(report: RegistrationReport): report is Present {
+  return report.state !== 'Leaving'
+}
+
+function isBetter(report: Present, other: Present): boolean {
   const difference = rank(report) - rank(other)
   return difference === 0 ? (report.expiresAt ?? 0) > (other.expiresAt ?? 0) : difference > 0
 }
 
 /** From the worst to the best. */
-function rank(report: RegistrationReport | undefined): number {
+function rank(report: Present | undefined): number {
   return { Unregistered: 0, Pending: 1, Standby: 2, Registered: 3 }[report?.state ?? 'Pending']
 }
 

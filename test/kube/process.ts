@@ -1,5 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
-import { closeSync, openSync, readFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { closeSync, openSync, readFileSync, watch } from 'node:fs'
 
 /**
  * Runs the program until the pipe on descriptor 3 closes, which it also does when we are killed: nothing is left running.
@@ -38,6 +39,16 @@ export class Process {
   async kill(): Promise<void> {
     this.#child.stdio[3]?.destroy()
     await this.ended
+  }
+
+  /** Resolves when the program has written such a line, be it before now. */
+  async said(what: RegExp): Promise<void> {
+    const changes = watch(this.#log)
+    try {
+      while (!what.test(readFileSync(this.#log, 'utf8'))) await once(changes, 'change')
+    } finally {
+      changes.close()
+    }
   }
 
   lastLines(): string {

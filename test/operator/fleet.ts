@@ -58,9 +58,9 @@ export async function createFleet(client: KubeClient, ports: { listener: number;
   })
 }
 
-export async function createAccount(client: KubeClient, password: string): Promise<void> {
+export async function createAccount(client: KubeClient, password: string, name = 'account'): Promise<void> {
   const data = { password: Buffer.from(password).toString('base64') }
-  await client.create(secrets, { metadata: { namespace: 'voice', name: 'account' }, data } as AnyObject)
+  await client.create(secrets, { metadata: { namespace: 'voice', name }, data } as AnyObject)
 }
 
 /** A peer that is there, and takes every REGISTER. */

@@ -7,7 +7,7 @@ import type { KubeClient } from '../../operator/kube/client.ts'
 import type { KubeObject } from '../../operator/kube/resource.ts'
 import type { ControlPlane } from '../kube/control-plane.ts'
 import { Process } from '../kube/process.ts'
-import { until, type AnyObject } from '../kube/cluster.ts'
+import { configMaps, until } from '../kube/cluster.ts'
 
 const root = join(import.meta.dirname, '../..')
 export const operatorNamespace = 'sbcfleet'
@@ -20,6 +20,7 @@ export class Programs {
   readonly #operator: string
   readonly #folder = mkdtempSync(join(tmpdir(), 'sbcfleet-programs-'))
   readonly #processes: Process[] = []
+  #isStopped = false
 
   /** `operator` is the program, where it is not the source. */
   constructor(plane: ControlPlane, client: KubeClient, operator = join(root, 'operator/main.ts')) {
@@ -54,21 +55,19 @@ export class Programs {
     })
   }
 
+  /** An operator replica that is started again whenever it ends, as a node does with a container. */
+  supervised(...args: Parameters<Programs['operator']>): void {
+    const process = this.operator(...args)
+    void process.ended.then(() => {
+      if (!this.#isStopped) this.supervised(...args)
+    })
+  }
+
   /** Does for a pod what its node would: makes its token, mounts its volume, and runs its container. */
   async replica(fleet: string, pod: string, address: string, controlPorts: readonly number[]): Promise<Process> {
     const [namespace = '', name = ''] = fleet.split('/')
     await until(this.#client, pods, { namespace, name: pod }, (object) => object !== undefined)
-    const control = join(this.#folder, `${namespace}-${pod}`)
-    mkdirSync(control, { recursive: true })
-    writeFileSync(join(control, 'token'), await this.token(namespace, `${name}-replica`, pod), { mode: 0o600 })
-    const configMaps = { group: '', version: 'v1', kind: 'ConfigMap', plural: 'configmaps', namespaced: true } as const
-    const config = await until(
-      this.#client,
-      configMaps as typeof configMaps & { object?: AnyObject & { data?: Record<string, string> } },
-      { namespace, name: `${name}-control` },
-      (object) => object !== undefined,
-    )
-    writeFileSync(join(control, 'ca.crt'), config?.data?.['ca.crt'] ?? '')
+    const control = await this.mount(fleet, pod)
     const urls = controlPorts.map((port) => `wss://sbcfleet-control.${operatorNamespace}.svc:${port}/replicas`)
     const preload = pathToFileURL(join(import.meta.dirname, 'loopback-names.ts')).href
     return this.#run(pod, [`--import=${preload}`, join(root, 'dataplane/main.ts')], {
@@ -83,7 +82,21 @@ export class Programs {
     })
   }
 
+  /** Writes the volume of a pod as it should be now, as its node does from time to time, and returns its folder. */
+  async mount(fleet: string, pod: string): Promise<string> {
+    const [namespace = '', name = ''] = fleet.split('/')
+    const control = join(this.#folder, `${namespace}-${pod}`)
+    mkdirSync(control, { recursive: true })
+    writeFileSync(join(control, 'token'), await this.token(namespace, `${name}-replica`, pod), { mode: 0o600 })
+    const config = await until(this.#client, configMaps, { namespace, name: `${name}-control` }, (object) => {
+      return object !== undefined
+    })
+    writeFileSync(join(control, 'ca.crt'), config?.data?.['ca.crt'] ?? '')
+    return control
+  }
+
   async stop(): Promise<void> {
+    this.#isStopped = true
     await Promise.all(this.#processes.map((process) => process.kill()))
     rmSync(this.#folder, { recursive: true, force: true })
   }
