@@ -65,7 +65,7 @@ export class Programs {
 
   /** Does for a pod what its node would: makes its token, mounts its volume, and runs its container. */
   async replica(fleet: string, pod: string, address: string, controlPorts: readonly number[]): Promise<Process> {
-    const [namespace = '', name = ''] = fleet.split('/')
+    const [namespace = ''] = fleet.split('/')
     await until(this.#client, pods, { namespace, name: pod }, (object) => object !== undefined)
     const control = await this.mount(fleet, pod)
     const urls = controlPorts.map((port) => `wss://sbcfleet-control.${operatorNamespace}.svc:${port}/replicas`)
