@@ -28,7 +28,7 @@ export async function startEmbedded(
 ): Promise<SipServer> {
   const secret = randomBytes(32).toString('hex')
   const engine = createEngine({ ...options, secret, busyShare: eventLoopShare() })
-  const sip = await joinDrachtio({ socket: engine.serveWithin(), secret, methods: carriedMethods }, options.log)
+  const sip = await joinDrachtio({ ...engine.serveWithin(), secret, methods: carriedMethods }, options.log)
   return { sip, sockets: engine, statistics: engine, watch: () => {}, stop: () => engine.stop() }
 }
 

@@ -57,7 +57,7 @@ export async function beginSessionLoad(session: Partial<ResolvedSipBehaviour['se
     routes: [route({ name: 'out', match: { trunks: ['callers'] }, targets: [{ trunk: 'callees', sip }] })],
   })
   state.current = config
-  const port = await joinDrachtio({ socket: engine.serveWithin(), secret }, log)
+  const port = await joinDrachtio({ ...engine.serveWithin(), secret }, log)
   const calls = new Calls({ sip: port, running, health: health(config), clock, log, random: Math.random })
   calls.start()
   return {

@@ -18,6 +18,9 @@ const sameSignalMilliseconds = 500
 
 const replica = join(import.meta.dirname, '..', 'dataplane', 'main.ts')
 
+/** As in the image (`Dockerfile`): what a call needs for its set-up is short-lived, and room for more of it is not used. */
+const memoryFlags = ['--max-semi-space-size=8']
+
 /** `sbcfleet start`: runs until a signal, or until the self-test has ended. Resolves to the exit code. */
 export async function runStart(command: StartCommand, output: Output): Promise<number> {
   const { directory } = command
@@ -84,7 +87,7 @@ async function runMachine(command: StartCommand, output: Output, display: Displa
     ...command,
     clock: systemClock,
     log,
-    replicaCommand: [process.execPath, replica],
+    replicaCommand: [process.execPath, ...memoryFlags, replica],
     environment: inheritedEnvironment(),
     drainSeconds,
     onView: (view) => screen.show(view),

@@ -7,6 +7,7 @@ import { ServerCore } from './dialog/server-core.ts'
 import type { ClientTls, Engine, EngineOptions, ListenerAddress, TlsTarget } from './engine.types.ts'
 import { Gate } from './gate.ts'
 import { Intake } from './intake.ts'
+import { HandOver } from './message/hand-over.ts'
 import { Overload } from './overload.ts'
 import { TimerWheel } from './transaction/timer-wheel.ts'
 import { Transactions } from './transaction/transactions.ts'
@@ -105,8 +106,9 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     serve: () => applications.listen(),
     serveWithin() {
       const [ours, theirs] = socketPair()
-      applications.accept(ours)
-      return theirs
+      const handOver = new HandOver()
+      applications.accept(ours, handOver)
+      return { socket: theirs, handOver }
     },
     counters: counters.values,
     gauges: () => ({

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { HandOver } from './message/hand-over.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Lookup } from './transport/resolver.ts'
@@ -106,8 +107,11 @@ export interface Engine {
   close(name: string): Promise<void>
   /** Serves the drachtio protocol on 127.0.0.1, on a free port. */
   serve(): Promise<{ port: number }>
-  /** Serves the drachtio protocol to an application of this process, at the other end of a connection that no one else sees. */
-  serveWithin(): Socket
+  /**
+   * Serves the drachtio protocol to an application of this process, at the other end of a connection that no one else sees.
+   * Messages for it stand in the frames in short, and are taken whole from the hand-over.
+   */
+  serveWithin(): { readonly socket: Socket; readonly handOver: HandOver }
   /** Counters since the start, for metrics: `received_requests INVITE`, `sent_responses INVITE 486`, `retransmitted` … */
   readonly counters: Readonly<Record<string, number>>
   /**

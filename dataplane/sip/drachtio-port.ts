@@ -1,6 +1,7 @@
 import { Server, type Socket } from 'node:net'
 import Drachtio from 'drachtio-srf'
 import type { Log } from '#lib/log.ts'
+import type { HandOver } from '../engine/message/hand-over.ts'
 import { readMessage } from '../engine/message/parse.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import {
@@ -48,6 +49,8 @@ export interface DrachtioConnection {
    * Allow; other servers do neither.
    */
   readonly methods?: readonly string[]
+  /** Where messages are taken from that stand in its frames in short. */
+  readonly handOver?: HandOver
 }
 
 /** Longest wait before drachtio-srf connects again, in milliseconds; by itself it knows no limit. */
@@ -75,7 +78,7 @@ export function connectDrachtio(address: DrachtioAddress, log: Log): Promise<Dra
  */
 export async function joinDrachtio(server: DrachtioConnection, log: Log): Promise<DrachtioPort> {
   const srf = new Drachtio() as unknown as Srf
-  const port = new DrachtioPort(srf, log, { methods: server.methods })
+  const port = new DrachtioPort(srf, log, server)
   const joined = new Promise<void>((resolve, reject) => {
     srf.on('connect', (error: Error | null) => {
       if (!error) return resolve()
@@ -131,6 +134,7 @@ export class DrachtioPort implements SipPort {
   readonly #srf: Srf
   readonly #log: Log
   readonly #largestFrame: number
+  readonly #handOver: HandOver | undefined
   readonly #outstanding = new Set<SrfTransaction>()
   /** INVITEs without final answer: drachtio-srf finds the one a CANCEL is for by its Call-ID alone. */
   readonly #invites = new Map<string, SrfIncomingRequest>()
@@ -144,11 +148,13 @@ export class DrachtioPort implements SipPort {
     {
       methods = all,
       largestFrame = Infinity,
-    }: { methods?: readonly string[] | undefined; largestFrame?: number | undefined },
+      handOver,
+    }: { methods?: readonly string[] | undefined; largestFrame?: number | undefined; handOver?: HandOver | undefined },
   ) {
     this.#srf = srf
     this.#log = log
     this.#largestFrame = largestFrame
+    this.#handOver = handOver
     const receive = (req: SrfRequest, res: SrfResponse) => this.#receive(req, res)
     srf.use(receive)
     // The handler above takes them; this tells the server that they are wanted.
@@ -243,6 +249,8 @@ export class DrachtioPort implements SipPort {
   }
 
   #parse(raw: string): SipMessage | undefined {
+    const handed = this.#handOver?.take(raw)
+    if (handed !== undefined) return handed
     const result = readMessage(raw)
     if (result.ok) return result.message
     this.#log.warn({ reason: result.reason }, 'the SIP server handed over a malformed message')

@@ -49,7 +49,7 @@ function embedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): Engi
   return {
     open: (name, transport, address) => engine.open({ name, transport, address, port: 0 }),
     async connect(log, how = 'within the process', secret = right) {
-      if (how === 'within the process') return joinDrachtio({ socket: engine.serveWithin(), secret }, log)
+      if (how === 'within the process') return joinDrachtio({ ...engine.serveWithin(), secret }, log)
       return connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
     },
     gauges: () => engine.gauges(),

@@ -124,7 +124,7 @@ export class FuzzedReplica {
     const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address: '127.0.0.1', port: 0 })
     const config = configuration(udp, tcp)
     const running = { current: config, onChange: () => {} }
-    const sip = await joinDrachtio({ socket: engine.serveWithin(), secret, methods: carriedMethods }, log)
+    const sip = await joinDrachtio({ ...engine.serveWithin(), secret, methods: carriedMethods }, log)
     const socket = createSocket('udp4')
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
     return new FuzzedReplica({ assembled, sip, addresses: { udp, tcp }, udp: socket, config, clock, onSent, errors })

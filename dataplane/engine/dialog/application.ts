@@ -1,10 +1,13 @@
 import type { ParsedMessage } from '../message/parsed-message.ts'
+import type { SipMessage } from '../message/sip-message.ts'
 import type { Flow } from '../transport/transport.ts'
 
 /** A SIP message on its way to the application, with what identifies it there. */
 export interface Delivery {
   /** One character per byte. */
   readonly text: string
+  /** The same as it was read; absent where the engine has written it. */
+  readonly message?: SipMessage
   /** Whom it came from. */
   readonly source: Flow
   readonly transactionId: string

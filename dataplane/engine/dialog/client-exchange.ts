@@ -97,8 +97,7 @@ export class ClientExchange implements ClientTransactionUser {
     const { status } = response
     if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)
     if (status === 100) {
-      if (this.inviteId !== '' && this.application?.wantsTrying === true)
-        this.#deliver(response.text, source, undefined)
+      if (this.inviteId !== '' && this.application?.wantsTrying === true) this.#deliver(response, source, undefined)
       return
     }
     if (this.method === 'INVITE') {
@@ -108,7 +107,7 @@ export class ClientExchange implements ClientTransactionUser {
       else this.#onFailure(response, source)
     } else {
       if (this.#inside !== undefined) this.#settle(response, this.#inside)
-      this.#deliver(response.text, source, this.#inside)
+      this.#deliver(response, source, this.#inside)
     }
     if (status >= 200) this.#request = undefined
   }
@@ -142,7 +141,7 @@ export class ClientExchange implements ClientTransactionUser {
 
   #onProvisional(response: SipMessage, source: Flow): void {
     const fork = response.toTag === '' ? undefined : this.#forkOf(response)
-    if (fork === undefined || this.#isNext(response, fork)) this.#deliver(response.text, source, fork)
+    if (fork === undefined || this.#isNext(response, fork)) this.#deliver(response, source, fork)
   }
 
   /**
@@ -166,7 +165,7 @@ export class ClientExchange implements ClientTransactionUser {
       confirmByClient(fork.state, response)
       if (this.#canDeliver()) {
         fork.acknowledgementDue = this.#cseq
-        this.#deliver(response.text, source, fork)
+        this.#deliver(response, source, fork)
       } else this.#hangUp(fork)
     } else if (fork === this.#answered) this.#acknowledgeAgain(fork)
     else {
@@ -180,7 +179,7 @@ export class ClientExchange implements ClientTransactionUser {
   #onFailure(response: SipMessage, source: Flow): void {
     for (const fork of this.#forks) this.#owner.dialogs.remove(fork)
     this.#forks = []
-    this.#deliver(response.text, source, undefined)
+    this.#deliver(response, source, undefined)
   }
 
   #onReinviteResponse(response: SipMessage, source: Flow, dialog: LiveDialog): void {
@@ -193,7 +192,7 @@ export class ClientExchange implements ClientTransactionUser {
       if (!this.#canDeliver()) this.#owner.acknowledgePlain(dialog, this.#cseq)
     }
     if (response.status < 200 && !this.#isNext(response, dialog)) return
-    this.#deliver(response.text, source, dialog)
+    this.#deliver(response, source, dialog)
     this.#settle(response, dialog)
   }
 
@@ -272,15 +271,19 @@ export class ClientExchange implements ClientTransactionUser {
     if (this.method === 'BYE' && this.#inside !== undefined) this.#owner.dialogs.remove(this.#inside)
     const { flow, branch } = this.#transaction
     const text = formatLocalResponse(request, formatOwnVia(branch, flow.listener), cause, reason)
-    this.#deliver(text, flow, this.#inside)
+    this.#deliver({ text }, flow, this.#inside)
   }
 
   #canDeliver(): boolean {
     return this.application !== undefined && !this.application.gone
   }
 
-  #deliver(text: string, source: Flow, dialog: LiveDialog | undefined): void {
+  #deliver(response: SipMessage | { readonly text: string }, source: Flow, dialog: LiveDialog | undefined): void {
     if (!this.#canDeliver()) return
-    this.application?.deliverResponse({ text, source, transactionId: this.id, dialogId: dialog?.state.id ?? '' })
+    this.application?.deliverResponse({
+      text: response.text,
+      ...('kind' in response && { message: response }),
+      ...{ source, transactionId: this.id, dialogId: dialog?.state.id ?? '' },
+    })
   }
 }

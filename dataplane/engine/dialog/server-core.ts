@@ -287,6 +287,7 @@ export class ServerCore {
     else transaction.start()
     application.deliverRequest({
       text: request.text,
+      message: request,
       source,
       transactionId: transaction.id,
       dialogId: inside?.state.id ?? '',
@@ -387,6 +388,7 @@ export class ServerCore {
     dialog.unacknowledged = dialog.unacknowledged.filter((one) => one !== waiting)
     this.#applicationOf(dialog, 'ACK')?.deliverRequest({
       text: request.text,
+      message: request,
       source,
       transactionId: waiting.transactionId,
       dialogId: dialog.state.id,
@@ -416,7 +418,13 @@ export class ServerCore {
     this.#forget(invite.id)
     const dialogId = exchange.inside?.state.id ?? exchange.early[0]?.state.id ?? ''
     this.#finish(exchange, 487, [])
-    exchange.application.deliverRequest({ text: cancel.text, source, transactionId: invite.id, dialogId })
+    exchange.application.deliverRequest({
+      text: cancel.text,
+      message: cancel,
+      source,
+      transactionId: invite.id,
+      dialogId,
+    })
   }
 
   #finish(exchange: Exchange, status: number, headers: readonly (readonly [string, string])[]): void {

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
 import type { Application, Delivery, Outcome, RequestOrder, ResponseOrder } from '../dialog/application.ts'
+import type { HandOver } from '../message/hand-over.ts'
 import { readMessage } from '../message/parse.ts'
 import { FrameDecoder } from './frame-decoder.ts'
 import { formatTime, noticeFrame, outcomeFrame, replyFrame, requestFrame, responseFrame } from './leader.ts'
@@ -33,6 +34,7 @@ export class ApplicationConnection implements Application {
   readonly #socket: Socket
   readonly #user: ConnectionUser
   readonly #clock: Clock
+  readonly #handOver: HandOver | undefined
   readonly #decoder = new FrameDecoder()
   #waiting: string[] = []
   #next = 0
@@ -41,8 +43,10 @@ export class ApplicationConnection implements Application {
   #outgoing = ''
   #flushing = false
 
-  constructor(socket: Socket, user: ConnectionUser, clock: Clock) {
+  /** With a hand-over, the application is in this process and takes messages from there. */
+  constructor(socket: Socket, user: ConnectionUser, clock: Clock, handOver?: HandOver) {
     this.#socket = socket
+    this.#handOver = handOver
     this.#user = user
     this.#clock = clock
     socket.on('data', (bytes) => this.#receive(bytes))
@@ -64,11 +68,11 @@ export class ApplicationConnection implements Application {
   }
 
   deliverRequest(delivery: Delivery): void {
-    this.#send(requestFrame(delivery, this.#time()))
+    this.#send(requestFrame(this.#handedOver(delivery), this.#time()))
   }
 
   deliverResponse(delivery: Delivery): void {
-    this.#send(responseFrame(delivery, this.#time()))
+    this.#send(responseFrame(this.#handedOver(delivery), this.#time()))
   }
 
   deliverNotice(delivery: Delivery): void {
@@ -101,6 +105,7 @@ export class ApplicationConnection implements Application {
 
   readonly #flush = (): void => {
     this.#flushing = false
+    this.#handOver?.turn()
     const text = this.#outgoing
     this.#outgoing = ''
     if (this.#gone || text === '') return
@@ -185,9 +190,21 @@ export class ApplicationConnection implements Application {
       })
     } else {
       this.#user.request(this, { transactionId, dialogId, nextHop, request: message }, (outcome) => {
-        this.#send(outcomeFrame(id, outcome, this.#time(), false))
+        this.#send(outcomeFrame(id, this.#written(outcome), this.#time(), false))
       })
     }
+  }
+
+  /** What goes into the frame, where the message itself goes another way. */
+  #handedOver(delivery: Delivery): Delivery {
+    const { message } = delivery
+    if (this.#handOver === undefined || message === undefined) return delivery
+    return { ...delivery, text: this.#handOver.put(message) }
+  }
+
+  #written(outcome: Outcome): Outcome {
+    if (this.#handOver === undefined || !outcome.ok) return outcome
+    return { ...outcome, text: this.#handOver.putWritten(outcome.text) }
   }
 
   #reply(id: string, result: string): void {

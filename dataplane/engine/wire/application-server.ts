@@ -2,6 +2,7 @@ import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
 import type { Application, Applications, Outcome, RequestOrder, ResponseOrder } from '../dialog/application.ts'
+import type { HandOver } from '../message/hand-over.ts'
 import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
 import { ApplicationConnection } from './application-connection.ts'
 
@@ -92,8 +93,8 @@ export class ApplicationServer implements Applications {
     if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
   }
 
-  /** Serves an application at the other end of a connection. */
-  accept(socket: Socket): void {
+  /** Serves an application at the other end of a connection; with a hand-over, one of this process. */
+  accept(socket: Socket, handOver?: HandOver): void {
     if (this.#connections.size - this.count >= MAX_STRANGERS) {
       socket.destroy()
       return
@@ -114,6 +115,7 @@ export class ApplicationServer implements Applications {
         },
       },
       this.#clock,
+      handOver,
     )
     this.#connections.add(connection)
     const deadline: TimerTarget = {

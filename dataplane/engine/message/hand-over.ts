@@ -1,0 +1,58 @@
+import { isAscii } from 'node:buffer'
+import { readMessage } from './parse.ts'
+import type { SipMessage } from './sip-message.ts'
+
+/**
+ * Messages on their way from the engine to an application of the same process. In the frames that go between them stands a
+ * short message in the place of each, with what the protocol's library reads itself; the port behind it takes the message
+ * by that, as the engine has read it. Text that is not ASCII is read in two ways, byte by byte and as UTF-8, so it stays
+ * in the frame.
+ */
+export class HandOver {
+  #now = new Map<string, SipMessage | string>()
+  #before = new Map<string, SipMessage | string>()
+  #count = 0
+
+  /** The text for the frame that stands for the message. */
+  put(message: SipMessage): string {
+    const { text, callId, cseq, method } = message
+    if (!isPlain(text)) return text
+    // What drachtio-srf makes a PRACK of (RFC 3262 section 7.2).
+    const rseq = message.kind === 'response' ? message.get('RSeq') : undefined
+    return this.#keep(text, callId, rseq === undefined ? '' : `CSeq: ${cseq} ${method}\r\nRSeq: ${rseq}\r\n`, message)
+  }
+
+  /** The same of a message that was written, not read: it is read when somebody takes it. */
+  putWritten(text: string): string {
+    const [, callId, cseq] = /\r\nCall-ID: ([^\r\n]*)\r\n(CSeq: [^\r\n]*\r\n)/.exec(text) ?? []
+    if (callId === undefined || cseq === undefined || !isPlain(text)) return text
+    return this.#keep(text, callId, cseq, text)
+  }
+
+  /** What the text of a frame stands for; undefined when it stands for itself. */
+  take(text: string): SipMessage | undefined {
+    const found = this.#now.get(text) ?? this.#before.get(text)
+    if (typeof found !== 'string') return found
+    const read = readMessage(found)
+    return read.ok ? read.message : undefined
+  }
+
+  /** Frames leave: what those before them stood for is taken by now, or never. */
+  turn(): void {
+    const done = this.#before
+    done.clear()
+    this.#before = this.#now
+    this.#now = done
+  }
+
+  #keep(text: string, callId: string, more: string, kept: SipMessage | string): string {
+    const startLine = text.slice(0, text.indexOf('\r\n'))
+    const short = `${startLine}\r\nCall-ID: ${callId}\r\n${more}X-Handed-Over: ${++this.#count}\r\n\r\n`
+    this.#now.set(short, kept)
+    return short
+  }
+}
+
+function isPlain(text: string): boolean {
+  return isAscii(Buffer.from(text, 'latin1'))
+}
