@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { parse } from 'yaml'
+import type { CallRecord } from './call/call-record.ts'
 import { CallCounters } from './call-counters.ts'
 import { HostMetrics } from './host-metrics.ts'
 import { collectMetrics } from './replica-metrics.ts'
@@ -12,6 +13,7 @@ interface Alerts {
 }
 
 const callCounters = new CallCounters()
+callCounters.ended({} as CallRecord, { kind: 'Media', why: 'Lost' })
 callCounters.challenged('carrier', 'Unanswered')
 callCounters.authenticated('carrier', 'Refused')
 callCounters.authenticated('carrier', 'NoKey')

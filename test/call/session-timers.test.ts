@@ -1,13 +1,10 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { builtInBehaviour, type ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
-import type { ResolvedSessionTimer } from '#api/session-behaviour.ts'
+import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import { readRefresherTables, sessionExpires } from '../../dataplane/policy/testing/refresher-tables.ts'
-import { type Arrival, sdp } from '../engine/sip-peer.ts'
+import { sdp } from '../engine/sip-peer.ts'
 import { answer, Bridge, Party } from './bridge.ts'
+import { asks, connect as connectOn, farSdp, type Fields, says, seconds, timerOf } from './timed-call.ts'
 
-type Fields = readonly (readonly [string, string])[]
-
-const farSdp = sdp.replaceAll('4000', '5000')
 const tables = readRefresherTables()
 const open: Bridge[] = []
 
@@ -15,61 +12,13 @@ afterEach(async () => {
   for (const bridge of open.splice(0)) await bridge.end()
 })
 
-interface Up {
-  readonly bridge: Bridge
-  readonly a: Party
-  readonly b: Party
-  /** INVITE that the callee got, 200 that the caller got. */
-  readonly invite: Arrival
-  readonly ok: Arrival
-}
+type Options = Parameters<typeof connectOn>[3]
 
-/** A call that is up, over the real engine: what the caller asks, and what the callee answers. */
-async function connect(
-  caller: readonly string[],
-  callee: Fields,
-  options: { timer?: Partial<ResolvedSessionTimer>; sip?: Partial<ResolvedSipBehaviour> } = {},
-): Promise<Up> {
-  const sessionTimer = { ...builtInBehaviour.sessionTimer, ...options.timer }
-  const bridge = await Bridge.begin({ sip: { sessionTimer, ...options.sip } })
-  open.push(bridge)
-  const a = new Party({
-    peer: bridge.pbx,
-    port: bridge.portOf('inside'),
-    callId: `near-${Math.random()}`,
-    localTag: 'near-tag',
-    target: bridge.uriOf('inside', '2000'),
-  })
-  a.invite({ body: sdp, headers: caller })
-  const invite = await bridge.carrier.request('INVITE')
-  const b = Party.called(invite, bridge.carrier, bridge.portOf('outside'), 'callee')
-  answer(invite, bridge.carrier, 200, { body: farSdp, headers: callee })
-  const ok = await bridge.pbx.response(200, 'INVITE')
-  a.learn(ok)
-  a.send('ACK')
-  await bridge.carrier.request('ACK')
-  // What has come after the ACK of the caller shows that it has been taken.
-  a.send('INFO')
-  answer(await bridge.carrier.request('INFO'), bridge.carrier, 200)
-  await bridge.pbx.response(200, 'INFO')
-  return { bridge, a, b, invite, ok }
-}
-
-const asks = (role: Parameters<typeof sessionExpires>[0]) => [
-  'Supported: timer',
-  `Session-Expires: ${sessionExpires(role)}`,
-]
-const says = (role: Parameters<typeof sessionExpires>[0]): Fields => [['Session-Expires', sessionExpires(role)]]
-const timerOf = ({ message }: Arrival) => ({
-  'Session-Expires': message.get('Session-Expires'),
-  'Min-SE': message.get('Min-SE'),
-  Supported: message.values('Supported').join(', '),
-  Require: message.get('Require'),
-})
-const seconds = (count: number) => count * 1000
+const connect = (caller: readonly string[], callee: Fields, options: Options = {}) =>
+  connectOn(open, caller, callee, options)
 
 /** The caller ignores timers; the callee leaves the refreshes to whoever is on our side. */
-const telco = (options: Parameters<typeof connect>[2] = {}, callee: Fields = []) =>
+const telco = (options: Options = {}, callee: Fields = []) =>
   connect([], [['Session-Expires', '1800;refresher=uac'], ['Require', 'timer'], ...callee], {
     ...options,
     timer: { alwaysRequest: true, ...options.timer },
@@ -133,6 +82,67 @@ describe('the tables of Cisco CVP on the wire (feature item 26)', () => {
       expect(timerOf(own)).toMatchObject({ 'Session-Expires': sessionExpires(toAgent), Supported: 'timer' })
     },
   )
+})
+
+describe('feature item 26, check 6: after re-targeting no refresh goes to the Contact before', () => {
+  it('where the callee says by re-INVITE that another one has the call', async () => {
+    const { bridge, a, b } = await telco()
+    const agent = `sip:agent@${bridge.carrier.hostPort};moved=yes`
+    b.send('INVITE', {
+      body: farSdp.replace('5000', '5002'),
+      headers: [`Contact: <${agent}>`, ...asks('uas')],
+      contact: false,
+    })
+    const carried = await bridge.pbx.request('INVITE')
+    answer(carried, bridge.pbx, 200, { body: sdp })
+    await bridge.pbx.request('ACK')
+    await bridge.carrier.response(200, 'INVITE')
+    b.send('ACK')
+    a.send('INFO')
+    const info = await bridge.carrier.request('INFO')
+    expect(info.message.uri).toBe(agent)
+    answer(info, bridge.carrier, 200)
+    await bridge.pbx.response(200, 'INFO')
+    bridge.clock.advance(seconds(900))
+    expect((await bridge.carrier.request('INVITE')).message.uri).toBe(agent)
+  })
+
+  it('where the hunt has left a target that had answered early', async () => {
+    const sessionTimer = { ...builtInBehaviour.sessionTimer, alwaysRequest: true }
+    const bridge = await Bridge.begin({ targets: 2, sip: { sessionTimer } })
+    open.push(bridge)
+    const [ivr, agent] = bridge.carriers
+    if (ivr === undefined || agent === undefined) throw new Error('two carriers')
+    const a = new Party({
+      peer: bridge.pbx,
+      port: bridge.portOf('inside'),
+      callId: 'a-call-that-moves-on',
+      localTag: 'near-tag',
+      target: bridge.uriOf('inside', '2000'),
+    })
+    a.invite({ body: sdp })
+    const first = await ivr.request('INVITE')
+    answer(first, ivr, 183, { body: farSdp, headers: says('uac'), tag: 'ivr' })
+    await bridge.pbx.response(183, 'INVITE')
+    answer(first, ivr, 503, { tag: 'ivr' })
+    const second = await agent.request('INVITE')
+    answer(second, agent, 200, { body: farSdp, headers: [...says('uac'), ['Require', 'timer']], tag: 'agent' })
+    a.learn(await bridge.pbx.response(200, 'INVITE'))
+    a.send('ACK')
+    await agent.request('ACK')
+    // What has come after the ACK of the caller shows that it has been taken.
+    a.send('INFO')
+    answer(await agent.request('INFO'), agent, 200, { tag: 'agent' })
+    await bridge.pbx.response(200, 'INFO')
+    const heard = ivr.arrived.filter(({ message }) => message.method !== 'ACK').length
+    bridge.clock.advance(seconds(900))
+    const refresh = await agent.request('INVITE')
+    answer(refresh, agent, 200, { body: farSdp, headers: says('uac'), tag: 'agent' })
+    await agent.request('ACK')
+    bridge.clock.advance(seconds(900))
+    await agent.request('INVITE')
+    expect(ivr.arrived.filter(({ message }) => message.method !== 'ACK')).toHaveLength(heard)
+  })
 })
 
 describe('422 on the wire', () => {
