@@ -80,6 +80,24 @@ describe('a peer that does what it must not', () => {
     expect(last('carrier', method('BYE')).uri).toBe('sip:called@192.0.2.20:5060')
   })
 
+  it.each([200, 486])('repeats its tag in a %i: what we send has one (RFC 3261 §7.3.1)', async (code) => {
+    await receive(beginning(1, caller), 'pbx')
+    const invite = last('carrier', method('INVITE'))
+    await receive(answer(invite, code).replace(';tag=called', ';tag=called;tag=other'), 'carrier')
+    await expectNothingLeft()
+    expect(last('carrier', method('ACK')).get('To')).toMatch(/^[^;]*;tag=called$/)
+  })
+
+  it('records a route that is no URI: 400 to its request, and none of it in ours (RFC 3261 §12.1)', async () => {
+    const route = 'Record-Route: <sip:192.0.   2.9>\r\nContent-Length'
+    await receive(beginning(1, caller).replace('Content-Length', route), 'pbx')
+    expect(last('pbx', status(400)).reason).toBe('Malformed Record-Route')
+    await receive(beginning(1, { ...caller, callId: 'second', branch: 'z9hG4bKsecond' }), 'pbx')
+    await receive(answer(last('carrier', method('INVITE')), 200).replace('Content-Length', route), 'carrier')
+    await expectNothingLeft()
+    expect(last('carrier', method('BYE')).has('Route')).toBe(false)
+  })
+
   it('answers with the Call-ID of another call: it is no answer of ours (RFC 3261 §8.2.6.2)', async () => {
     await receive(beginning(1, caller), 'pbx')
     await receive(answer(last('carrier', method('INVITE')), 200, { callId: 'other@192.0.2.20' }), 'carrier')

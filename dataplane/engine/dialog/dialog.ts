@@ -1,6 +1,6 @@
 import { detached } from '#lib/detached.ts'
 import { param } from '../message/params.ts'
-import { parseNameAddr } from '../message/name-addr.ts'
+import { parseNameAddr, withOneTag } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import { parseUri } from '../message/uri.ts'
 
@@ -53,7 +53,7 @@ export function dialogOfServer(
     remoteSequence: invite.cseq,
     // Nothing can be sent to a peer that names no place; its requests are answered all the same.
     remoteTarget: detached(contactUri(invite) ?? 'sip:nowhere.invalid'),
-    routeSet: invite.values('Record-Route').map(detached),
+    routeSet: recordedRoutes(invite),
     listener,
   }
 }
@@ -80,7 +80,7 @@ export function dialogOfClient(
     localTag: detached(invite.fromTag),
     remoteTag: detached(response.toTag),
     local: detached(invite.from),
-    remote: detached(response.get('To') ?? ''),
+    remote: detached(withOneTag(response.get('To') ?? '')),
     state: response.status < 200 ? 'early' : 'confirmed',
     localSequence: invite.cseq,
     remoteSequence: 0,
@@ -148,7 +148,21 @@ function withoutHeaders(uri: string): string {
 }
 
 function reversedRecordRoute(response: SipMessage): readonly string[] {
-  return response.values('Record-Route').map(detached).toReversed()
+  return recordedRoutes(response).toReversed()
+}
+
+/** A route that is no SIP URI leads nowhere; the request that brings a malformed one is refused before. */
+function recordedRoutes(message: SipMessage): string[] {
+  return message
+    .values('Record-Route')
+    .filter((value) => isSipAddress(value))
+    .map(detached)
+}
+
+function isSipAddress(value: string): boolean {
+  const uri = parseNameAddr(value)?.uri
+  const parsed = uri === undefined ? undefined : parseUri(uri)
+  return parsed !== undefined && parsed.scheme !== 'tel'
 }
 
 /**

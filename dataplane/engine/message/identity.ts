@@ -78,7 +78,11 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
         readContentLength(text, start, end, identity)
         break
       case 'Contact':
-        if (method !== '') checkAddresses(text, start, end, cursor, identity)
+        if (method !== '' && !isStar(text, start, end))
+          checkAddresses(text, start, end, cursor, identity, 'Malformed Contact')
+        break
+      case 'Record-Route':
+        if (method !== '') checkAddresses(text, start, end, cursor, identity, 'Malformed Record-Route')
         break
       default:
         break
@@ -177,9 +181,15 @@ function readContentLength(text: string, start: number, end: number, identity: I
   if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
 }
 
-/** Every address of a Contact in a request. In a response whoever uses it sees to it: a call is not to die of it. */
-function checkAddresses(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
-  if (isStar(text, start, end)) return
+/** Every address of the list, in a request. In a response whoever uses it sees to it: a call is not to die of it. */
+function checkAddresses(
+  text: string,
+  start: number,
+  end: number,
+  cursor: ParamCursor,
+  identity: Identity,
+  malformed: string,
+): void {
   for (let at = start; at <= end;) {
     const span = scanAddress(text, at, end)
     if (span === undefined) break
@@ -189,5 +199,5 @@ function checkAddresses(text: string, start: number, end: number, cursor: ParamC
     if (cursor.at === end) return
     at = cursor.at + 1
   }
-  identity.problem ??= 'Malformed Contact'
+  identity.problem ??= malformed
 }

@@ -74,6 +74,17 @@ export function tagOf(address: NameAddr): string {
   return param(address.params, 'tag') ?? ''
 }
 
+/** The value with the first of its tags, where a peer has given several. */
+export function withOneTag(value: string): string {
+  const address = /;\s*tag\s*=.*;\s*tag\s*=/i.test(value) ? parseNameAddr(value) : undefined
+  const tags = address?.params.filter(([name]) => name.toLowerCase() === 'tag') ?? []
+  if (address === undefined || tags.length < 2) return value
+  return formatNameAddr({
+    ...address,
+    params: address.params.filter((each) => each === tags[0] || !tags.includes(each)),
+  })
+}
+
 /** Checks display name and URI of the address that begins there, without making strings; undefined when malformed. */
 export function scanAddress(text: string, start: number, end: number): AddressSpan | undefined {
   const first = skipBlanks(text, start, end)

@@ -1,6 +1,6 @@
 import type { Counters } from '../counters.ts'
 import { detached } from '#lib/detached.ts'
-import { parseNameAddr, tagOf } from '../message/name-addr.ts'
+import { parseNameAddr, tagOf, withOneTag } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Flow } from '../transport/transport.ts'
 import { inviteClient, type InviteClientState } from './invite-client.ts'
@@ -275,7 +275,7 @@ export class ClientTransaction implements TimerTarget {
 
   #acknowledge(response: SipMessage | undefined): void {
     if (this.#request !== undefined && response !== undefined) {
-      const ack = acknowledgeFailure(this.#request, response.get('To') ?? this.#request.to)
+      const ack = acknowledgeFailure(this.#request, withOneTag(response.get('To') ?? this.#request.to))
       this.#text = detached(formatRequest(ack, this.branch, this.#flow.listener))
     }
     this.#send()
