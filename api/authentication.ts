@@ -48,7 +48,7 @@ export const InboundAuthentication = z.strictObject({
   algorithms: setOf(DigestAlgorithm, { min: 1, max: 2 })
     .default(['SHA-256', 'MD5'])
     .describe(
-      'Algorithms that are offered, in this order. MD5 is weak, and the only one that many phones and gateways know.',
+      'Algorithms that are offered, in this order. MD5 is weak, and the only one that many phones and gateways know; those that give up when they are offered another one, too, need MD5 alone.',
     ),
   role: z
     .enum(['UserAgent', 'Proxy'])

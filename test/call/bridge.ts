@@ -1,5 +1,5 @@
 import { builtInBehaviour, type ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
-import type { RegistrationConfig } from '#api/snapshot.ts'
+import type { InboundAuthenticationConfig, RegistrationConfig } from '#api/snapshot.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { createLog } from '#lib/log.ts'
 import { Calls, type CallsOptions } from '../../dataplane/call/calls.ts'
@@ -56,6 +56,8 @@ export class Bridge {
       engines?: CallsOptions['engines']
       /** With which challenges are answered, of either peer. */
       accounts?: readonly RegistrationConfig[]
+      /** What the PBX has to prove. */
+      authentication?: InboundAuthenticationConfig
     } = {},
   ): Promise<Bridge> {
     const { targets = 1, transport = 'UDP', address = '127.0.0.1' } = options
@@ -91,6 +93,7 @@ export class Bridge {
       carriers,
       sip: { ...builtInBehaviour, ...options.sip },
       accounts: options.accounts ?? [],
+      ...(options.authentication && { authentication: options.authentication }),
     })
     state.current = config
     const sip = await engine.connect(log)
@@ -239,6 +242,7 @@ function configuration(parts: {
   carriers: readonly SipPeer[]
   sip: ResolvedSipBehaviour
   accounts: readonly RegistrationConfig[]
+  authentication?: InboundAuthenticationConfig
 }): RunningConfig {
   const { transport, address, pbx, carriers, sip } = parts
   const registrations = [...parts.accounts]
@@ -260,7 +264,14 @@ function configuration(parts: {
       listener({ name: 'unused', port: parts.unused, ...family }),
     ],
     trunks: [
-      trunk({ name: 'pbx', sip, registrations, listeners: ['inside'], targets: [place(pbx, 'inside', 0)] }),
+      trunk({
+        name: 'pbx',
+        sip,
+        registrations,
+        ...(parts.authentication && { authentication: parts.authentication }),
+        listeners: ['inside'],
+        targets: [place(pbx, 'inside', 0)],
+      }),
       trunk({
         name: 'carrier',
         sip,

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import { Secret } from '#lib/secret.ts'
 import { registration } from '../../dataplane/trunks/trunks-fixture.ts'
+import { DigestSession, parseChallenges } from '../../dataplane/digest/digest.ts'
 import { type Arrival, sdp } from '../engine/sip-peer.ts'
 import { answer, Bridge, Party } from './bridge.ts'
 
@@ -134,5 +135,74 @@ describe('a callee that wants digest inside the call', () => {
     expect(bridge.calls.count).toBe(1)
     expect(bridge.log.join('')).toContain('were refused')
     expect(bridge.log.join('')).not.toContain('Circle of Life')
+  })
+})
+
+describe('a caller that has to prove who it is', () => {
+  // Their letters are two bytes each on the wire.
+  const user = { username: 'jos\u00e9', password: 'contrase\u00f1a' }
+  const authentication = {
+    realm: 'edge.example',
+    algorithms: ['SHA-256' as const],
+    role: 'Proxy' as const,
+    users: [{ name: 'pbx', username: user.username, password: new Secret(user.password) }],
+    nonceKey: new Secret('a key'),
+  }
+
+  async function begin() {
+    const bridge = await Bridge.begin({ authentication })
+    open.push(bridge)
+    const uri = bridge.uriOf('inside', '2000')
+    const a = new Party({
+      peer: bridge.pbx,
+      port: bridge.portOf('inside'),
+      callId: `near-${Math.random()}`,
+      localTag: 'near-tag',
+      target: uri,
+    })
+    a.invite({ body: sdp })
+    const refused = await bridge.pbx.response(407, 'INVITE')
+    a.remoteTag = refused.message.toTag
+    a.send('ACK')
+    const [challenge] = parseChallenges(refused.message.lines('Proxy-Authenticate'))
+    if (challenge === undefined) throw new Error('no challenge')
+    const value = new DigestSession(challenge, 'cnonce').authorize(user, { method: 'INVITE', uri })
+    a.remoteTag = undefined
+    return { bridge, a, credentials: Buffer.from(`Proxy-Authorization: ${value}`).toString('latin1') }
+  }
+
+  it('is let in, is asked once, and what it has proved stays on its side', async () => {
+    const { bridge, a, credentials } = await begin()
+    a.send('INVITE', { body: sdp, headers: [credentials] })
+    const invite = await bridge.carrier.request('INVITE')
+    expect(invite.message.text).not.toMatch(/authoriz|authentic|cnonce|edge\.example/i)
+    answer(invite, bridge.carrier, 200, { body: farSdp })
+    const ok = await bridge.pbx.response(200, 'INVITE')
+    expect(ok.message.text).not.toMatch(/authentic|nonce/i)
+    a.learn(ok)
+    a.send('ACK')
+    await bridge.carrier.request('ACK')
+    a.send('INFO')
+    answer(await bridge.carrier.request('INFO'), bridge.carrier, 200)
+    await bridge.pbx.response(200, 'INFO')
+    a.send('BYE')
+    answer(await bridge.carrier.request('BYE'), bridge.carrier, 200)
+    await bridge.pbx.response(200, 'BYE')
+    await bridge.noCalls()
+    expect(bridge.carrier.arrived.filter(({ message }) => message.method === 'INVITE')).toHaveLength(1)
+  })
+
+  it('may give up without proving it again (RFC 3261 section 22.1)', async () => {
+    const { bridge, a, credentials } = await begin()
+    a.send('INVITE', { body: sdp, headers: [credentials], branch: 'z9hG4bKproven' })
+    const invite = await bridge.carrier.request('INVITE')
+    answer(invite, bridge.carrier, 180)
+    await bridge.pbx.response(180, 'INVITE')
+    a.send('CANCEL', { branch: 'z9hG4bKproven' })
+    await bridge.pbx.response(200, 'CANCEL')
+    expect((await bridge.pbx.response(487, 'INVITE')).message.cseq).toBe(a.cseq)
+    answer(await bridge.carrier.request('CANCEL'), bridge.carrier, 200)
+    answer(invite, bridge.carrier, 487)
+    await bridge.noCalls()
   })
 })

@@ -2,12 +2,13 @@ import { afterEach, describe, expect, inject, it } from 'vitest'
 import { Secret } from '#lib/secret.ts'
 import { DigestSession, parseChallenges } from '../../dataplane/digest/digest.ts'
 import { requestText, SipPeer } from '../engine/sip-peer.ts'
+import { Baresip } from '../tls/baresip.ts'
 import { kamailioPassword, startKamailioProxy } from '../trunks/kamailio.ts'
 import { callThroughManifests, type Fleet, startFleet } from './fleet.ts'
 import { freeUdpPorts } from './free-port.ts'
 import { type SippRun, startSipp } from './sipp.ts'
 
-const { sipp, kamailio } = inject('peers')
+const { sipp, kamailio, baresip } = inject('peers')
 const calls = 10
 const password = new Secret('Circle of Life')
 const closers: (() => unknown)[] = []
@@ -120,6 +121,28 @@ describe.skipIf(!sipp || !kamailio)('a fleet before a Kamailio that challenges e
       uac('uac-reinvite-with-session-timer-expect-200', ports),
     )
     expect(['INVITE', 'BYE'].map((method) => proxy.challenged(method))).toEqual([2 * calls, calls])
+  })
+})
+
+describe.skipIf(!baresip)('a fleet that wants passwords of a phone', () => {
+  // The baresip of Debian 12 gives up at a challenge with SHA-256, wherever it stands.
+  it('takes its call, offering MD5', { timeout: 60_000 }, async () => {
+    const ports = await freeUdpPorts(3)
+    const [listener = 0, caller = 0, called = 0] = ports
+    const fleet = await open({ ports, caller: inbound('MD5') })
+    const callee = new Baresip({ user: '2000', address: '127.0.0.1', port: called })
+    closers.push(() => callee.stop())
+    await callee.wrote(/baresip is ready/)
+    const phone = new Baresip({
+      ...{ user: '1000', address: '127.0.0.1', port: caller, calls: `sip:2000@127.0.0.1:${listener}` },
+      credentials: { username: 'pbx', password: password.reveal() },
+    })
+    closers.push(() => phone.stop())
+    await Promise.all([phone.wrote(/Call established/), callee.wrote(/Call established/)])
+    expect(callee.output).not.toMatch(/^Authorization:/m)
+    expect(fleet.output()).not.toContain(password.reveal())
+    await phone.stop()
+    await callee.wrote(/session closed/i)
   })
 })
 

@@ -9,14 +9,15 @@ export interface BaresipOptions {
   readonly address: string
   /** Port of UDP and TCP; TLS is the next one. */
   readonly port: number
-  /** PEM texts: its certificate with the key, and the authorities it trusts. */
-  readonly certificate: string
-  readonly authorities: string
+  /** PEM texts: its certificate with the key, and the authorities it trusts. Without, it speaks SIP over UDP. */
+  readonly tls?: { readonly certificate: string; readonly authorities: string }
+  /** What it answers challenges with. */
+  readonly credentials?: { readonly username: string; readonly password: string }
   /** Whom it calls as soon as it runs; it answers calls otherwise. */
   readonly calls?: string
 }
 
-/** A phone: a baresip without a sound card, that speaks SIP over TLS. */
+/** A phone: a baresip without a sound card, that speaks SIP over TLS or UDP. */
 export class Baresip {
   readonly #process: ChildProcess
   readonly #folder: string
@@ -60,17 +61,20 @@ export class Baresip {
 function writeConfiguration(options: BaresipOptions): string {
   const folder = mkdtempSync(join(tmpdir(), 'baresip-'))
   const write = (name: string, text: string) => writeFileSync(join(folder, name), text)
-  const { user, address, port, certificate, authorities } = options
-  write('certificate.pem', certificate)
-  write('authorities.pem', authorities)
+  const { user, address, port, tls, credentials } = options
+  write('certificate.pem', tls?.certificate ?? '')
+  write('authorities.pem', tls?.authorities ?? '')
   write('contacts', '')
-  write('accounts', `<sip:${user}@${address}:${port + 1};transport=tls>;regint=0;answermode=auto\n`)
+  const own = tls === undefined ? `${address}:${port};transport=udp` : `${address}:${port + 1};transport=tls`
+  const proof = credentials && `;auth_user=${credentials.username};auth_pass="${credentials.password}"`
+  write('accounts', `<sip:${user}@${own}>;regint=0;answermode=auto${proof ?? ''}\n`)
   write(
     'config',
     [
       `sip_listen ${address}:${port}`,
-      `sip_certificate ${join(folder, 'certificate.pem')}`,
-      `sip_cafile ${join(folder, 'authorities.pem')}`,
+      ...(tls === undefined
+        ? []
+        : [`sip_certificate ${join(folder, 'certificate.pem')}`, `sip_cafile ${join(folder, 'authorities.pem')}`]),
       'audio_player aubridge,nil',
       'audio_source aubridge,nil',
       'audio_alert aubridge,nil',

@@ -54,7 +54,7 @@ describe.skipIf(!inject('peers').baresip)('baresip as a phone on both sides, ove
   function phone(user: string, domain: string, address: string, port: number, calls?: string): Baresip {
     const { certificate, key } = authority.issue({ dns: [domain] })
     const made = new Baresip({
-      ...{ user, address, port, certificate: certificate + key, authorities: authority.certificate },
+      ...{ user, address, port, tls: { certificate: certificate + key, authorities: authority.certificate } },
       ...(calls !== undefined && { calls }),
     })
     phones.push(made)

@@ -1,6 +1,6 @@
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
-import type { RegistrationConfig } from '#api/snapshot.ts'
+import type { InboundAuthenticationConfig, RegistrationConfig } from '#api/snapshot.ts'
 import type { Log } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import type { RunningConfig } from '../../config/running.ts'
@@ -78,6 +78,8 @@ export function createScenario(
     engines?: CallsOptions['engines']
     /** With which the challenges of the PBX and of the carrier are answered. */
     accounts?: ScenarioAccounts
+    /** What the PBX has to prove. */
+    authentication?: InboundAuthenticationConfig
   } = {},
 ): Scenario {
   const behaviour = { ...builtInBehaviour, ...options.sip }
@@ -90,6 +92,7 @@ export function createScenario(
         name: 'pbx',
         targets: [target({ name: 'main', host: near.signalling })],
         registrations: [...(options.accounts?.pbx ?? [])],
+        ...(options.authentication && { authentication: options.authentication }),
       }),
       trunk({ name: 'carrier', targets: carrierTargets, registrations: [...(options.accounts?.carrier ?? [])] }),
     ],
