@@ -38,7 +38,7 @@ export async function untilTrue(
   return object
 }
 
-/** Creates a VoiceService `edge` with one listener and a SipTrunk `carrier` that registers, both in `voice`. */
+/** Creates a VoiceService `edge` with one listener and a SipTrunk `carrier` that registers and is challenged, both in `voice`. */
 export async function createFleet(client: KubeClient, ports: { listener: number; peer: number }): Promise<void> {
   await createAccount(client, 'x')
   await client.create(voiceServices, {
@@ -53,6 +53,9 @@ export async function createFleet(client: KubeClient, ports: { listener: number;
       registration: {
         registrars: [{ name: 'main', host: '127.0.0.1', port: ports.peer }],
         accounts: [{ name: 'office', number: '100', secretRef: { name: 'account' } }],
+      },
+      authentication: {
+        inbound: { realm: 'edge.example', users: [{ name: 'peer', secretRef: { name: 'account' } }] },
       },
     },
   })

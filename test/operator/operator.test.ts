@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
+import { requestText, SipPeer } from '../engine/sip-peer.ts'
 import { clientOf, installDefinitions, makeNamespace, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
@@ -55,6 +56,8 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
     const trunk = await untilTrue(client, sipTrunks, 'carrier', ['Ready', 'Registered', 'Reachable'])
     expect(trunk.metadata.finalizers).toEqual(['sbcfleet.dev/unregister'])
     expect(JSON.stringify(trunk)).not.toContain(Buffer.from('x').toString('base64'))
+    // Without a key for nonces, which the operator makes, it would be 503.
+    expect(await answerToCall(ports[2] ?? 0)).toMatchObject({ status: 401 })
 
     await client.delete(sipTrunks, carrier)
     await until(client, sipTrunks, carrier, (object) => object === undefined)
@@ -63,3 +66,12 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
     expect(peer.received.some(isUnregister)).toBe(true)
   })
 })
+
+/** What a call from the carrier's address gets. */
+async function answerToCall(port: number) {
+  const caller = await SipPeer.udp()
+  caller.send(requestText(caller, { method: 'INVITE', uri: `sip:100@127.0.0.1:${port}`, callId: 'call' }), port)
+  const { message } = await caller.next(({ status }) => status > 100)
+  await caller.close()
+  return message
+}
