@@ -56,7 +56,7 @@ const hexDigits: Readonly<Record<Hash, number>> = { md5: 32, sha256: 64, 'sha512
 
 /**
  * The server's side of digest (RFC 3261 section 22, RFC 7616, RFC 8760), for requests of any method: nonces that every
- * replica with the same key takes, `qop=auth` always, each count of a nonce once at this replica (docs/decisions/0019).
+ * replica with the same key takes, `qop=auth` always, each count of a nonce once at this replica (docs/decisions/0021).
  */
 export class DigestServer {
   readonly #clock: Clock
