@@ -1,5 +1,3 @@
-import { isSameWord } from './chars.ts'
-
 /**
  * How often a header field may stand in a message, and what a comma in it means. RFC 3261 §7.3.1: "It MUST be possible
  * to combine the multiple header field rows into one "field-name: field-value" pair" holds for lists only.
@@ -165,7 +163,8 @@ const LISTS: readonly string[] = [
 ]
 
 interface Entry {
-  readonly lowerCase: string
+  /** Of the name in lower case. */
+  readonly codes: Uint8Array
   readonly header: HeaderName
 }
 
@@ -180,7 +179,7 @@ function register(rows: readonly string[], form: HeaderForm): void {
     const names = row.split(' ')
     const header: HeaderName = { name: names[0] ?? row, form, bit: form === 'one' ? 1 << index : 0 }
     for (const name of names) {
-      buckets[bucketOf(name.length, name.charCodeAt(0))]?.push({ lowerCase: name.toLowerCase(), header })
+      buckets[bucketOf(name.length, name.charCodeAt(0))]?.push({ codes: Buffer.from(name.toLowerCase()), header })
     }
   }
 }
@@ -197,9 +196,19 @@ export function matchHeader(text: string, start: number, end: number): HeaderNam
   if (bucket === undefined) return undefined
   for (let at = 0; at < bucket.length; at++) {
     const entry = bucket[at]
-    if (entry !== undefined && isSameWord(text, start, entry.lowerCase)) return entry.header
+    if (entry !== undefined && isSame(text, start, entry.codes)) return entry.header
   }
   return undefined
+}
+
+/** As `isSameWord`, and faster: an element of an array costs less than a character of a string. */
+function isSame(text: string, start: number, codes: Uint8Array): boolean {
+  for (let offset = 0; offset < codes.length; offset++) {
+    const code = text.charCodeAt(start + offset)
+    const wanted = codes[offset]
+    if (code !== wanted && (code < 65 || code > 90 || code + 32 !== wanted)) return false
+  }
+  return true
 }
 
 /** What is known of the header field of that name, long or compact, in any case. */
