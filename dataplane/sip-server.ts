@@ -28,8 +28,14 @@ export async function startEmbedded(
 ): Promise<SipServer> {
   const secret = randomBytes(32).toString('hex')
   const engine = createEngine({ ...options, secret, busyShare: eventLoopShare() })
-  const sip = await joinDrachtio({ ...engine.serveWithin(), secret, methods: carriedMethods }, options.log)
+  const connection = { ...engine.serveWithin(), secret, methods: carriedMethods }
+  const sip = await joinDrachtio({ ...connection, onLost: endOfProcess }, options.log)
   return { sip, sockets: engine, statistics: engine, watch: () => {}, stop: () => engine.stop() }
+}
+
+/** Without the connection nothing would ever be answered; a new process starts with what ran last. */
+function endOfProcess(): never {
+  throw new Error('the connection between the engine and the calls was lost')
 }
 
 /** Bytes of the largest message; a larger one silences drachtio-server's connection for good (drachtio-server#159). */

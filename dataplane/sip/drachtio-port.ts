@@ -51,6 +51,8 @@ export interface DrachtioConnection {
   readonly methods?: readonly string[]
   /** Where messages are taken from that stand in its frames in short. */
   readonly handOver?: HandOver
+  /** Told when the connection ends without `close`. drachtio-srf ends it after an error in whoever it calls. */
+  readonly onLost?: () => void
 }
 
 /** Longest wait before drachtio-srf connects again, in milliseconds; by itself it knows no limit. */
@@ -88,6 +90,9 @@ export async function joinDrachtio(server: DrachtioConnection, log: Log): Promis
   })
   const door = new Server()
   srf.listen({ server: door, secret: server.secret })
+  server.socket.once('close', () => {
+    if (!port.closed) server.onLost?.()
+  })
   door.emit('connection', server.socket)
   await joined
   // To who is connected already drachtio-srf does not say by itself which methods it wants.
@@ -138,6 +143,7 @@ export class DrachtioPort implements SipPort {
   readonly #outstanding = new Set<SrfTransaction>()
   /** INVITEs without final answer: drachtio-srf finds the one a CANCEL is for by its Call-ID alone. */
   readonly #invites = new Map<string, SrfIncomingRequest>()
+  #closed = false
   #onRequest: (request: IncomingRequest) => void = () => {}
   #onDialogLost: (dialogId: string, reason: string) => void = () => {}
   #onDisconnect: () => void = () => {}
@@ -161,6 +167,10 @@ export class DrachtioPort implements SipPort {
     for (const method of ['trying', ...methods]) if (method !== 'CANCEL') srf.use(method.toLowerCase(), receive)
     srf.on('error', (error: Error) => log.warn({ error: error.message }, 'connection to the SIP server failed'))
     srf.on('close', () => this.#disconnected())
+  }
+
+  get closed(): boolean {
+    return this.#closed
   }
 
   onRequest(handler: (request: IncomingRequest) => void): void {
@@ -200,6 +210,7 @@ export class DrachtioPort implements SipPort {
 
   /** Ends the connection, and every transaction with it. */
   close(): void {
+    this.#closed = true
     this.#srf.app.client.wp.closing = true
     try {
       this.#srf.disconnect()
