@@ -2,7 +2,7 @@ import { buildResponse } from '../message/response.ts'
 import { serialiseText } from '../message/serialise.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Listener } from '../transport/transport.ts'
-import { allowsReliability, requiresReliability } from './reliability.ts'
+import { allowsReliability, requiresReliability } from '../message/reliability.ts'
 import { contactOf, defaultContentType, withoutLocalhost } from './application-headers.ts'
 
 export interface Composed {

@@ -20,7 +20,7 @@ import {
 } from './application-request.ts'
 import { ClientExchange, type ExchangeOwner } from './client-exchange.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
-import { rackOf } from './reliability.ts'
+import { rackOf } from '../message/reliability.ts'
 
 interface Parts {
   readonly transactions: Transactions

@@ -11,7 +11,7 @@ import type { Flow, SendCallback } from '../transport/transport.ts'
 import type { Application, Outcome } from './application.ts'
 import { confirmByClient, dialogIdOf, dialogOfClient, isTargetRefresh, refreshTarget } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
-import { reliableSequence } from './reliability.ts'
+import { reliableSequence } from '../message/reliability.ts'
 import { formatLocalResponse } from './response-text.ts'
 
 /**

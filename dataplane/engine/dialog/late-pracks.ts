@@ -2,7 +2,7 @@ import type { SipMessage } from '../message/sip-message.ts'
 import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
 import { GIVE_UP } from '../transaction/timers.ts'
 import type { Dialog } from './dialog.ts'
-import { rackOf } from './reliability.ts'
+import { rackOf } from '../message/reliability.ts'
 import type { ReliableProvisionals } from './reliable-provisionals.ts'
 
 /**

@@ -2,7 +2,7 @@ import type { Counters } from '../counters.ts'
 import type { TimerTarget, TimerWheel, WheelTimer } from '../transaction/timer-wheel.ts'
 import { GIVE_UP, T1 } from '../transaction/timers.ts'
 import type { Flow, SendCallback } from '../transport/transport.ts'
-import type { RAck } from './reliability.ts'
+import type { RAck } from '../message/reliability.ts'
 
 /** A response that is sent reliably, or that waits behind those that are. */
 export interface ReliableResponse {

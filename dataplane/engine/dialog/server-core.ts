@@ -11,7 +11,7 @@ import { dialogIdOf, dialogOfServer, isTargetRefresh, refreshTarget } from './di
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
 import { type Composed, composeResponse, goesReliably } from './application-response.ts'
 import { LatePracks } from './late-pracks.ts'
-import { rackOf } from './reliability.ts'
+import { rackOf } from '../message/reliability.ts'
 import { ReliableProvisionals } from './reliable-provisionals.ts'
 import { checkInside, checkOutside, type Rejection } from './request-checks.ts'
 import { formatCancel, formatResponse } from './response-text.ts'

@@ -1,4 +1,4 @@
-import type { SipMessage } from '../message/sip-message.ts'
+import type { SipMessage } from './sip-message.ts'
 
 /** What a RAck says: which response to which request is acknowledged (RFC 3262 §7.2). */
 export interface RAck {
