@@ -61,7 +61,7 @@ export const sessionFields = {
   update: z
     .strictObject({
       early: EarlyUpdate.optional().describe(
-        'What becomes of an UPDATE before the call is answered. PassThrough: it goes to the other leg, where that peer knows UPDATE. Block: it is answered here, an offer only where media is anchored (488 otherwise). Where the legs of a call differ, Block holds.',
+        'What becomes of an UPDATE before the call is answered. PassThrough: it goes to the other leg, where that peer knows UPDATE; an offer only where both peers acknowledge provisional answers (reliable1xx), and 488 otherwise. Block: it is answered here, an offer only where media is anchored (488 otherwise). Where the legs of a call differ, Block holds.',
       ),
     })
     .optional()

@@ -8,6 +8,8 @@ export type HuntingScheme = z.infer<typeof HuntingScheme>
 
 const RedirectMode = z.enum(['Consume', 'PassThrough', 'Reject'])
 const RedirectScope = z.enum(['Trunk', 'Fleet'])
+export const Reliable1xx = z.enum(['Supported', 'Require', 'Disabled'])
+export type Reliable1xx = z.infer<typeof Reliable1xx>
 
 const CodeRange = withRules(
   z.strictObject({
@@ -133,6 +135,9 @@ export const SipBehaviour = withRules(
       })
       .optional()
       .describe('What becomes of a redirection (RFC 3261 section 8.1.3.4). Evaluated where the call goes to.'),
+    reliable1xx: Reliable1xx.optional().describe(
+      'Provisional answers that are acknowledged by PRACK (RFC 3262, 100rel), on each leg by itself. Supported: a callee is told that it may, and is acknowledged; to a caller that can, what the callee sent reliably goes on reliably, and everything to one that requires it. Require: the callee must, and a caller that cannot gets 421. Disabled: callees are not told so, and a caller that requires it gets 420. A callee is not asked where the call has no offer and its caller cannot.',
+    ),
     ...sessionFields,
     ...mediaFields,
   }),
@@ -160,6 +165,7 @@ export const ResolvedSipBehaviour = z.strictObject({
     maxContacts: z.int(),
     maxHops: z.int(),
   }),
+  reliable1xx: Reliable1xx,
   ...resolvedSessionFields,
   ...resolvedMediaFields,
 })
@@ -174,6 +180,7 @@ export const builtInBehaviour: ResolvedSipBehaviour = {
   // is the same everywhere.
   hunting: { scheme: 'Priority', huntOn: { codes: [404, 500, 503], timeout: true }, stopOn: [] },
   redirect: { mode: 'Consume', scope: 'Trunk', maxContacts: 5, maxHops: 5 },
+  reliable1xx: 'Supported',
   ...builtInSession,
   ...builtInMedia,
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Readiness } from '#lib/ready.ts'
-import { carriedMethods } from './call/header-relay.ts'
+import { takenMethods } from './call/header-relay.ts'
 import type { Applier } from './config/apply.ts'
 import { createEngine } from './engine/engine.ts'
 import type { Engine, EngineOptions } from './engine/engine.types.ts'
@@ -28,7 +28,7 @@ export async function startEmbedded(
 ): Promise<SipServer> {
   const secret = randomBytes(32).toString('hex')
   const engine = createEngine({ ...options, secret, busyShare: eventLoopShare() })
-  const connection = { ...engine.serveWithin(), secret, methods: carriedMethods }
+  const connection = { ...engine.serveWithin(), secret, methods: takenMethods }
   const sip = await joinDrachtio({ ...connection, onLost: endOfProcess }, options.log)
   return { sip, sockets: engine, statistics: engine, watch: () => {}, stop: () => engine.stop() }
 }

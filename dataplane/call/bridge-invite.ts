@@ -1,6 +1,7 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { Uri } from '../engine/message/uri.ts'
 import { nextMaxForwards } from '../policy/max-forwards.ts'
+import type { CalleeAsked } from '../policy/reliable-provisionals.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { OutgoingRequest } from '../sip/port.ts'
@@ -13,6 +14,7 @@ import { carriedBody, product } from './relay.ts'
 export interface BridgedParts {
   readonly ringMilliseconds: number
   readonly timer: TimerFields
+  readonly asked: CalleeAsked
   /** Description instead of the caller's. */
   readonly body: string | undefined
 }
@@ -26,7 +28,7 @@ export function bridgeInvite(
   called: Uri,
   attempt: Attempt,
   leg: Leg,
-  { ringMilliseconds, timer, body }: BridgedParts,
+  { ringMilliseconds, timer, asked, body }: BridgedParts,
 ): OutgoingRequest | undefined {
   const maxForwards = nextMaxForwards(invite.get('Max-Forwards'), attempt.sip.maxForwards)
   if (maxForwards === undefined) return undefined
@@ -40,7 +42,11 @@ export function bridgeInvite(
       ['Max-Forwards', String(maxForwards)],
       ['Expires', String(Math.ceil(ringMilliseconds / 1000))],
       ['User-Agent', product],
-      ...carriedHeaders(invite, attempt.listener.address, timer),
+      ...(asked === 'Required' ? [['Require', '100rel'] as const] : []),
+      ...carriedHeaders(invite, attempt.listener.address, {
+        timer,
+        reliability: asked === 'Nothing' ? 'None' : '100rel',
+      }),
     ],
     body: carriedBody(invite, leg, body),
   }

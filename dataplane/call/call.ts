@@ -6,7 +6,7 @@ import { decodeUser, type Uri } from '../engine/message/uri.ts'
 import type { OpenListener, RunningConfig } from '../config/running.ts'
 import type { Attempt } from '../policy/targets.ts'
 import type { Verdict } from '../policy/decide.ts'
-import type { HeaderList, IncomingRequest, IncomingResponse, SipPort } from '../sip/port.ts'
+import type { HeaderList, IncomingRequest, IncomingResponse, ResponseOptions, SipPort } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import { Anchoring, type AnchoringHost } from './anchoring.ts'
 import type { CallEvents, CallRecord, CallState, EndCause, LegRecord } from './call-record.ts'
@@ -19,8 +19,8 @@ import { InDialogKeepalive, type KeepaliveHost } from './in-dialog-keepalive.ts'
 import { type Leg, type LegEvent, newLeg, step } from './leg.ts'
 import { MidCall, type MidCallHost } from './mid-call.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
-import { openedAnswer, openedOffer } from './offer-treatment.ts'
 import type { OwnOutcome } from './own-request.ts'
+import { Progress } from './progress.ts'
 import { carriedReasons, sipReason } from './reason-header.ts'
 import { passedOn } from './places.ts'
 import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
@@ -79,6 +79,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   /** Undefined when media goes around the fleet wherever the call goes. */
   readonly #media: Anchoring | undefined
   readonly #setUp: SetUp
+  readonly #progress: Progress
   readonly #midCall: MidCall
   readonly #timers: SessionTimers
   readonly #keepalive: InDialogKeepalive
@@ -122,8 +123,9 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     const inside = { ...services, sip: this.#media?.port ?? this.#sip }
     this.#timers = new SessionTimers(this, services)
     this.#keepalive = new InDialogKeepalive(this, inside)
-    this.#setUp = new SetUp(this, { ...inside, config: call.config })
     this.#midCall = new MidCall(this, { ...inside, timers: this.#timers })
+    this.#progress = new Progress(this, this.#a, { sip: inside.sip, midCall: this.#midCall })
+    this.#setUp = new SetUp(this, { ...inside, config: call.config, progress: this.#progress })
   }
 
   start(): void {
@@ -186,6 +188,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     if (request.method === 'BYE' && from?.state.at === 'ended') return request.respond(200)
     if (from === undefined || from.state.at === 'ended') return request.respond(481)
     if (request.method === 'BYE') return this.#released(from, request)
+    if (request.method === 'PRACK') return this.#progress.acknowledged(from, request)
     if (to === undefined) return request.respond(481)
     this.#midCall.receive(from, to, request)
   }
@@ -240,22 +243,13 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     return leg.timerAsked
   }
 
-  openedOffer(leg: Leg, { body }: SipMessage): string | undefined {
-    return openedOffer(body, this.#a, leg)
-  }
-
   raiseTimer(leg: Leg, { message }: IncomingResponse): boolean {
     return this.#timers.raise(leg, message, leg.timerAsked)
   }
 
-  progressed({ status, message }: IncomingResponse): void {
+  progressed(response: IncomingResponse): void {
     this.#ringing = true
-    if (this.#b !== undefined) learnAllow(this.#b, message)
-    this.invite.respond(status, {
-      ...carriedResponse(message, this.#a, status, { body: this.#openedAnswer(message) }),
-      toTag: this.#toTag,
-      onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
-    })
+    if (this.#b !== undefined) this.#progress.carry(this.#b, response)
   }
 
   connected(response: IncomingResponse): void {
@@ -263,10 +257,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     if (b === undefined) return
     this.#dueAck = response
     this.#apply(b, 'answered')
-    // A description in the 2xx of an INVITE without one is an offer, and its answer comes in the caller's ACK
-    // (RFC 3261 section 13.2.1).
-    const answerInAck = this.invite.message.body === '' && response.message.body !== ''
-    if (!answerInAck) this.#acknowledgeB(undefined)
+    if (!this.#progress.answerComesInAck(response.message)) this.#acknowledgeB(undefined)
     this.#apply(this.#a, 'answered')
     this.#releaseQueue = this.#midCall.hold()
     this.#answeredAt = this.#services.clock.wallTime()
@@ -279,7 +270,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     for (const leg of [this.#a, b]) this.#keepalive.start(leg)
     this.#media?.answered()
     this.invite.respond(200, {
-      ...carriedResponse(response.message, this.#a, 200, { timer, body: this.#openedAnswer(response.message) }),
+      ...this.#progress.answered(b, response.message, timer),
       toTag: this.#toTag,
       onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
       // The CANCEL was there first: the caller has got 487.
@@ -295,6 +286,16 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
       response === undefined || response.local ? {} : carriedResponse(response.message, this.#a, told, { contacts })
     this.invite.respond(told, { ...carried, toTag: this.#toTag })
     this.#end({ kind: 'Refused', status: told }, [])
+  }
+
+  // What the progress of the set-up asks for.
+
+  answerCaller(status: number, options: ResponseOptions): void {
+    this.invite.respond(status, {
+      ...options,
+      toTag: this.#toTag,
+      onDialog: (dialogId) => this.dialogOpened(this.#a, dialogId),
+    })
   }
 
   // What anchored media asks for.
@@ -390,10 +391,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#acknowledgeB(request)
     this.#apply(this.#a, 'acknowledged')
     this.#releaseQueue()
-  }
-
-  #openedAnswer({ body }: SipMessage): string | undefined {
-    return this.#b && openedAnswer(body, this.invite.message.body, this.#a, this.#b)
+    this.#progress.up()
   }
 
   #acknowledgeB(ack: IncomingRequest | undefined): void {

@@ -9,13 +9,14 @@ import { AdmissionControl } from '../policy/admission.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
 import { findInboundTrunk } from '../policy/inbound-trunk.ts'
+import { refuseReliability } from '../policy/reliable-provisionals.ts'
 import { numberOf } from '../policy/registered-contact.ts'
 import type { HeaderList, IncomingRequest, SipPort } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import { Call, type CallServices } from './call.ts'
 import type { CallEvents, CallRecord } from './call-record.ts'
 import { CallTable } from './call-table.ts'
-import { carriedExtensions, carriedMethods } from './header-relay.ts'
+import { allow, supportedExtensions } from './header-relay.ts'
 import { callingNumber, plainUser } from './identity-headers.ts'
 import { checkInvite, checkTimer } from './invite-checks.ts'
 import type { ChallengeResult } from './trunk-credentials.ts'
@@ -130,7 +131,7 @@ export class Calls {
     const { trunk, because } = findInboundTrunk(sourceOf(request, listener), config, this.#options.health)
     if (trunk === undefined) return this.#ignore(request, because)
     if (method === 'OPTIONS') return this.#answerOptions(request)
-    request.respond(405, { headers: [['Allow', carriedMethods.join(', ')]] })
+    request.respond(405, { headers: [['Allow', allow]] })
   }
 
   #receiveInDialog(request: IncomingRequest, dialogId: string): void {
@@ -159,7 +160,8 @@ export class Calls {
     if (verdict.kind === 'Reject') return invite.respond(verdict.status, { headers: refusalHeaders(verdict.errors) })
     if (!this.#admits(invite, verdict.trunk, config))
       return invite.respond(503, { headers: [['Retry-After', admissionRetryAfter]] })
-    const refusal = checkTimer(invite.message, verdict.inbound.sessionTimer)
+    const { sessionTimer, reliable1xx } = verdict.inbound
+    const refusal = refuseReliability(invite.message, reliable1xx) ?? checkTimer(invite.message, sessionTimer)
     if (refusal !== undefined) return invite.respond(refusal.status, { headers: refusal.headers })
     new Call({ invite, called: called ?? check.called, verdict, because, listener, config }, this.#services).start()
   }
@@ -243,9 +245,9 @@ function refusalHeaders(errors: ResolvedSipBehaviour['errors'] | undefined): Hea
 }
 
 const capabilities: HeaderList = [
-  ['Allow', carriedMethods.join(', ')],
+  ['Allow', allow],
   ['Accept', 'application/sdp'],
-  ['Supported', carriedExtensions.join(', ')],
+  ['Supported', supportedExtensions.join(', ')],
 ]
 
 function listenerOf({ receivedOn, source }: IncomingRequest, config: RunningConfig): OpenListener | undefined {

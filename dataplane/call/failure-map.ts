@@ -10,6 +10,9 @@ const translated: Readonly<Record<number, number>> = {
   413: 500,
   414: 500,
   416: 500,
+  // What is required there, and by whom, is between the callee and this fleet: no Require of the caller goes on.
+  420: 500,
+  421: 500,
   // What Min-SE could be met has been tried.
   422: 500,
   423: 500,

@@ -45,13 +45,17 @@ describe('the headers that cross', () => {
       [['Supported', 'timer']],
     ],
     ['Supported goes when nothing is left', request('INFO', ['Supported: 100rel']), []],
-    ['Allow keeps what is carried', request('INFO', ['Allow: INVITE, REFER, UPDATE']), [['Allow', 'INVITE, UPDATE']]],
+    [
+      'Allow keeps what is carried',
+      request('INFO', ['Allow: INVITE, REFER, UPDATE']),
+      [['Allow', 'INVITE, UPDATE, PRACK']],
+    ],
     [
       'an INVITE without Allow gets what everybody can (RFC 3261 section 5)',
       request('INVITE', []),
-      [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS']],
+      [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK']],
     ],
-    ['a 2xx of INVITE, too', response(200, []), [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS']]],
+    ['a 2xx of INVITE, too', response(200, []), [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK']]],
     ['an 18x not', response(180, []), []],
     ['nothing of the session timer by itself (RFC 4028)', response(422, ['Min-SE: 1800'], 'UPDATE'), []],
     [
@@ -81,7 +85,10 @@ describe('the headers that cross', () => {
 })
 
 it('names the required options that are not supported', () => {
-  expect(unsupportedOptions(request('INVITE', ['Require: timer, 100rel', 'Require: foo']))).toEqual(['100rel', 'foo'])
+  expect(unsupportedOptions(request('INVITE', ['Require: timer, 100rel', 'Require: foo, replaces']))).toEqual([
+    'foo',
+    'replaces',
+  ])
 })
 
 describe('Reason (RFC 3326)', () => {
@@ -114,12 +121,12 @@ describe('Reason (RFC 3326)', () => {
   it('say of the session timer what they are told, in one Supported with the rest', () => {
     const from = response(200, ['Supported: timer, resource-priority', 'Session-Expires: 90;refresher=uas'], 'UPDATE')
     const timer = { supported: true, required: true, expires: { seconds: 600, refresher: 'uac' }, minimum: 90 } as const
-    expect(carriedHeaders(from, '203.0.113.1', timer)).toEqual([
+    expect(carriedHeaders(from, '203.0.113.1', { timer })).toEqual([
       ['Session-Expires', '600;refresher=uac'],
       ['Min-SE', '90'],
       ['Require', 'timer'],
       ['Supported', 'resource-priority, timer'],
     ])
-    expect(carriedHeaders(from, '203.0.113.1', noTimer)).toEqual([['Supported', 'resource-priority']])
+    expect(carriedHeaders(from, '203.0.113.1', { timer: noTimer })).toEqual([['Supported', 'resource-priority']])
   })
 })

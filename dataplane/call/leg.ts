@@ -42,6 +42,13 @@ export interface Leg {
   timerAsked: TimerFields
   /** Whether the peer's Allow has UPDATE; undefined before it has said. */
   allowsUpdate: boolean | undefined
+  /**
+   * The offer of the INVITE has its answer in messages that were acknowledged, so that an UPDATE before the final answer may
+   * bring another one (RFC 3311 section 5.1).
+   */
+  agreed: boolean
+  /** Tag of the fork that speaks for leg B, while several do; undefined otherwise. */
+  fork: string | undefined
 }
 
 /** A leg before its first message. */
@@ -55,6 +62,8 @@ export function newLeg(fields: Pick<Leg, 'side' | 'trunk' | 'target' | 'peer' | 
     timerFloor: 0,
     timerAsked: noTimer,
     allowsUpdate: undefined,
+    agreed: false,
+    fork: undefined,
   }
 }
 

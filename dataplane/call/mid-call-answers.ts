@@ -1,6 +1,6 @@
 import { type TimerFields, writeTimer } from '../policy/session-timer.ts'
 import type { HeaderList, IncomingRequest } from '../sip/port.ts'
-import { carriedExtensions, carriedMethods, unsupportedOptions } from './header-relay.ts'
+import { allow, supportedExtensions, unsupportedOptions } from './header-relay.ts'
 import type { Leg } from './leg.ts'
 import { acceptedBodies, hasCarriedBody, lastDescription, product } from './relay.ts'
 import { hideOrigin } from './sdp-origin.ts'
@@ -21,8 +21,8 @@ export function refusalOf(
   { method, message }: IncomingRequest,
   { timers, random }: { timers: SessionTimers; random: () => number },
 ): Refusal | undefined {
-  if (!carried.includes(method)) return { status: 405, headers: [['Allow', carriedMethods.join(', ')]] }
-  const options = unsupportedOptions(message)
+  if (!carried.includes(method)) return { status: 405, headers: [['Allow', allow]] }
+  const options = unsupportedOptions(message, from.sip.reliable1xx)
   if (options.length > 0) return { status: 420, headers: [['Unsupported', options.join(', ')]] }
   const exchangesOffers = method === 'INVITE' || method === 'UPDATE'
   if (exchangesOffers && !hasCarriedBody(message)) return { status: 415, headers: acceptedBodies }
@@ -47,9 +47,9 @@ export function isWatched(...legs: readonly Leg[]): boolean {
 export function answerOptions(request: IncomingRequest): void {
   request.respond(200, {
     headers: [
-      ['Allow', carriedMethods.join(', ')],
+      ['Allow', allow],
       ['Accept', 'application/sdp'],
-      ['Supported', carriedExtensions.join(', ')],
+      ['Supported', supportedExtensions.join(', ')],
     ],
   })
 }
@@ -64,9 +64,10 @@ export function answerHere(request: IncomingRequest, leg: Leg, timer: TimerField
   if (described && body !== undefined) leg.origin = hideOrigin(body, leg.origin, leg.listener.address).origin
   request.respond(200, {
     headers: [
-      ['Contact', leg.contact],
+      // RFC 3262 section 7: PRACK is no target refresh, and has no Contact.
+      ...(method === 'PRACK' ? [] : [['Contact', leg.contact] as const]),
       ['Server', product],
-      ['Allow', carriedMethods.join(', ')],
+      ['Allow', allow],
       ...(timer.supported ? [['Supported', 'timer'] as const] : []),
       ...writeTimer(timer),
     ],

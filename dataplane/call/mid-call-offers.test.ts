@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
+import { agreeEarly } from './testing/reliable-call.ts'
 import { createScenario, farSdp, sdp } from './testing/scenario.ts'
 import { allow, call, expires, seconds, supported, timerFields } from './testing/timed-call.ts'
 
@@ -95,12 +96,11 @@ describe('UPDATE to a peer that knows only re-INVITE (feature item 15, check 2)'
   })
 
   it('early: with an offer gets 488, without one is answered here', () => {
-    const { sip, invite, fromA } = createScenario({ targets: 1 })
-    const a = invite()
-    sip.last('INVITE').respond(183, { body: farSdp('5000'), headers: withoutUpdate })
-    expect(fromA(a, 'UPDATE', { body: sdp('4002', 2) }).statuses).toEqual([488])
-    expect(fromA(a, 'UPDATE').statuses).toEqual([200])
-    expect(sip.sent).toHaveLength(1)
+    const scenario = createScenario({ targets: 1 })
+    const { a } = agreeEarly(scenario, { ofB: withoutUpdate })
+    expect(scenario.fromA(a, 'UPDATE', { body: sdp('4002', 2) }).statuses).toEqual([488])
+    expect(scenario.fromA(a, 'UPDATE').statuses).toEqual([200])
+    expect(scenario.sip.all('UPDATE')).toEqual([])
   })
 })
 

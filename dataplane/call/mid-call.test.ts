@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { SipPortError } from '../sip/port.ts'
+import { agreeEarly } from './testing/reliable-call.ts'
 import { createScenario, farSdp, sdp } from './testing/scenario.ts'
 
 describe('a re-INVITE', () => {
@@ -218,7 +219,7 @@ describe('a re-INVITE', () => {
   })
 
   it.each([
-    ['Require: 100rel', { headers: [['Require', '100rel']] as const, body: sdp('1') }, 420],
+    ['Require: replaces', { headers: [['Require', 'replaces']] as const, body: sdp('1') }, 420],
     ['a body that is no session description', { body: { content: 'x', type: 'text/plain' } }, 415],
     ['Max-Forwards 0', { headers: [['Max-Forwards', '0']] as const, body: sdp('1') }, 483],
   ])('with %s is refused, and the next one goes through', (_case, options, status) => {
@@ -310,11 +311,11 @@ describe('other requests inside a call', () => {
     expect(calls.list()[0]?.state).toBe('Up')
   })
 
-  it.each(['REFER', 'NOTIFY', 'MESSAGE', 'SUBSCRIBE', 'PRACK'])('%s gets 405 with Allow', (method) => {
+  it.each(['REFER', 'NOTIFY', 'MESSAGE', 'SUBSCRIBE'])('%s gets 405 with Allow', (method) => {
     const { connect, fromA } = createScenario()
     expect(fromA(connect().invite, method).lastAnswer).toEqual({
       status: 405,
-      headers: [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE']],
+      headers: [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK']],
     })
   })
 
@@ -330,10 +331,9 @@ describe('other requests inside a call', () => {
 
 describe('UPDATE (RFC 3311)', () => {
   it('goes through while the call is set up', () => {
-    const { sip, invite, fromA, fromB } = createScenario()
-    const a = invite()
-    const b = sip.last('INVITE')
-    b.respond(183, { body: farSdp('5000') })
+    const scenario = createScenario()
+    const { sip, fromA, fromB } = scenario
+    const { a, b } = agreeEarly(scenario)
     const ofA = fromA(a, 'UPDATE', { body: sdp('4002', 2) })
     expect(sip.last('UPDATE').request.dialogId).toBe(b.dialogId)
     sip.last('UPDATE').respond(200, { body: farSdp('5002', 2) })
@@ -351,9 +351,9 @@ describe('UPDATE (RFC 3311)', () => {
   })
 
   it.each([481, 408])('%i of a target that the hunt has left does not end the call with the next one', (status) => {
-    const { sip, invite, ack, fromA, calls } = createScenario()
-    const a = invite()
-    sip.last('INVITE').respond(183, { body: farSdp('5000') })
+    const scenario = createScenario()
+    const { sip, ack, fromA, calls } = scenario
+    const { a } = agreeEarly(scenario)
     const update = fromA(a, 'UPDATE', { body: sdp('4002', 2) })
     const left = sip.last('UPDATE')
     sip.last('INVITE').respond(503)
@@ -366,9 +366,9 @@ describe('UPDATE (RFC 3311)', () => {
   })
 
   it('a target that the hunt has left, which answers an UPDATE too late, does not end the call either', () => {
-    const { sip, clock, invite, ack, fromA, calls } = createScenario()
-    const a = invite()
-    sip.last('INVITE').respond(183, { body: farSdp('5000') })
+    const scenario = createScenario()
+    const { sip, clock, ack, fromA, calls } = scenario
+    const { a } = agreeEarly(scenario)
     const update = fromA(a, 'UPDATE', { body: sdp('4002', 2) })
     const left = sip.last('UPDATE')
     sip.last('INVITE').respond(503)

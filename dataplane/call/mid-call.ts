@@ -7,7 +7,14 @@ import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortErr
 import { callerStatus } from './failure-map.ts'
 import type { Leg } from './leg.ts'
 import { answerHere, answerOptions, isWatched, refusalOf } from './mid-call-answers.ts'
-import { midcallMode, type Pin, treatEarlyUpdate, treatOffer } from './offer-treatment.ts'
+import {
+  midcallMode,
+  type Pin,
+  type Treatment,
+  treatEarlyUpdate,
+  treatOffer,
+  treatOfferInPrack,
+} from './offer-treatment.ts'
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
 import { ReInvite } from './re-invite.ts'
 import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
@@ -86,8 +93,8 @@ export class MidCall {
   readonly #unacknowledged = new Map<string, Unacknowledged>()
   /** The leg that a re-INVITE of our own is on. */
   #own: Leg | undefined
-  /** Whose UPDATE with an offer is unanswered. */
-  #offering: { readonly request: IncomingRequest; readonly from: Leg } | undefined
+  /** Whose UPDATE or PRACK with an offer is unanswered; in the name of whom, where it is one of ours. */
+  #offering: { readonly request: object; readonly from: Leg } | undefined
   #stopped = false
 
   constructor(host: MidCallHost, services: MidCallServices) {
@@ -110,12 +117,34 @@ export class MidCall {
     if (!exchangesOffers(method)) return this.#push(from, request, (done) => this.#carry(from, to, request, done))
     const early = from.state.at === 'setUp'
     const treatment = early ? treatEarlyUpdate(message, from, to) : treatOffer(message, from, to)
-    if (treatment.do === 'refuse') return request.respond(treatment.status)
-    if (treatment.do === 'answer') return this.#answerHere(from, to, request, treatment.body)
+    if (treatment.do !== 'carry') return this.#endHere(from, to, request, treatment)
     const convert = method === 'UPDATE' && to.allowsUpdate === false
     if (method === 'INVITE' || convert) return this.#startReInvite(from, to, request, treatment)
     if (message.body !== '') this.#offering = { request, from }
     this.#push(from, request, (done) => this.#carry(from, to, request, done, treatment))
+  }
+
+  /** An offer in the caller's PRACK. Gives whether it goes on; otherwise it has its answer. */
+  offeredInPrack(from: Leg, to: Leg, request: IncomingRequest): boolean {
+    const refusal = this.#glare(from, request)
+    const treatment = treatOfferInPrack(request.message, from, to)
+    if (refusal !== undefined) request.respond(refusal.status, { headers: refusal.headers })
+    else if (treatment.do !== 'carry') this.#endHere(from, to, request, treatment)
+    else return true
+    return false
+  }
+
+  /** An offer in the name of that side is open until what comes back was called; undefined while another one is. */
+  offer(from: Leg): (() => void) | undefined {
+    if (this.#offering !== undefined) return undefined
+    const request = {}
+    this.#offering = { request, from }
+    return () => this.#settle(request)
+  }
+
+  /** Offers a side what holds for the other one, until it takes it. */
+  offerAgain(leg: Leg, description: string): void {
+    this.#putBack(leg, hideOrigin(description, leg.origin, leg.listener.address).origin.rest)
   }
 
   /** An ACK that is not that of the call's first INVITE. */
@@ -167,7 +196,8 @@ export class MidCall {
    * 491. RFC 3311 section 5.2 says the same of an UPDATE with an offer.
    */
   #glare(from: Leg, { method, message }: IncomingRequest) {
-    if (method !== 'INVITE' && (method !== 'UPDATE' || message.body === '')) return undefined
+    if (method !== 'INVITE' && message.body === '') return undefined
+    if (method !== 'INVITE' && method !== 'UPDATE' && method !== 'PRACK') return undefined
     if (this.#own === from) return { status: 491, headers: [] }
     const inviter = this.#inviter(from, method)
     if (inviter === undefined) return undefined
@@ -320,6 +350,11 @@ export class MidCall {
     if (this.#reInvite === reInvite) this.#reInvite = undefined
   }
 
+  #endHere(from: Leg, to: Leg, request: IncomingRequest, treatment: Exclude<Treatment, { do: 'carry' }>): void {
+    if (treatment.do === 'answer') this.#answerHere(from, to, request, treatment.body)
+    else request.respond(treatment.status, { headers: treatment.status === 500 ? this.#retryAfter() : [] })
+  }
+
   /** It goes no further: the other side hears nothing. */
   #answerHere(from: Leg, to: Leg, request: IncomingRequest, body?: string): void {
     const { timers } = this.#services
@@ -412,8 +447,8 @@ export class MidCall {
   }
 
   /** It has its final answer, or gets it now. */
-  #settle(request: IncomingRequest): void {
-    this.#unanswered.delete(request)
+  #settle(request: object): void {
+    this.#unanswered.delete(request as IncomingRequest)
     if (this.#offering?.request === request) this.#offering = undefined
   }
 

@@ -72,13 +72,34 @@ export function treatOffer(message: SipMessage, from: Leg, to: Leg): Treatment {
   }
 }
 
-/** Feature item 15: an UPDATE before the call is answered; one that the other peer would not know is rejected. */
+/** The most restrictive first. */
+const byEarlyRestriction = ['Block', 'PassThrough'] as const
+
+/** Feature item 15: what becomes of an offer before the call is answered; when the legs differ, the more restrictive wins. */
+export function earlyMode(one: Leg, other: Leg): (typeof byEarlyRestriction)[number] {
+  const modes = [one.sip.update.early, other.sip.update.early]
+  return byEarlyRestriction.find((mode) => modes.includes(mode)) ?? 'PassThrough'
+}
+
+/**
+ * Feature item 15: an UPDATE before the call is answered; one that the other peer would not know, or may not be offered yet
+ * (RFC 3311 section 5.1), is rejected. Section 5.2: an offer before the first one is answered gets "a 500 response … and MUST
+ * include a Retry-After header field".
+ */
 export function treatEarlyUpdate({ body }: SipMessage, from: Leg, to: Leg): Treatment {
-  const blocked = from.sip.update.early === 'Block' || to.sip.update.early === 'Block'
-  if (!blocked && to.allowsUpdate !== false) return carry
-  if (body === '') return answer
-  const { carried, anchored } = from.origin
-  const fitting = blocked && anchored && carried !== '' ? fitAnswer(carried, withExplicitHold(body)) : undefined
+  if (body !== '' && !from.agreed) return { do: 'refuse', status: 500 }
+  if (earlyMode(from, to) !== 'PassThrough') return body === '' ? answer : consumeEarly(body, from)
+  if (to.allowsUpdate === false) return body === '' ? answer : notAcceptable
+  return body === '' || to.agreed ? carry : notAcceptable
+}
+
+/** An offer in PRACK (RFC 3262 section 5), which the other peer knows since it has asked for PRACK. */
+export function treatOfferInPrack({ body }: SipMessage, from: Leg, to: Leg): Treatment {
+  return earlyMode(from, to) === 'PassThrough' ? carry : consumeEarly(body, from)
+}
+
+function consumeEarly(body: string, { origin: { carried, anchored } }: Leg): Treatment {
+  const fitting = anchored && carried !== '' ? fitAnswer(carried, withExplicitHold(body)) : undefined
   return fitting === undefined ? notAcceptable : { do: 'answer', body: fitting }
 }
 

@@ -1,8 +1,9 @@
 import type { IncomingResponse, OutgoingRequest, SipPort } from '../sip/port.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { writeTimer } from '../policy/session-timer.ts'
-import { carriedMethods } from './header-relay.ts'
+import { allow } from './header-relay.ts'
 import type { Leg } from './leg.ts'
+import { acknowledgeProvisional } from './prack.ts'
 import { lastDescription, ownRequestHeaders } from './relay.ts'
 
 /** What became of a re-INVITE or UPDATE of our own. */
@@ -39,7 +40,7 @@ export function ownRequest(leg: Leg, method: 'INVITE' | 'UPDATE', timer: TimerFi
     headers: [
       ['Contact', leg.contact],
       ...ownRequestHeaders(),
-      ['Allow', carriedMethods.join(', ')],
+      ['Allow', allow],
       ...(timer.supported ? [['Supported', 'timer'] as const] : []),
       ...writeTimer(timer),
     ],
@@ -57,7 +58,7 @@ export function sendOwnRequest(
   const close = events.open()
   sip.send(request, {
     onResponse: (response) => {
-      if (response.status < 200) return
+      if (response.status < 200) return acknowledgeProvisional(sip, response, () => events.open())
       response.ack()
       events.guard(() => done(outcomeOf(request.method, response, events)))
       close()

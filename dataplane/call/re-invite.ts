@@ -4,6 +4,7 @@ import type { ClientTransaction, IncomingRequest, IncomingResponse, SipPort, Sip
 import { carriedReasons } from './reason-header.ts'
 import type { Leg } from './leg.ts'
 import type { Pin } from './offer-treatment.ts'
+import { acknowledgeProvisional } from './prack.ts'
 import { agreedBefore, carriedBody, carriedRequest, carriedResponse, lastDescription, learnAllow } from './relay.ts'
 import { type SdpOrigin, withdrawn } from './sdp-origin.ts'
 import type { SessionTimers } from './session-timers.ts'
@@ -146,8 +147,10 @@ export class ReInvite {
 
   #onResponse(response: IncomingResponse): void {
     const { status, message } = response
-    if (status < 200) this.#progress(response)
-    else if (this.#cancelled) {
+    if (status < 200) {
+      acknowledgeProvisional(this.#parts.sip, response, () => this.#events.open())
+      this.#progress(response)
+    } else if (this.#cancelled) {
       if (status < 300) this.#restore(response)
       else this.#withdraw()
       if (status === 481 || status === 408) this.#events.lost(status)

@@ -34,8 +34,12 @@ export const acceptedBodies: HeaderList = [
 export function carriedBody(message: SipMessage, leg: Leg, instead = message.body): Body | undefined {
   const type = message.get('Content-Type')
   if (message.body === '' || type === undefined) return undefined
-  if (!sdpType.test(type)) return { content: message.body, type }
-  const { sdp, origin } = hideOrigin(instead, leg.origin, leg.listener.address)
+  return sdpType.test(type) ? describe(instead, leg, type) : { content: message.body, type }
+}
+
+/** A session description of the other side as it goes out on the leg. */
+export function describe(description: string, leg: Leg, type = 'application/sdp'): Body {
+  const { sdp, origin } = hideOrigin(description, leg.origin, leg.listener.address)
   leg.origin = { ...origin, carried: origin.rest }
   return { content: sdp, type }
 }
@@ -74,11 +78,12 @@ export function carriedRequest(
   return {
     method: message.method,
     dialogId: leg.dialogId,
+    fork: leg.fork,
     headers: [
       ...(isTargetRefresh(message.method) ? [['Contact', leg.contact] as const] : []),
       ['Max-Forwards', String(maxForwards)],
       ['User-Agent', product],
-      ...carriedHeaders(message, leg.listener.address, timer),
+      ...carriedHeaders(message, leg.listener.address, { timer, reliability: reliabilityOn(leg) }),
     ],
     body: carriedBody(message, leg, body),
   }
@@ -100,11 +105,15 @@ export function carriedResponse(
     headers: [
       ...(formsDialog ? [['Contact', leg.contact] as const] : contacts),
       ['Server', product],
-      ...carriedHeaders(message, leg.listener.address, timer),
+      ...carriedHeaders(message, leg.listener.address, { timer, reliability: reliabilityOn(leg) }),
     ],
     // An answer to OPTIONS describes the peer's own media addresses, of which this call has none.
     body: status < 300 && message.method !== 'OPTIONS' ? carriedBody(message, leg, body) : undefined,
   }
+}
+
+function reliabilityOn({ sip }: Leg): 'None' | 'Prack' {
+  return sip.reliable1xx === 'Disabled' ? 'None' : 'Prack'
 }
 
 /** Headers of a request that is our own, not a peer's. */

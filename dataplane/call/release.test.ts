@@ -213,9 +213,9 @@ describe('requests that belong to no call', () => {
     expect(sip.receive({ method: 'OPTIONS', ...from }).lastAnswer).toEqual({
       status: 200,
       headers: [
-        ['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE'],
+        ['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK'],
         ['Accept', 'application/sdp'],
-        ['Supported', 'timer, resource-priority'],
+        ['Supported', 'timer, resource-priority, 100rel'],
       ],
     })
     calls.refuseNewCalls()
@@ -228,7 +228,7 @@ describe('requests that belong to no call', () => {
       const { sip } = createScenario()
       expect(sip.receive({ method, ...from }).lastAnswer).toEqual({
         status: 405,
-        headers: [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE']],
+        headers: [['Allow', 'INVITE, ACK, CANCEL, BYE, OPTIONS, INFO, UPDATE, PRACK']],
       })
     },
   )

@@ -45,7 +45,7 @@ describe('a call that is answered', () => {
       Contact: '<sip:1000@203.0.113.1:5060>',
       'Max-Forwards': '69',
       Expires: '180',
-      Allow: 'INVITE, ACK, CANCEL, BYE, OPTIONS',
+      Allow: 'INVITE, ACK, CANCEL, BYE, OPTIONS, PRACK',
     })
   })
 
@@ -340,10 +340,10 @@ describe('what is refused before a call is made', () => {
     ['a number without a route gets 404', { uri: 'sip:alice@203.0.113.1' }, 404, []],
     ['Max-Forwards 0 gets 483', { headers: [['Max-Forwards', '0']] as const }, 483, []],
     [
-      'Require: 100rel gets 420 (RFC 3261 section 8.2.2.3)',
-      { headers: [['Require', '100rel, timer']] as const },
+      'Require: replaces gets 420 (RFC 3261 section 8.2.2.3)',
+      { headers: [['Require', 'replaces, timer']] as const },
       420,
-      [['Unsupported', '100rel']] as const,
+      [['Unsupported', 'replaces']] as const,
     ],
     ['sips: gets 416, since TLS on every hop cannot be promised', { uri: 'sips:2000@203.0.113.1' }, 416, []],
     [

@@ -23,6 +23,7 @@ import type { Uncarried } from '../media/media-port.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
 import type { Leg } from './leg.ts'
 import { asBefore, type Place, Places } from './places.ts'
+import type { Progress } from './progress.ts'
 import { ownRequestHeaders } from './relay.ts'
 import type { RequestCredentials } from './trunk-credentials.ts'
 
@@ -33,6 +34,8 @@ export interface SetUpServices {
   readonly health: TrunkHealth
   /** The configuration that the call lives on. */
   readonly config: RunningConfig
+  /** What becomes of provisional answers. */
+  readonly progress: Pick<Progress, 'begin' | 'absorb' | 'openedOffer'>
   /** Gives a number in [0, 1). */
   readonly random: () => number
 }
@@ -54,8 +57,6 @@ export interface SetUpHost {
   askTimer(leg: Leg): TimerFields
   /** Route that calls by way of this trunk take (RFC 3608 section 5). */
   serviceRoute(attempt: Attempt): readonly string[]
-  /** The description that goes to that leg instead of the caller's. */
-  openedOffer(leg: Leg, offer: SipMessage): string | undefined
   /** Whether a longer session interval can meet the 422. */
   raiseTimer(leg: Leg, response: IncomingResponse): boolean
   dialogOpened(leg: Leg, dialogId: string): void
@@ -162,9 +163,13 @@ export class SetUp {
 
   #send(index: number, attempt: Place, leg: Leg, offer: SipMessage, refused = this.#refusalFor(attempt)): void {
     const { called } = attempt
+    const { progress } = this.#services
     const timer = this.#host.askTimer(leg)
-    const body = this.#host.openedOffer(leg, offer)
-    const request = bridgeInvite(offer, called, attempt, leg, { ringMilliseconds: this.#ringMilliseconds, timer, body })
+    const body = progress.openedOffer(leg, offer)
+    const request = bridgeInvite(offer, called, attempt, leg, {
+      ...{ ringMilliseconds: this.#ringMilliseconds, timer, body },
+      asked: progress.begin(leg),
+    })
     if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
     this.#silence?.cancel()
     this.#silence = this.#clock.after(attempt.sip.timers.noResponseMilliseconds, () =>
@@ -238,7 +243,9 @@ export class SetUp {
     if (status >= 200) this.#observe(attempt, failureOf(response))
     if (status < 200) {
       // Nothing but 18x says anything to a caller.
-      this.#feed({ type: status >= 180 && status < 190 ? 'provisional' : 'trying', attempt }, response)
+      const ringing = status >= 180 && status < 190
+      if (!ringing && this.#waitsFor(attempt)) this.#services.progress.absorb(response)
+      this.#feed({ type: ringing ? 'provisional' : 'trying', attempt }, response)
     } else if (status < 300) this.#feed({ type: 'answer', attempt }, response)
     else if (status < 400 && this.#redirected(attempt, response)) this.#feed({ type: 'redirected', attempt }, response)
     else this.#feed({ type: 'failure', attempt, failure: { status, local } }, response)

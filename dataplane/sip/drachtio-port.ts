@@ -188,7 +188,9 @@ export class DrachtioPort implements SipPort {
   send(request: OutgoingRequest, events: TransactionEvents): ClientTransaction {
     const transaction = new SrfTransaction(events, this.#largestFrame, (over) => this.#outstanding.delete(over))
     this.#outstanding.add(transaction)
-    const { method, uri = 'sip:placeholder', dialogId, nextHop, headers, body } = request
+    const { method, uri = 'sip:placeholder', dialogId, nextHop, fork, body } = request
+    const headers =
+      fork === undefined ? request.headers : [['To', `<sip:fork>;tag=${fork}`] as const, ...request.headers]
     try {
       const options = {
         method,

@@ -63,6 +63,8 @@ export interface OutgoingRequest {
   readonly uri?: string
   /** Dialog it is sent in. */
   readonly dialogId?: string | undefined
+  /** Tag of the peer in the early dialog that is meant, where forks of one INVITE have made several with that id. */
+  readonly fork?: string | undefined
   /**
    * Where it is sent, as `sip:192.0.2.1:5060;transport=udp`, without being put into a Route. Inside a dialog the route
    * set decides.

@@ -198,6 +198,11 @@ export class Party {
     if (message.has('Contact')) this.target = contactOf(message)
   }
 
+  /** Acknowledges a reliable provisional answer. */
+  prack({ message }: Arrival, options: { body?: string } = {}): void {
+    this.send('PRACK', { headers: [`RAck: ${message.get('RSeq')} ${message.cseq} INVITE`], ...options })
+  }
+
   #text(
     method: string,
     options: { headers?: readonly string[]; body?: string; cseq: number; branch?: string; contact?: false },
@@ -213,6 +218,30 @@ export class Party {
       ...options,
     })
   }
+}
+
+/** What makes a provisional answer reliable. */
+export const reliable = (rseq = 1) =>
+  [
+    ['Require', '100rel'],
+    ['RSeq', String(rseq)],
+  ] as const
+
+/** Early media that both sides agree on by PRACK; `headers` are those of the callee's 183. */
+export async function agreeEarly(
+  bridge: Bridge,
+  a: Party,
+  invite: Arrival,
+  options: { body: string; headers?: readonly (readonly [string, string])[] },
+): Promise<Arrival> {
+  const { body, headers = [] } = options
+  answer(invite, bridge.carrier, 183, { body, headers: [...reliable(), ...headers] })
+  const progress = await bridge.pbx.response(183, 'INVITE')
+  a.learn(progress)
+  a.prack(progress)
+  answer(await bridge.carrier.request('PRACK'), bridge.carrier, 200)
+  await bridge.pbx.response(200, 'PRACK')
+  return progress
 }
 
 /** Answers an INVITE or another request of a dialog, with the Contact of the peer. */

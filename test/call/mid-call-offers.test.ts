@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import { sdp } from '../engine/sip-peer.ts'
-import { answer, Bridge, Party } from './bridge.ts'
+import { agreeEarly, answer, Bridge, Party } from './bridge.ts'
 
 const open: Bridge[] = []
 
@@ -156,10 +156,9 @@ describe('UPDATE (feature item 15)', () => {
   it('check 1: early, to a peer that knows it: UPDATE there, 200 back', async () => {
     const bridge = await begin()
     const a = callerOf(bridge)
-    a.invite({ body: sdp, headers: ['Allow: INVITE, ACK, CANCEL, BYE, UPDATE'] })
+    a.invite({ body: sdp, headers: ['Allow: INVITE, ACK, CANCEL, BYE, UPDATE', 'Supported: 100rel'] })
     const invite = await bridge.carrier.request('INVITE')
-    answer(invite, bridge.carrier, 183, { body: farSdp, headers: knowsUpdate })
-    a.learn(await bridge.pbx.response(183, 'INVITE'))
+    await agreeEarly(bridge, a, invite, { body: farSdp, headers: knowsUpdate })
     a.send('UPDATE', { body: changed })
     const update = await bridge.carrier.request('UPDATE')
     expect(update.message.body).toContain('m=audio 4002')
@@ -170,10 +169,9 @@ describe('UPDATE (feature item 15)', () => {
   it('check 2: early, to a peer that lacks it: 488, and the callee hears nothing', async () => {
     const bridge = await begin()
     const a = callerOf(bridge)
-    a.invite({ body: sdp })
+    a.invite({ body: sdp, headers: ['Supported: 100rel'] })
     const invite = await bridge.carrier.request('INVITE')
-    answer(invite, bridge.carrier, 183, { body: farSdp, headers: lacksUpdate })
-    a.learn(await bridge.pbx.response(183, 'INVITE'))
+    await agreeEarly(bridge, a, invite, { body: farSdp, headers: lacksUpdate })
     a.send('UPDATE', { body: changed })
     await bridge.pbx.response(488, 'UPDATE')
     answer(invite, bridge.carrier, 200, { body: farSdp, headers: lacksUpdate })

@@ -57,7 +57,10 @@ export const says = (role: Parameters<typeof sessionExpires>[0]): Fields => [['S
 export const timerOf = ({ message }: Arrival) => ({
   'Session-Expires': message.get('Session-Expires'),
   'Min-SE': message.get('Min-SE'),
-  Supported: message.values('Supported').join(', '),
+  Supported: message
+    .values('Supported')
+    .filter((tag) => tag !== '100rel')
+    .join(', '),
   Require: message.get('Require'),
 })
 export const seconds = (count: number) => count * 1000

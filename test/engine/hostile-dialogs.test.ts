@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { readMessage } from '../../dataplane/engine/message/parse.ts'
-import { carriedMethods } from '../../dataplane/call/header-relay.ts'
+import { takenMethods } from '../../dataplane/call/header-relay.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { beginning, going, type Place } from '../fuzz/corpus.ts'
 import { FuzzedReplica, type Side, sides } from '../fuzz/fuzzed-replica.ts'
@@ -187,7 +187,7 @@ describe('a peer that does what it must not', () => {
       await receive(text.replaceAll('OPTIONS', name).replace('z9hG4bKfirst', `z9hG4bK${name}`), 'pbx')
     }
     for (const one of [last('pbx', status(405)), last('pbx', status(501))]) {
-      expect(one.values('Allow').toSorted()).toEqual([...carriedMethods].toSorted())
+      expect(one.values('Allow').toSorted()).toEqual([...takenMethods].toSorted())
     }
     await expectNothingLeft()
   })

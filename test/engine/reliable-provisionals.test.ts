@@ -262,11 +262,15 @@ describe('an INVITE of the application', () => {
     expect((await calling.bob.request('PRACK')).message.toTag).toBe('b1')
   })
 
-  it('has each acknowledged once: a second PRACK is refused', async () => {
+  it('has the PRACK of a response that never came refused, and one that was challenged sent again', async () => {
     progress(await call(), 100)
     const { dialogId } = await calling.application.response(183)
+    expect((await prack(dialogId, '101 1 INVITE')).tokens[0]).toBe('NOK')
     await prack(dialogId, '100 1 INVITE')
-    expect((await prack(dialogId, '100 1 INVITE')).tokens[0]).toBe('NOK')
+    answerWith(await calling.bob.request('PRACK'), { status: 407 })
+    await calling.application.response(407)
+    await prack(dialogId, '100 1 INVITE', ['proxy-authorization: Digest username="a"'])
+    expect((await calling.bob.request('PRACK')).message.cseq).toBe(3)
   })
 
   it('keeps the dialog when the PRACK gets 481, which speaks of the response alone (RFC 3262 §3)', async () => {

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { Calls } from '../../dataplane/call/calls.ts'
-import { carriedMethods } from '../../dataplane/call/header-relay.ts'
+import { takenMethods } from '../../dataplane/call/header-relay.ts'
 import type { RunningConfig } from '../../dataplane/config/running.ts'
 import { assembleEngine, type AssembledEngine } from '../../dataplane/engine/engine.ts'
 import type { ListenerAddress } from '../../dataplane/engine/engine.types.ts'
@@ -124,7 +124,7 @@ export class FuzzedReplica {
     const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address: '127.0.0.1', port: 0 })
     const config = configuration(udp, tcp)
     const running = { current: config, onChange: () => {} }
-    const sip = await joinDrachtio({ ...engine.serveWithin(), secret, methods: carriedMethods }, log)
+    const sip = await joinDrachtio({ ...engine.serveWithin(), secret, methods: takenMethods }, log)
     const socket = createSocket('udp4')
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
     return new FuzzedReplica({ assembled, sip, addresses: { udp, tcp }, udp: socket, config, clock, onSent, errors })

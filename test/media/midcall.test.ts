@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, inject, it } from 'vitest'
 import type { MidcallMode } from '#api/session-behaviour.ts'
-import { answer, type Party } from '../call/bridge.ts'
+import { agreeEarly, answer, type Party } from '../call/bridge.ts'
 import type { Arrival } from '../engine/sip-peer.ts'
 import { beginAnchored, type AnchoredBridge } from './anchored-bridge.ts'
 import { talkBothWays } from './rtp-peer.ts'
@@ -147,10 +147,9 @@ describe.skipIf(!inject('peers').rtpengine)('offers inside a call with anchored 
     open.push(anchored)
     const { bridge, a, b } = anchored
     const caller = anchored.caller()
-    caller.invite({ body: a.sdp() })
+    caller.invite({ body: a.sdp(), headers: ['Supported: 100rel'] })
     const invite = await bridge.carrier.request('INVITE')
-    answer(invite, bridge.carrier, 183, { body: b.sdp() })
-    caller.learn(await bridge.pbx.response(183, 'INVITE'))
+    await agreeEarly(bridge, caller, invite, { body: b.sdp() })
     caller.send('UPDATE', { body: a.sdp({ direction: 'sendonly', version: 2 }) })
     expect(directionOf(await bridge.pbx.response(200, 'UPDATE'))).toBe('recvonly')
     answer(invite, bridge.carrier, 200, { body: b.sdp() })

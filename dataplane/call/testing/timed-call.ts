@@ -42,7 +42,11 @@ export function call(
 }
 
 export const timerFields = (headers: HeaderList = []) =>
-  Object.fromEntries(headers.filter(([name]) => ['Session-Expires', 'Min-SE', 'Require', 'Supported'].includes(name)))
+  Object.fromEntries(
+    headers
+      .map(([name, value]) => [name, value.replace(/(, )?100rel$/, '')] as const)
+      .filter(([name, value]) => ['Session-Expires', 'Min-SE', 'Require', 'Supported'].includes(name) && value !== ''),
+  )
 export const seconds = (count: number) => count * 1000
 
 /** The caller ignores timers, the callee leaves the refreshes to us (R6 of feature item 26). */

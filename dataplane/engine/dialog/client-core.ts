@@ -202,13 +202,14 @@ export class ClientCore implements ExchangeOwner {
     this.#dispatch(outgoing.nextHop, preferred, told, dialog, (flow) => this.#open(application, outgoing, flow, dialog))
   }
 
-  /** The fork whose reliable response a PRACK acknowledges; it waits for no other then. */
+  /** The fork whose last reliable response a PRACK acknowledges: the one that its To names, else one that has got none. */
   #takeHeard(dialogId: string, prack: ParsedMessage): LiveDialog | undefined {
     const rack = rackOf(prack)
-    const awaits = ({ heard }: LiveDialog) =>
-      heard?.due === true && heard.rseq === rack?.rseq && heard.sequence === rack.sequence
-    const forks = this.dialogs.forksOf(dialogId).filter(awaits)
-    const dialog = forks.find(({ state }) => state.remoteTag === prack.toTag) ?? forks[0]
+    const isMeant = ({ heard }: LiveDialog) => heard?.rseq === rack?.rseq && heard?.sequence === rack?.sequence
+    const forks = this.dialogs.forksOf(dialogId).filter((fork) => fork.heard !== undefined && isMeant(fork))
+    const named = forks.find(({ state }) => state.remoteTag === prack.toTag)
+    // One that was challenged goes out once more.
+    const dialog = named ?? forks.find(({ heard }) => heard?.due === true) ?? forks[0]
     if (dialog?.heard !== undefined) dialog.heard = { ...dialog.heard, due: false }
     return dialog
   }
