@@ -108,7 +108,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const parts: readonly Part[] = [
     // Reads nothing. Writes SIP to and from the network, and the drachtio protocol for the port.
     { name: 'SIP server', start: () => undefined, stop: () => server.stop() },
-    { name: 'SIP port', start: () => undefined, stop: () => sip.close() },
+    { name: 'SIP port', start: () => undefined, stop: () => server.disconnect() },
     // Reads readiness and all counters. Writes nothing.
     door('health', env.healthPort, log, (port) =>
       serveHealth({ host: env.healthAddress, port, readiness, metrics: () => metricsOf(inspected) }),

@@ -8,13 +8,17 @@ import { createEngine } from './engine/engine.ts'
 import type { Engine, EngineOptions } from './engine/engine.types.ts'
 import { eventLoopShare } from './engine/overload.ts'
 import type { Env } from './env.ts'
-import { type DrachtioPort, followDrachtio, joinDrachtio } from './sip/drachtio-port.ts'
+import { followDrachtio, joinDrachtio } from './sip/drachtio-port.ts'
 import { DrachtioServer } from './sip/drachtio-server.ts'
+import type { SipPort } from './sip/port.ts'
+import { StrictPort } from './sip/strict-port.ts'
 import type { SipStatistics } from './sip-metrics.ts'
 
 /** What speaks SIP for the replica, whichever engine it is. */
 export interface SipServer {
-  readonly sip: DrachtioPort
+  readonly sip: SipPort
+  /** Ends the connection of the port, and every transaction with it. */
+  disconnect(): void
   readonly sockets: Pick<Engine, 'open' | 'reload' | 'close'>
   readonly statistics: SipStatistics
   /** From here on the configuration is told what becomes of its listeners. */
@@ -30,7 +34,14 @@ export async function startEmbedded(
   const engine = createEngine({ ...options, secret, busyShare: eventLoopShare() })
   const connection = { ...engine.serveWithin(), secret, methods: takenMethods }
   const sip = await joinDrachtio({ ...connection, onLost: endOfProcess }, options.log)
-  return { sip, sockets: engine, statistics: engine, watch: () => {}, stop: () => engine.stop() }
+  return {
+    sip,
+    disconnect: () => sip.close(),
+    sockets: engine,
+    statistics: engine,
+    watch: () => {},
+    stop: () => engine.stop(),
+  }
 }
 
 /** Without the connection nothing would ever be answered; a new process starts with what ran last. */
@@ -52,38 +63,44 @@ export function followServer(
   drachtio: NonNullable<Env['drachtio']>,
   { clock, log, readiness }: { clock: Clock; log: Log; readiness: Readiness },
 ): SipServer {
-  const { host, port } = drachtio
-  const address = { host, port, secret: drachtio.secret.reveal() }
-  const name = `drachtio-server at ${host}:${port}`
+  const { host, port: tcpPort } = drachtio
+  const address = { host, port: tcpPort, secret: drachtio.secret.reveal() }
+  const name = `drachtio-server at ${host}:${tcpPort}`
   const server = new DrachtioServer(address, log)
   let connected = false
   let applier: Pick<Applier, 'setTroubles'> | undefined
   let there = readiness.task(name)
-  const look = async () => applier?.setTroubles(await server.troubles())
-  const sip = followDrachtio(
+  let looks = 0
+  const look = async () => {
+    const turn = ++looks
+    const troubles = await server.troubles()
+    if (turn === looks) applier?.setTroubles(troubles)
+  }
+  const port = followDrachtio(
     address,
     log,
     {
       onConnect() {
         connected = true
         there()
-        log.info({ host, port }, 'the SIP server is there')
+        log.info({ host, port: tcpPort }, 'the SIP server is there')
         void look()
         clock.after(settleMilliseconds, () => void look())
       },
-      onRefused: (error) => log.error({ host, port }, `${error.message}; give both the same`),
+      onRefused: (error) => log.error({ host, port: tcpPort }, `${error.message}; give both the same`),
       onClosed() {
         if (!connected) return
         connected = false
         there = readiness.task(name)
-        log.error({ host, port }, 'the SIP server went away, and all calls with it')
+        log.error({ host, port: tcpPort }, 'the SIP server went away, and all calls with it')
         void look()
       },
     },
     largestFrame,
   )
   return {
-    sip,
+    sip: new StrictPort(port),
+    disconnect: () => port.close(),
     sockets: server,
     statistics: { gauges: () => ({ applications: connected ? 1 : 0 }) },
     watch: (watching) => void (applier = watching),

@@ -42,7 +42,7 @@ describe('a listener of a drachtio-server', () => {
   it.each([
     ['udp/192.0.2.1:5060', udp],
     ['tcp/192.0.2.1:5060,udp/192.0.2.1:5060', udp],
-    ['tls/[2001:db8::1]:5061', { ...udp, transport: 'TLS', address: '2001:db8::1', port: 5061 }],
+    ['udp/[2001:db8::1]:5060,tls/192.0.2.1:5061', { ...udp, transport: 'TLS', port: 5061 }],
   ] as const)('is open where the server listens on %s', async (local, listener) => {
     const { server } = await serverThatSays(serving(local))
     await expect(server.open(listener)).resolves.toEqual(listener)
@@ -69,6 +69,11 @@ describe('a listener of a drachtio-server', () => {
     await expect(plain.server.open({ ...udp, advertised })).rejects.toThrow('--external-ip 203.0.113.9')
     const otherPort = { ...udp, advertised: { host: '203.0.113.9', port: 6060 } }
     await expect(behind.server.open(otherPort)).rejects.toThrow('remove advertisedPort')
+  })
+
+  it('is refused over IPv6, where calls would never be acknowledged', async () => {
+    const { server } = await serverThatSays(serving('udp/[2001:db8::1]:5060'))
+    await expect(server.open({ ...udp, address: '2001:db8::1' })).rejects.toThrow('over IPv6; remove the listener')
   })
 
   it('is refused where only clients with a certificate may come, since nobody tells who has one', async () => {

@@ -86,6 +86,7 @@ function problemOf(listener: ListenerAddress, served: readonly ServedAddress[]):
   // Who has no certificate would be let in like those that have one.
   if (tls?.clientAuthorities !== undefined)
     return 'does not tell whose certificate a client has shown; remove clientCaRef'
+  if (isIPv6(address)) return 'never sends the ACK of a call over IPv6; remove the listener, or use engine: Embedded'
   if (advertised !== undefined && advertised.port !== port) {
     return `cannot tell peers another port than the one it listens on; remove advertisedPort`
   }

@@ -84,7 +84,7 @@ const listenerRules: readonly {
     field: 'ipFamily',
     asks: ({ ipFamily }) => ipFamily === 'IPv6',
     message:
-      'on Kubernetes the drachtio-server of a pod has no IPv6 listener, so that replicas refuse this one; use engine: Embedded',
+      'drachtio-server never sends the ACK of a call over IPv6, so that replicas refuse this listener; remove it, or use engine: Embedded',
   },
 ]
 

@@ -103,7 +103,7 @@ const tlsArguments = [
   ...['--min-tls-version', '1.2'],
 ]
 
-/** `--external-ip` belongs to the contact before it. A pod has the address of one family for sure, so that IPv6 has none. */
+/** `--external-ip` belongs to the contact before it. Over IPv6 it could carry no call. */
 function contactArguments({ transport, port, ipFamily, advertisedAddress }: Listener): string[] {
   if (ipFamily === 'IPv6') return []
   const contact = `sip:$(POD_IP):${port};transport=${transport.toLowerCase()}`

@@ -9,15 +9,14 @@ import { formatUri } from '../../dataplane/engine/message/uri.ts'
 import { parseNameAddr } from '../../dataplane/engine/message/name-addr.ts'
 import { admitSource } from '../../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../../dataplane/policy/testing/configuration.ts'
-import type { DrachtioPort } from '../../dataplane/sip/drachtio-port.ts'
 import { answerWith, requestText, SipPeer, type Arrival } from '../engine/sip-peer.ts'
-import { type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
+import { type ConnectedPort, type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
 
 /** The real thing in one process: engine, drachtio-srf and calls, between a PBX and the targets of a carrier. */
 export class Bridge {
   readonly clock: ManualClock
   readonly engine: EngineUnderTest
-  readonly sip: DrachtioPort
+  readonly sip: ConnectedPort
   readonly calls: Calls
   readonly config: RunningConfig
   readonly pbx: SipPeer
@@ -28,7 +27,7 @@ export class Bridge {
   private constructor(parts: {
     clock: ManualClock
     engine: EngineUnderTest
-    sip: DrachtioPort
+    sip: ConnectedPort
     calls: Calls
     config: RunningConfig
     pbx: SipPeer

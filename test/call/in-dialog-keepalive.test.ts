@@ -19,7 +19,7 @@ async function connect(keepalive: Keepalive, timer?: string) {
   const a = new Party({
     peer: bridge.pbx,
     port: bridge.portOf('inside'),
-    callId: 'kept-alive',
+    callId: `near-${Math.random()}`,
     localTag: 'near-tag',
     target: bridge.uriOf('inside', '2000'),
   })

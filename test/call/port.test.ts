@@ -3,17 +3,16 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import type { ListenerAddress } from '../../dataplane/engine/engine.types.ts'
-import type { DrachtioPort } from '../../dataplane/sip/drachtio-port.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPortError } from '../../dataplane/sip/port.ts'
 import { answerWith, requestText, sdp, SipPeer } from '../engine/sip-peer.ts'
-import { connections, type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
+import { type ConnectedPort, connections, type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
 
 const log = createLog({ level: 'error', name: 'test', write: () => {} })
 
 let clock: ManualClock
 let engine: EngineUnderTest
 let udp: ListenerAddress
-let port: DrachtioPort
+let port: ConnectedPort
 let peer: SipPeer
 /** Of requests of the peer. A server that outlives a test must not take them for those of another. */
 let callId: string

@@ -152,7 +152,7 @@ describe('422 on the wire', () => {
     const a = new Party({
       peer: bridge.pbx,
       port: bridge.portOf('inside'),
-      callId: 'short',
+      callId: `short-${Math.random()}`,
       localTag: 'near-tag',
       target: bridge.uriOf('inside', '2000'),
     })
@@ -168,7 +168,7 @@ describe('422 on the wire', () => {
     const a = new Party({
       peer: bridge.pbx,
       port: bridge.portOf('inside'),
-      callId: 'longer',
+      callId: `longer-${Math.random()}`,
       localTag: 'near-tag',
       target: bridge.uriOf('inside', '2000'),
     })

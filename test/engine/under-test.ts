@@ -1,13 +1,14 @@
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Log } from '#lib/log.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
 import type { EngineOptions, ListenerAddress } from '../../dataplane/engine/engine.types.ts'
 import { askAddresses } from '../../dataplane/sip/drachtio-addresses.ts'
-import {
-  connectDrachtio,
-  type DrachtioAddress,
-  type DrachtioPort,
-  joinDrachtio,
-} from '../../dataplane/sip/drachtio-port.ts'
+import { connectDrachtio, type DrachtioAddress, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import type { SipPort } from '../../dataplane/sip/port.ts'
+import { StrictPort } from '../../dataplane/sip/strict-port.ts'
+
+/** A port, as a replica has it, and how its connection is ended. */
+export type ConnectedPort = Required<SipPort> & { close(): void }
 
 /**
  * The engine that a suite runs on: our own, or the drachtio-server at DRACHTIO_ADDRESS where the suite runs as the project
@@ -17,7 +18,7 @@ export interface EngineUnderTest {
   /** Opens a listener on a free port of the address, or takes one of the server's that no one has taken yet. */
   open(name: string, transport: 'UDP' | 'TCP', address: string): Promise<ListenerAddress>
   /** Connects an application, as a replica does unless told otherwise. */
-  connect(log: Log, how?: Connection, secret?: string): Promise<DrachtioPort>
+  connect(log: Log, how?: Connection, secret?: string): Promise<ConnectedPort>
   /** Numbers of what is alive in it; undefined where it does not tell. */
   gauges(): Record<string, number> | undefined
   stop(): Promise<void>
@@ -59,6 +60,17 @@ function embedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): Engi
 
 function drachtio(server: DrachtioAddress): EngineUnderTest {
   const taken = new Set<number>()
+  const streams = new Set<Socket>()
+  // The server goes on after the test; what is between can end.
+  const relay = createServer((near) => {
+    const far = connect(server.port, server.host)
+    for (const [one, other] of [[near, far] as const, [far, near] as const]) {
+      streams.add(one)
+      one.on('error', () => {})
+      one.on('close', () => other.destroy())
+      one.pipe(other)
+    }
+  })
   return {
     async open(name, transport, address) {
       // The first of a transport is the one that it sends from.
@@ -72,8 +84,18 @@ function drachtio(server: DrachtioAddress): EngineUnderTest {
       taken.add(free.port)
       return { name, transport, address, port: free.port }
     },
-    connect: (log, _how, secret = server.secret) => connectDrachtio({ ...server, secret }, log),
+    async connect(log, _how, secret = server.secret) {
+      if (!relay.listening) await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
+      const { port } = relay.address() as AddressInfo
+      const connected = await connectDrachtio({ host: '127.0.0.1', port, secret }, log)
+      return Object.assign(new StrictPort(connected), { close: () => connected.close() })
+    },
     gauges: () => undefined,
-    stop: () => Promise.resolve(),
+    async stop() {
+      relay.close()
+      for (const stream of streams) stream.destroy()
+      // Once it serves another it has heard of that, and gives no request to who is gone.
+      await askAddresses(server)
+    },
   }
 }
