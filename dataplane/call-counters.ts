@@ -10,6 +10,7 @@ export class CallCounters implements CallEvents {
   readonly #ended = new Tally()
   readonly #challenges = new Tally()
   readonly #proofs = new Tally()
+  readonly #notAdmitted = new Tally()
 
   started(): void {
     this.#started++
@@ -31,6 +32,10 @@ export class CallCounters implements CallEvents {
     this.#proofs.count({ trunk, result })
   }
 
+  notAdmitted(trunk: string, direction: 'inbound' | 'outbound'): void {
+    this.#notAdmitted.count({ trunk, direction })
+  }
+
   families(): Family[] {
     return [
       counter('sbcfleet_calls_started_total', 'Calls that a route was found for.', [{ value: this.#started }]),
@@ -49,6 +54,11 @@ export class CallCounters implements CallEvents {
         'sbcfleet_authentications_total',
         'INVITEs of trunks that ask for credentials, by trunk and result: Accepted, Challenged (had none), Stale or Replayed (told to take another nonce), Refused (wrong), Malformed, Limited (too many wrong ones), NoKey.',
         this.#proofs.samples(),
+      ),
+      counter(
+        'sbcfleet_calls_not_admitted_total',
+        'Calls that were one more than the fleet or a trunk may have, by trunk and direction: inbound ones got 503, outbound ones went to another trunk where there was one.',
+        this.#notAdmitted.samples(),
       ),
     ]
   }

@@ -60,4 +60,6 @@ export interface CallEvents {
   challenged?(trunk: string, result: ChallengeResult): void
   /** A call of the trunk had to prove whose it is. */
   authenticated?(trunk: string, proof: Proof): void
+  /** A call from a trunk, or to it, was one more than there may be. */
+  notAdmitted?(trunk: string, direction: 'inbound' | 'outbound'): void
 }

@@ -185,7 +185,7 @@ export class Calls {
   /** Feature item 29.3: the call after the last that there may be gets 503, and those before it go on. */
   #admits({ message: { callId } }: IncomingRequest, { name, admission }: TrunkConfig, fleet: RunningConfig): boolean {
     const refusal = this.#admission.refusalFrom(name, admission, fleet.admission, this.#options.clock.now())
-    if (refusal !== undefined) this.#reportRefusal(name, { callId, refusal }, 'a call was refused')
+    if (refusal !== undefined) this.#notAdmitted(name, 'inbound', { callId, refusal })
     return refusal === undefined
   }
 
@@ -194,13 +194,16 @@ export class Calls {
     if (this.#table.sentTo(call) === trunk) return true
     const limits = config.trunks.get(trunk)?.admission
     const refusal = this.#admission.refusalTo(trunk, limits, this.#options.clock.now())
-    if (refusal !== undefined) this.#reportRefusal(trunk, { call: call.id, refusal }, 'a trunk may have no more calls')
+    if (refusal !== undefined) this.#notAdmitted(trunk, 'outbound', { call: call.id, refusal })
     else this.#table.send(call, trunk)
     return refusal === undefined
   }
 
-  #reportRefusal(trunk: string, fields: object, message: string): void {
-    this.#refusals.run(trunk, (heldBack) => this.#options.log.warn({ ...fields, heldBack }, message))
+  #notAdmitted(trunk: string, direction: 'inbound' | 'outbound', fields: object): void {
+    this.#options.events?.notAdmitted?.(trunk, direction)
+    this.#refusals.run(`admission ${direction} ${trunk}`, (heldBack) =>
+      this.#options.log.warn({ trunk, direction, ...fields, heldBack }, 'a call was one more than there may be'),
+    )
   }
 
   #challenged(trunk: string, result: ChallengeResult, why: string | undefined): void {
