@@ -10,6 +10,8 @@ import type { TrunkCredentials } from './trunk-credentials.ts'
 
 /** What the port asks of the call. */
 export interface ChallengedPortHost {
+  /** Whether anybody answers in any dialog. */
+  readonly some: boolean
   /** Who answers for the peer of a dialog; undefined where nothing does. */
   credentialsIn(dialogId: string): TrunkCredentials | undefined
 }
@@ -21,6 +23,7 @@ export interface ChallengedPortHost {
  * its sender, which has to keep its Call-ID.
  */
 export function challengedPort(sip: SipPort, host: ChallengedPortHost): SipPort {
+  if (!host.some) return sip
   return {
     onRequest: (handler) => sip.onRequest(handler),
     onDialogLost: (handler) => sip.onDialogLost(handler),

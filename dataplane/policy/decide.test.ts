@@ -39,6 +39,13 @@ describe('where a call goes', () => {
     ])
   })
 
+  it('says of a trunk that asks for passwords that the call has to have one', () => {
+    const authentication = { realm: 'edge.example', algorithms: [], role: 'UserAgent' as const, users: [] }
+    const asking = runningConfig({ trunks: [{ ...pbx, authentication }, carrier, backup], routes })
+    const { because } = decide(call(), asking, health(asking))
+    expect(because[1]).toBe('it has to have the password of a user of realm "edge.example"')
+  })
+
   it('says of every route why it matches or not, when asked', () => {
     const { because } = decide(call({ called: '112' }), config, health(config), { everyRoute: true })
     expect(because).toEqual([
