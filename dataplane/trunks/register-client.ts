@@ -279,8 +279,11 @@ export class RegisterClient {
   }
 }
 
-function refusalDetail({ status, reason }: IncomingResponse, { failure }: Refusal): string {
+function refusalDetail({ status, reason, message }: IncomingResponse, { failure }: Refusal): string {
   const answer = `${status} ${reason}`.trimEnd()
+  if (status === 420 && message.values('Unsupported').includes('gin')) {
+    return `${answer}: the registrar does not know gin (RFC 6140); register its numbers one by one, without bulk`
+  }
   if (failure === 'AuthFailed') return `${answer}: the registrar refuses the credentials`
   if (status === 401 || status === 407) return `${answer}: the challenge has no algorithm that can be answered`
   return status < 400 ? `${answer}: redirections are not followed; name that registrar` : answer

@@ -1,20 +1,14 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { createLog } from '#lib/log.ts'
-import { systemClock } from '#lib/clock.ts'
-import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret } from '#lib/secret.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
-import { createLocate } from '../../dataplane/dns/system-locate.ts'
-import { configOf, listener, registration, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
-import { Trunks } from '../../dataplane/trunks/trunks.ts'
-import { engineUnderTest } from '../engine/under-test.ts'
+import { registration, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
+import { startTrunks as startTrunksOn } from './start-trunks.ts'
 import { headerOf, openPeer, registrarAnswers } from './udp-peer.ts'
 
 /** What the dice that always show 0 make of the intervals: 10 % less. No more time may pass at once, or the probe times out. */
 const upInterval = 54_000
 const downInterval = 27_000
 
-const log = createLog({ level: 'error', name: 'test' })
 const keepalive = {
   enabled: true,
   upIntervalSeconds: 60,
@@ -30,55 +24,7 @@ afterEach(async () => {
   for (const close of closers.splice(0).reverse()) await close()
 })
 
-/** The engine on a free port of loopback, drachtio-srf on it, and trunks whose time the test turns. */
-async function startTrunks(one: TrunkConfig, address = '127.0.0.1') {
-  const engine = engineUnderTest({ clock: systemClock, log, admit: () => true })
-  closers.push(() => engine.stop())
-  const ipFamily = address.includes(':') ? 'IPv6' : 'IPv4'
-  const udp = await engine.open('udp', 'UDP', address)
-  const tcp = await engine.open('tcp', 'TCP', address)
-  const sip = await engine.connect(log)
-  closers.push(() => sip.close())
-  const clock = new ManualClock()
-  const running = {
-    current: configOf(
-      [one],
-      [
-        listener({ address, ipFamily, port: udp.port }),
-        listener({ name: 'tcp', transport: 'TCP', address, ipFamily, port: tcp.port }),
-      ],
-    ),
-    onChange() {},
-  }
-  const trunks = new Trunks({
-    sip,
-    running,
-    replica: 'edge-0',
-    locate: createLocate(clock),
-    clock,
-    log,
-    random: () => 0,
-  })
-  const waiting = new Set<() => void>()
-  trunks.onChange(() => {
-    for (const check of waiting) check()
-  })
-  /** Settles as soon as what a report shows is as wanted. */
-  const until = (holds: () => boolean) =>
-    new Promise<void>((resolve) => {
-      const check = () => {
-        if (!holds()) return
-        waiting.delete(check)
-        resolve()
-      }
-      waiting.add(check)
-      check()
-    })
-  trunks.start()
-  trunks.setMembers(1, ['edge-0'])
-  closers.push(() => trunks.stop())
-  return { trunks, clock, until, port: udp.port, engine }
-}
+const startTrunks = (one: TrunkConfig, address?: string) => startTrunksOn(closers, one, address)
 
 describe('a registration on the wire', () => {
   const account = { username: 'carrier-user', password: 'Circle of Life' }

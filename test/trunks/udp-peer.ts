@@ -20,9 +20,9 @@ export function headerOf({ text }: Pick<Received, 'text'>, name: string): string
   })
 }
 
-/** A SIP peer on a free UDP port of loopback that answers as `answer` says; undefined means silence. */
+/** A SIP peer on a free UDP port of loopback that answers as `answer` says, so many times; undefined means silence. */
 export async function openPeer(
-  answer: (request: Received) => { status: string; headers?: readonly string[] } | undefined,
+  answer: (request: Received) => { status: string; headers?: readonly string[]; copies?: number } | undefined,
   address = '127.0.0.1',
 ) {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
@@ -40,7 +40,9 @@ export async function openPeer(
     const [asked = ''] = headerOf(request, 'To')
     const to = `To: ${asked}${asked.includes(';tag=') ? '' : ';tag=peer'}`
     const lines = [`SIP/2.0 ${reply.status}`, ...copied, to, ...(reply.headers ?? []), 'Content-Length: 0']
-    socket.send(`${lines.join('\r\n')}\r\n\r\n`, from.port, from.address)
+    for (let copy = 0; copy < (reply.copies ?? 1); copy++) {
+      socket.send(`${lines.join('\r\n')}\r\n\r\n`, from.port, from.address)
+    }
   })
   socket.bind(0, address)
   await once(socket, 'listening')
