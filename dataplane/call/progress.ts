@@ -164,7 +164,7 @@ export class Progress {
     if (message.body === '' || isAnswer) {
       request.respond(200, { headers: [] })
       this.#pass(first, first === undefined ? undefined : carriedBody(message, first.leg))
-    } else if (first?.due === undefined || first.leg !== this.#host.otherLeg(this.#a)) {
+    } else if (first?.due === undefined || !this.#a.agreed || first.leg !== this.#host.otherLeg(this.#a)) {
       this.#pass(first, undefined)
       request.respond(488)
     } else if (this.#midCall.offeredInPrack(this.#a, first.leg, request))

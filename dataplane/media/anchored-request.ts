@@ -1,6 +1,21 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { IncomingRequest, ResponseOptions } from '../sip/port.ts'
 import type { CallMedia } from './media-port.ts'
+import { withBody } from './with-body.ts'
+
+/**
+ * A PRACK whose offer goes no further: what it acknowledges is acknowledged all the same (RFC 3262 section 3), and its sender
+ * gets the status.
+ */
+export function withoutOffer(request: IncomingRequest, status: number): IncomingRequest {
+  const { method, message, source, receivedOn, transactionId, dialogId } = request
+  return {
+    ...{ method, source, receivedOn, transactionId, dialogId },
+    message: withBody(message, ''),
+    respond: (answer, options) => request.respond(answer < 300 ? status : answer, answer < 300 ? {} : options),
+    onCancel: (handler) => request.onCancel(handler),
+  }
+}
 
 /** A request whose offer the engine has taken: its answer tells the engine what became of the offer. */
 export class AnchoredRequest implements IncomingRequest {

@@ -7,7 +7,7 @@ import type {
   SipPort,
   TransactionEvents,
 } from '../sip/port.ts'
-import { AnchoredRequest } from './anchored-request.ts'
+import { AnchoredRequest, withoutOffer } from './anchored-request.ts'
 import type { CallMedia, Carried, Side, Uncarried } from './media-port.ts'
 import { descriptionIn } from './session-description.ts'
 import { withBody } from './with-body.ts'
@@ -37,6 +37,11 @@ export class MediaGate {
   #media: CallMedia | undefined
   /** The side whose offer has no final answer yet. */
   #offering: Side | undefined
+  /** That offer came in an answer to an INVITE, so that ACK or PRACK brings the answer. */
+  #answerDue = false
+  /** What each fork of leg B has answered, by its tag, and whose answer the engine has. */
+  readonly #answers = new Map<string, string>()
+  #answered = ''
 
   constructor(host: MediaGateHost, sip: SipPort) {
     this.#host = host
@@ -61,6 +66,9 @@ export class MediaGate {
     this.#media?.release()
     this.#media = media
     this.#offering = undefined
+    this.#answerDue = false
+    this.#answers.clear()
+    this.#answered = ''
   }
 
   /** The call is over. */
@@ -84,11 +92,17 @@ export class MediaGate {
     this.#pass(() => {
       const media = this.#media
       const sdp = descriptionIn(request.message)
-      if (request.method === 'ACK') return this.#receiveAck(media, from, request, run)
+      if (request.method === 'ACK') return this.#receiveAnswer(media, from, request, run)
+      const inPrack = request.method === 'PRACK'
+      // RFC 3262 section 5: an offer in a reliable provisional answer is answered in its PRACK.
+      if (inPrack && sdp !== undefined && this.#answerDue) return this.#receiveAnswer(media, from, request, run)
       if (media === undefined || sdp === undefined || !exchangesOffers(request.method)) return run(request)
       // RFC 3261 section 14.2 and RFC 3311 section 5.2: an offer while another one is open.
-      if (this.#offering === from) return request.respond(500, { headers: [['Retry-After', '1']] })
-      if (this.#offering !== undefined) return request.respond(491)
+      if (this.#offering !== undefined) {
+        const glare = this.#offering !== from
+        if (inPrack) return run(withoutOffer(request, glare ? 491 : 500))
+        return request.respond(glare ? 491 : 500, glare ? {} : { headers: [['Retry-After', '1']] })
+      }
       this.#offering = from
       const over = () => (this.#offering = undefined)
       const anchored = new AnchoredRequest(request, media, over)
@@ -96,17 +110,19 @@ export class MediaGate {
         // Cancelled meanwhile, it has its answer, and nobody needs to hear of it.
         if (anchored.over) return
         if (carried.ok) run(anchored.with(withBody(request.message, carried.sdp)))
+        else if (inPrack) run(withoutOffer(anchored, carried.status))
         else anchored.respond(carried.status)
       })
     })
   }
 
-  #receiveAck(
+  #receiveAnswer(
     media: CallMedia | undefined,
     from: Side,
     ack: IncomingRequest,
     run: (request: IncomingRequest) => void,
   ): void {
+    this.#answerDue = false
     if (this.#offering !== undefined && this.#offering !== from) this.#offering = undefined
     const sdp = descriptionIn(ack.message)
     if (media === undefined || sdp === undefined) return run(ack)
@@ -134,17 +150,40 @@ export class MediaGate {
   ): void {
     const { message, status } = response
     const sdp = status < 300 && exchangesOffers(request.method) ? descriptionIn(message) : undefined
-    if (sdp === undefined) return events.onResponse(response)
+    if (sdp === undefined) return this.#receiveUndescribed(media, request, response, events)
     const from = request.dialogId === undefined ? 'B' : this.#host.sideOf(request.dialogId)
     // RFC 3261 section 13.2.1: in an answer to an INVITE without one it is an offer.
     const act = request.body === undefined ? 'offer' : 'answer'
-    if (media === this.#media) this.#offering = act === 'offer' ? from : undefined
+    if (media === this.#media) {
+      this.#offering = act === 'offer' ? from : undefined
+      this.#answerDue = act === 'offer'
+      if (opensDialog(request) && act === 'answer') this.#answers.set((this.#answered = message.toTag), sdp)
+    }
     this.#carry(media, act, from, sdp, (carried) => {
-      if (!carried.ok && status >= 200) this.#failed(media, carried)
+      // A reliable answer is not said again.
+      if (!carried.ok && (status >= 200 || message.has('RSeq'))) this.#failed(media, carried)
       const ack: IncomingResponse['ack'] = (options) => response.ack(options)
       const { reason, local, dialogId } = response
       const body = withBody(message, carried.ok ? carried.sdp : '')
       events.onResponse({ status, reason, local, dialogId, ack, message: body })
+    })
+  }
+
+  /** A 2xx whose fork has answered before, while the engine has the answer of another one: that of this fork holds. */
+  #receiveUndescribed(
+    media: CallMedia,
+    request: OutgoingRequest,
+    response: IncomingResponse,
+    events: TransactionEvents,
+  ): void {
+    const { status, message } = response
+    const answers = opensDialog(request) && media === this.#media && status >= 200 && status < 300
+    const before = answers && this.#answered !== message.toTag ? this.#answers.get(message.toTag) : undefined
+    if (before === undefined) return events.onResponse(response)
+    this.#answered = message.toTag
+    this.#carry(media, 'answer', 'B', before, (carried) => {
+      if (!carried.ok) this.#failed(media, carried)
+      events.onResponse(response)
     })
   }
 
@@ -177,5 +216,9 @@ export class MediaGate {
 }
 
 function exchangesOffers(method: string): boolean {
-  return method === 'INVITE' || method === 'UPDATE'
+  return method === 'INVITE' || method === 'UPDATE' || method === 'PRACK'
+}
+
+function opensDialog({ method, dialogId }: OutgoingRequest): boolean {
+  return method === 'INVITE' && dialogId === undefined
 }
