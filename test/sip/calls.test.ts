@@ -3,6 +3,9 @@ import { callThroughManifests, type Fleet, startFleet } from './fleet.ts'
 import { freeUdpPorts } from './free-port.ts'
 import { startSipp } from './sipp.ts'
 
+/** Stands for a target where no one is. */
+const nobody = 'nobody'
+
 /** What happens on the wire, the caller's scenario, and those of the called targets in the order in which they are tried. */
 const scenarios: [what: string, caller: string, ...called: string[]][] = [
   ['a call is answered and ended by the caller (RFC 3665 section 3.1)', 'uac', 'uas'],
@@ -30,6 +33,40 @@ const scenarios: [what: string, caller: string, ...called: string[]][] = [
     'uac-info-and-options-in-dialog-expect-200',
     'uas-info-and-options-in-dialog',
   ],
+  ['a target that never answers: the next one takes the call (RFC 3665 section 3.4)', 'uac', nobody, 'uas'],
+  [
+    'a redirection to the next target, the answer to a late offer in the ACK (RFC 3665 section 3.6)',
+    'uac-delayed-offer-expect-offer-in-200',
+    'uas-302-to-the-next',
+    'uas-delayed-offer-expect-answer-in-ack',
+  ],
+  [
+    'a re-INVITE moves media and Contact, and the BYE goes there (RFC 3665 section 3.7)',
+    'uac-expect-reinvite-with-new-media',
+    'uas-moves-by-reinvite',
+  ],
+  ['nobody answers at all: 408 (RFC 3665 section 3.10)', 'uac-expect-408', nobody, nobody],
+  ['a target that is not available: 480 (RFC 3665 section 3.11)', 'uac-expect-480', 'uas-480'],
+  [
+    'the CANCEL crosses with the 200: ACK, then BYE (RFC 3261 section 9.1)',
+    'uac-cancel-after-180-expect-487',
+    'uas-answers-when-cancelled',
+  ],
+  [
+    'a strict router is the Request-URI, and the Contact the last Route (RFC 3261 section 12.2.1.1)',
+    'uac',
+    'uas-behind-strict-router',
+  ],
+  [
+    '488 to a re-INVITE leaves the call (RFC 3261 section 14.1)',
+    'uac-reinvite-expect-488',
+    'uas-refuses-reinvite-with-488',
+  ],
+  [
+    '481 to a re-INVITE ends the call on both sides (RFC 3261 section 12.2.1.2)',
+    'uac-reinvite-expect-481-and-bye',
+    'uas-forgets-the-call',
+  ],
 ]
 
 const calls = 10
@@ -54,10 +91,14 @@ describe.skipIf(!inject('peers').sipp)('SIPp calls through a fleet', () => {
   afterAll(() => fleet?.stop())
 
   it.for(scenarios)('%s', { timeout: 60_000 }, async ([, callerScenario, ...calledScenarios]) => {
-    const uas = calledScenarios.map((scenario, index) => {
+    const uas = calledScenarios.flatMap((scenario, index) => {
       const local = called[index]
       if (local === undefined) throw new Error('more targets than the fleet has')
-      return startSipp({ scenario, local, calls, holdMilliseconds: 100, limitSeconds: 45 })
+      const next = `127.0.0.1:${called[index + 1]?.port ?? 9}`
+      const more = ['-key', 'next', next]
+      return scenario === nobody
+        ? []
+        : [startSipp({ scenario, local, calls, holdMilliseconds: 100, limitSeconds: 45, more })]
     })
     const uac = startSipp({
       ...{ scenario: callerScenario, local: caller, remote: `127.0.0.1:${listener}` },
