@@ -1,6 +1,7 @@
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { CallMedia, Heard, Renewed, Side } from '../media/media-port.ts'
+import { glareMilliseconds } from '../policy/glare.ts'
 import type { OwnOutcome } from './own-request.ts'
 
 /** What the watch asks of the call. */
@@ -156,9 +157,9 @@ export class MediaWatch {
       case 'LongerInterval':
         return this.#tell(move)
       case 'Glare':
+        return this.#tellAgain(move, glareMilliseconds(side, this.#random))
       case 'Busy':
-        // RFC 3261 section 14.1 has 2.1 to 4 s for the side that owns the Call-ID, which is the longer of both.
-        return this.#tellAgain(move, 2_100 + Math.floor(this.#random() * 191) * 10)
+        return this.#tellAgain(move, glareMilliseconds('B', this.#random))
       case 'NotAllowed':
         return this.#host.mediaEnded('Lost')
       case 'Refused': {

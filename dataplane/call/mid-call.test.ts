@@ -188,7 +188,7 @@ describe('a re-INVITE', () => {
     sip.last('INVITE').respond(200, { body: farSdp('5002', 2) })
     const back = sip.last('INVITE')
     back.respond(491)
-    clock.advance(3_000)
+    clock.advance(3_050)
     expect(sip.last('INVITE')).not.toBe(back)
     expect(sip.last('INVITE').request.body).toEqual(back.request.body)
     sip.last('INVITE').respond(200, { body: farSdp('5000') })

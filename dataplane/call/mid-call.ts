@@ -2,6 +2,7 @@ import { answersHere } from '#api/session-behaviour.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import { SerialQueue } from '#lib/queue.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
+import { glareMilliseconds } from '../policy/glare.ts'
 import { noTimer, type TimerFields } from '../policy/session-timer.ts'
 import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
 import { callerStatus } from './failure-map.ts'
@@ -413,10 +414,9 @@ export class MidCall {
   }
 
   #offerBefore(leg: Leg, other: Leg, before: string, left: number): void {
-    const again = (offers: number) =>
-      this.#services.clock.after(offerAgainMilliseconds, () =>
-        this.#host.guard(() => this.#offerBefore(leg, other, before, offers)),
-      )
+    const { clock, random } = this.#services
+    const again = (offers: number, milliseconds = offerAgainMilliseconds) =>
+      clock.after(milliseconds, () => this.#host.guard(() => this.#offerBefore(leg, other, before, offers)))
     if (this.#stopped || left === 0) return
     const taken = this.#queue.push((next) => {
       const { rest } = leg.origin
@@ -424,7 +424,8 @@ export class MidCall {
       // Once nothing is open: another offer has been agreed on meanwhile, unless this is in force.
       if (this.#stopped || this.#inviteIsPending || rest !== before) return next()
       this.#sendOwn(leg, other, 'INVITE', ({ kind }) => {
-        if (kind === 'Glare' || kind === 'Busy' || kind === 'Refused') again(left - 1)
+        if (kind === 'Glare') again(left - 1, glareMilliseconds(leg.side, random))
+        else if (kind === 'Busy' || kind === 'Refused') again(left - 1)
         next()
       })
     })

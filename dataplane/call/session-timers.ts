@@ -1,5 +1,6 @@
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
+import { glareMilliseconds } from '../policy/glare.ts'
 import {
   answerAsk,
   carriedAsk,
@@ -206,7 +207,7 @@ export class SessionTimers {
       case 'Busy':
         return this.#again(armed, busyMilliseconds, leg, other)
       case 'Glare':
-        return this.#again(armed, this.#glareMilliseconds(leg), leg, other)
+        return this.#again(armed, glareMilliseconds(leg.side, this.#random), leg, other)
       case 'Refused':
         return this.#again(armed, outcome.retryAfterMilliseconds ?? refusedMilliseconds, leg, other)
     }
@@ -219,14 +220,6 @@ export class SessionTimers {
       refresh: this.#refreshIn(milliseconds, leg, other),
       refreshAt: this.#clock.now() + milliseconds,
     })
-  }
-
-  /**
-   * RFC 3261 section 14.1: after 491, "if the UAC is the owner of the Call-ID of the dialog ID …, T has a randomly chosen
-   * value between 2.1 and 4 seconds in units of 10 ms", else "between 0 and 2 seconds".
-   */
-  #glareMilliseconds({ side }: Leg): number {
-    return side === 'B' ? 2100 + Math.floor(this.#random() * 191) * 10 : Math.floor(this.#random() * 201) * 10
   }
 }
 

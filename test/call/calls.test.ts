@@ -1,5 +1,5 @@
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerWith, sdp } from '../engine/sip-peer.ts'
+import { answerWith, requestText, sdp } from '../engine/sip-peer.ts'
 import { answer, Bridge, Party } from './bridge.ts'
 
 const open: Bridge[] = []
@@ -75,6 +75,31 @@ describe.each([
 })
 
 describe('set-up', () => {
+  it('of an INVITE in compact form goes on in long form (feature item 1, check 1; RFC 3261 section 7.3.3)', async () => {
+    const bridge = await begin()
+    const long: readonly [string, string][] = [
+      ['Via: ', 'v: '],
+      ['From: ', 'f: '],
+      ['To: ', 't: '],
+      ['Call-ID: ', 'i: '],
+      ['Contact: ', 'm: '],
+      ['Content-Type: ', 'c: '],
+      ['Content-Length: ', 'l: '],
+    ]
+    const port = bridge.portOf('inside')
+    const uri = bridge.uriOf('inside', '2000')
+    const headers = ['k: timer', 's: compact']
+    const text = requestText(bridge.pbx, { method: 'INVITE', uri, callId: 'compact', headers, body: sdp })
+    const compact = long.reduce((told, [name, short]) => told.replace(`\r\n${name}`, `\r\n${short}`), text)
+    bridge.pbx.send(compact, port)
+    const { message } = await bridge.carrier.request('INVITE')
+    for (const [, short] of [...long, ['', 'k: '], ['', 's: ']]) expect(message.text).not.toContain(`\r\n${short}`)
+    expect(message.get('Subject')).toBe('compact')
+    expect(message.get('Supported')).toContain('timer')
+    expect(message.body).toContain('m=audio 4000')
+    answer({ message, answer: () => {} }, bridge.carrier, 200)
+  })
+
   it('leaves from the listener of the target, and shows its address only', async () => {
     const bridge = await begin()
     caller(bridge).invite({ body: sdp })

@@ -180,6 +180,27 @@ describe('an INVITE of the application', () => {
     expect((await calling.application.response(408)).message.get('X-Engine-Local')).toBe('timeout')
   })
 
+  it('has its branch, Request-URI and Route in its CANCEL, and in the ACK of its failure (RFC 3261 §9.1, §17.1.1.3)', async () => {
+    const route = `route: <sip:${calling.bob.hostPort};lr>, <sip:192.0.2.7;lr>`
+    const { tokens } = await calling.send('INVITE', { headers: [route] })
+    const invite = await calling.bob.request('INVITE')
+    answerWith(invite, { status: 180, toTag: 'bob' })
+    await calling.application.response(180)
+    await calling.cancel(tokens[7])
+    const cancel = await calling.bob.request('CANCEL')
+    answerWith(cancel, { status: 200 })
+    answerWith(invite, { status: 487, toTag: 'bob' })
+    const ack = await calling.bob.request('ACK')
+    for (const { message } of [cancel, ack]) {
+      expect(message.uri).toBe(invite.message.uri)
+      for (const name of ['Via', 'Route', 'From', 'Call-ID']) {
+        expect(message.lines(name)).toEqual(invite.message.lines(name))
+      }
+    }
+    expect([cancel.message.get('To'), cancel.message.get('CSeq')]).toEqual([invite.message.get('To'), '1 CANCEL'])
+    expect([ack.message.toTag, ack.message.get('CSeq')]).toEqual(['bob', '1 ACK'])
+  })
+
   it('cancelled when a 200 is on its way is handed to the application, to acknowledge and end', async () => {
     const { tokens } = await calling.send('INVITE')
     const arrival = await calling.bob.request('INVITE')

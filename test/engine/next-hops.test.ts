@@ -38,6 +38,16 @@ describe('the way of a request', () => {
     expect(message.get('Via')).toContain(`127.0.0.1:${second.port};`)
   })
 
+  it('is the maddr of a URI that has one (RFC 3261 §19.1.1, RFC 3263 §4)', async () => {
+    const order = calling
+      .order('OPTIONS')
+      .replace(`sip:bob@${calling.bob.hostPort}`, `sip:bob@host.invalid:${calling.bob.port};maddr=127.0.0.1`)
+    await calling.application.command('sip||', order)
+    expect((await calling.bob.request('OPTIONS')).message.uri).toBe(
+      `sip:bob@host.invalid:${calling.bob.port};maddr=127.0.0.1`,
+    )
+  })
+
   it('over a transport without a listener is refused', async () => {
     const tls = await calling.application.command('sip|||sip:127.0.0.1;transport=tls', calling.order('OPTIONS'))
     expect(tls.tokens).toEqual(['NOK', 'requested protocol/transport not available'])

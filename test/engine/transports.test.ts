@@ -69,6 +69,13 @@ describe('over UDP', () => {
     expect((await alice.response(200)).message.get('Via')).toBe(complete)
   })
 
+  it('a maddr in Via is not obeyed: whoever asks could have the answers sent to anybody', async () => {
+    const alice = await peer('udp')
+    const via = `SIP/2.0/UDP ${alice.hostPort};branch=z9hG4bK-maddr;maddr=192.0.2.99`
+    alice.send(requestText(alice, { method: 'DANCE', uri: 'sip:b@c', callId: 'maddr', via }), engine.udp.port)
+    expect((await alice.response(501)).message.get('Via')).toBe(via)
+  })
+
   it('something malformed gets its 400, is counted, and throws nothing', async () => {
     const alice = await peer('udp')
     const good = requestText(alice, { method: 'OPTIONS', uri: 'sip:b@c', callId: 'bad' })
