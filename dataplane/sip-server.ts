@@ -28,7 +28,7 @@ export interface SipServer {
 
 /** The engine of the replica itself, in the same process. */
 export async function startEmbedded(
-  options: Pick<EngineOptions, 'clock' | 'log' | 'admit' | 'tlsTo'>,
+  options: Pick<EngineOptions, 'clock' | 'log' | 'admit' | 'tlsTo' | 'lookUp'>,
 ): Promise<SipServer> {
   const secret = randomBytes(32).toString('hex')
   const engine = createEngine({ ...options, secret, busyShare: eventLoopShare() })

@@ -85,7 +85,7 @@ export interface EngineOptions {
    * while that is all of it. Absent: no call is refused for that.
    */
   readonly busyShare?: () => number
-  /** How names of next hops are looked up. Absent: by the operating system. */
+  /** How names of next hops are looked up. Absent: by the operating system, which knows addresses alone. */
   readonly lookUp?: Lookup
   /**
    * Asked before a TLS connection is opened or used again. Absent: the certificate has to be of an authority that Node

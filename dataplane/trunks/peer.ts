@@ -72,7 +72,7 @@ export class Peer {
     return this.#host.settled
   }
 
-  /** RFC 3263 section 4.3: after a failure "the client SHOULD try the next" one; from now on it comes last for a while. */
+  /** RFC 3263 section 4.3: a request that failed "is sent to the next element in the list"; this one is last for a while. */
   passOver({ name }: Endpoint, atLeastSeconds?: number): void {
     this.#penalties.fail(name, atLeastSeconds)
   }

@@ -111,6 +111,17 @@ describe('Reachable', () => {
     ])
   })
 
+  it('shows the endpoints that a name stands for, as all replicas together see them', () => {
+    const at = (...endpoints: string[]) => ({ since: now, endpoints })
+    const replicas = [
+      replica('edge-0', { report: { targets: [target('a', 'Up', at('192.0.2.9:5070', '192.0.2.10:5060'))] } }),
+      replica('edge-1', { report: { targets: [target('a', 'Up', at('192.0.2.9:5070', '192.0.2.8:5060'))] } }),
+    ]
+    const [a, b] = carrierOf({ replicas }).targets ?? []
+    expect(a?.endpoints).toEqual(['192.0.2.10:5060', '192.0.2.8:5060', '192.0.2.9:5070'])
+    expect(b).not.toHaveProperty('endpoints')
+  })
+
   it.each([
     ['NoAnswer', 'NoAnswer', 'NoAnswer'],
     ['Rejected', 'Rejected', 'Rejected503'],

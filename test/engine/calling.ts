@@ -1,4 +1,5 @@
 import { ManualClock } from '#lib/manual-clock.ts'
+import type { EngineOptions } from '../../dataplane/engine/engine.types.ts'
 import { ApplicationProbe, type Frame } from './application.ts'
 import { SipPeer } from './sip-peer.ts'
 import { start } from './served.ts'
@@ -22,9 +23,9 @@ export class Calling {
     this.bob = parts.bob
   }
 
-  static async begin(): Promise<Calling> {
+  static async begin(options: { lookUp?: NonNullable<EngineOptions['lookUp']> } = {}): Promise<Calling> {
     const clock = new ManualClock()
-    const engine = await start({ clock })
+    const engine = await start({ clock, ...options })
     const application = await ApplicationProbe.serving(engine.port, ['invite', 'bye', 'ack'])
     return new Calling({ clock, engine, application, bob: await SipPeer.udp() })
   }

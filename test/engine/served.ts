@@ -39,6 +39,7 @@ interface StartOptions {
   readonly clock?: Clock
   readonly admit?: EngineOptions['admit']
   readonly tlsTo?: EngineOptions['tlsTo']
+  readonly lookUp?: EngineOptions['lookUp']
 }
 
 interface Started {
@@ -60,6 +61,7 @@ export async function start(options: StartOptions = {}): Promise<Started> {
     secret,
     admit,
     ...(options.tlsTo !== undefined && { tlsTo: options.tlsTo }),
+    ...(options.lookUp !== undefined && { lookUp: options.lookUp }),
   })
   const udp = await engine.open({ name: 'udp', transport: 'UDP', address, port: 0 })
   const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address, port: 0 })

@@ -240,7 +240,7 @@ export class ClientCore implements ExchangeOwner {
       if (flow === undefined) return
       const { exchange, text, dialogId } = open(flow)
       done({ ok: true, text, flow: exchange.transaction.flow, transactionId: exchange.id, dialogId })
-      if (hop.ok) exchange.transaction.start(text)
+      if (hop.ok) exchange.transaction.start(text, hop.others)
       else exchange.transaction.fail()
     })
   }
@@ -253,7 +253,7 @@ export class ClientCore implements ExchangeOwner {
     done: (hop: Hop) => void,
   ): void {
     const way = dialog?.way
-    if (way?.connection?.open === true) done({ ok: true, flow: way })
+    if (way?.connection?.open === true) done({ ok: true, flow: way, others: [] })
     else this.nextHops.find(nextHop, preferred, done)
   }
 

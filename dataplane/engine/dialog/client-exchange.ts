@@ -95,6 +95,7 @@ export class ClientExchange implements ClientTransactionUser {
 
   onResponse(response: SipMessage, source: Flow): void {
     const { status } = response
+    if (status === 503) this.#owner.nextHops.failed(this.#transaction.flow)
     if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)
     if (status === 100) {
       if (this.inviteId !== '' && this.application?.wantsTrying === true) this.#deliver(response, source, undefined)
@@ -113,11 +114,17 @@ export class ClientExchange implements ClientTransactionUser {
   }
 
   onTimeout(): void {
+    this.#owner.nextHops.failed(this.#transaction.flow)
     this.#failLocally('timeout')
   }
 
   onTransportError(error: Error): void {
+    this.#owner.nextHops.failed(this.#transaction.flow)
     this.#failLocally('transport', error.message)
+  }
+
+  onMovedOn(failed: Flow): void {
+    this.#owner.nextHops.failed(failed)
   }
 
   onFallback(refused: Flow): void {

@@ -20,7 +20,7 @@ interface Bench {
 function start(
   method: string,
   transport: 'UDP' | 'TCP' = 'UDP',
-  options: { fallback?: RecordingListener; failing?: boolean } = {},
+  options: { fallback?: RecordingListener; others?: readonly RecordingListener[]; failing?: boolean } = {},
 ): Bench {
   const { clock, wheel, counters } = setUpTime()
   const listener = new RecordingListener(transport)
@@ -31,6 +31,7 @@ function start(
     onTimeout: () => void told.push('timeout'),
     onTransportError: (error) => void told.push(`transport error: ${error.message}`),
     onFallback: () => void told.push('fallback'),
+    onMovedOn: () => void told.push('moved on'),
     onTerminated: () => void told.push('terminated'),
   }
   const request: OutgoingRequest = {
@@ -52,7 +53,8 @@ function start(
     flow: listener.flow,
     fallback: options.fallback?.flow,
   })
-  transaction.start(formatRequest(request, 'z9hG4bK1', listener))
+  const others = options.others?.map(({ flow }) => flow)
+  transaction.start(formatRequest(request, 'z9hG4bK1', listener), others)
   const respond = (status: number): void => transaction.receive(response(status, method), listener.flow)
   return { transaction, clock, listener, told, respond }
 }
@@ -232,6 +234,27 @@ describe('an INVITE client transaction (RFC 3261 §17.1.1)', () => {
 })
 
 describe('a client transaction of another request (RFC 3261 §17.1.2)', () => {
+  it('that cannot be sent goes to the next server, with its retransmissions, until there is none (RFC 3263 §4.3)', () => {
+    const [dead, alive] = [new RecordingListener('UDP'), new RecordingListener('UDP')]
+    dead.failing = true
+    const bench = start('OPTIONS', 'UDP', { others: [dead, alive], failing: true })
+    expect(bench.told).toEqual(['moved on', 'moved on'])
+    bench.clock.advance(510)
+    expect(alive.sent).toHaveLength(2)
+    bench.respond(200)
+    expect(bench.told).toEqual(['moved on', 'moved on', '200'])
+    const hopeless = start('OPTIONS', 'UDP', { others: [dead], failing: true })
+    expect(hopeless.told).toEqual(['moved on', 'transport error: no way', 'terminated'])
+  })
+
+  it('that was answered provisionally is not sent elsewhere', () => {
+    const bench = start('OPTIONS', 'UDP', { others: [new RecordingListener('UDP')] })
+    bench.respond(100)
+    bench.listener.failing = true
+    bench.clock.advance(4010)
+    expect(bench.told).toEqual(['100', 'transport error: no way', 'terminated'])
+  })
+
   it('sends again at T1, 2·T1 … with at most T2 between, and times out at 64·T1: Timers E and F', () => {
     const bench = start('OPTIONS')
     const times = [500, 1500, 3500, 7500, 11_500, 15_500, 19_500, 23_500, 27_500, 31_500]

@@ -52,6 +52,8 @@ export interface ClientTransactionUser {
   onTransportError(error: Error): void
   /** TCP, taken for the size of the request, was refused there: it goes over UDP. */
   onFallback(refused: Flow): void
+  /** It could not be sent there, and goes to another server of the name. */
+  onMovedOn(failed: Flow): void
   /** Over: nothing more will come. */
   onTerminated(): void
 }
@@ -81,10 +83,13 @@ export class ClientTransaction implements TimerTarget {
   #flow: Flow
   /** Where it is sent if the first flow fails. */
   #fallback: Flow | undefined
+  /** Other servers of the name, the next to try first. */
+  #others: readonly Flow[] = []
   #request: OutgoingRequest | undefined
   /** The request while it may be sent again; afterwards the ACK. */
   #text: string | undefined
   #interval = 0
+  #starting = false
   /** The final response is only awaited for so long. */
   #limited = false
   #repeatTimer: WheelTimer | undefined
@@ -135,9 +140,12 @@ export class ClientTransaction implements TimerTarget {
   }
 
   /** Sends the request. The text is what went on the wire. */
-  start(text: string): void {
+  start(text: string, others: readonly Flow[] = []): void {
+    this.#others = others
     this.#text = text
+    this.#starting = true
     this.#fire('request')
+    this.#starting = false
   }
 
   receive(response: SipMessage, source: Flow): void {
@@ -249,7 +257,9 @@ export class ClientTransaction implements TimerTarget {
 
   readonly #onSent = (error?: Error | null): void => {
     if (error === undefined || error === null) return
+    const [next, ...others] = this.#others
     if (this.#fallback !== undefined && this.#request !== undefined && this.pending) this.#fallBack(this.#fallback)
+    else if (next !== undefined && this.pending && this.#state !== 'proceeding') this.#moveOn(next, others)
     else {
       this.#error = error
       this.#fire('transportError')
@@ -263,13 +273,30 @@ export class ClientTransaction implements TimerTarget {
    * request, using UDP."
    */
   #fallBack(flow: Flow): void {
-    if (this.#request === undefined) return
     this.#user.onFallback(this.#flow)
-    this.#flow = flow
     this.#fallback = undefined
+    this.#sendTo(flow)
+  }
+
+  /**
+   * RFC 3263 §4.3: after a transport failure the request "is sent to the next element in the list". Nothing of it has
+   * arrived, so that it is the same transaction still.
+   */
+  #moveOn(flow: Flow, others: readonly Flow[]): void {
+    this.#user.onMovedOn(this.#flow)
+    this.#others = others
+    this.#sendTo(flow)
+  }
+
+  #sendTo(flow: Flow): void {
+    if (this.#request === undefined) return
+    this.#flow = flow
     this.#text = formatRequest(this.#request, this.branch, flow.listener)
     this.#send()
     this.#interval = 0
+    // While it starts, the timers are about to be set.
+    if (this.#starting) return
+    this.#context.wheel.cancel(this.#repeatTimer)
     this.#perform(this.method === 'INVITE' ? 'startA' : 'startE', undefined, undefined)
   }
 
@@ -285,6 +312,7 @@ export class ClientTransaction implements TimerTarget {
   #forgetRequest(): void {
     this.#request = undefined
     this.#fallback = undefined
+    this.#others = []
     if (this.#state !== 'completed' || this.method !== 'INVITE') this.#text = undefined
   }
 

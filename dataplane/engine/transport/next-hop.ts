@@ -1,10 +1,9 @@
 import type { Clock } from '#lib/clock.ts'
 import { param } from '../message/params.ts'
-import { defaultPort } from '../message/transports.ts'
 import { parseUri } from '../message/uri.ts'
 import { bareHost, ipFamily } from './address.ts'
 import type { Listeners } from './listeners.ts'
-import type { Resolver } from './resolver.ts'
+import type { Endpoint, Resolver } from './resolver.ts'
 import type { Flow, Listener } from './transport.ts'
 
 /** Requests above this many bytes go over TCP where it can be had (RFC 3261 §18.1.1). */
@@ -13,9 +12,12 @@ const LARGE_REQUEST = 1300
 const REMEMBER_REFUSAL = 600_000
 const MAX_REFUSALS = 1000
 
+const none: readonly Flow[] = []
+
 /** Where a request leaves from and goes to: a way, or why there is none. */
 export type Hop =
-  | { readonly ok: true; readonly flow: Flow }
+  /** `others`, from the same listener, are tried when the request cannot be sent there. */
+  | { readonly ok: true; readonly flow: Flow; readonly others: readonly Flow[] }
   /** `unknown`: the URI or its transport can never be served. `unreachable`: its host has no address now. */
   | {
       readonly ok: false
@@ -49,9 +51,8 @@ export class NextHops {
     }
     const params = parsed.params ?? []
     const transport = transportOf(parsed.scheme, param(params, 'transport'), preferred)
-    const port = parsed.port ?? defaultPort(transport)
-    this.#resolver.resolve(param(params, 'maddr') ?? parsed.host, (addresses) => {
-      done(this.#choose(addresses, port, transport, preferred, bareHost(parsed.host)))
+    this.#resolver.resolve(param(params, 'maddr') ?? parsed.host, parsed.port, transport, (endpoints) => {
+      done(this.#choose(endpoints, transport, preferred, bareHost(parsed.host)))
     })
   }
 
@@ -68,25 +69,29 @@ export class NextHops {
     return until !== undefined && until > this.#clock.now() ? undefined : { ...flow, listener }
   }
 
+  /** A request to it was not answered, could not be sent, or was answered with 503. */
+  failed(flow: Flow): void {
+    this.#resolver.failed(flow)
+  }
+
   /** The address did not take TCP. */
   refused(flow: Flow): void {
     if (this.#refusals.size >= MAX_REFUSALS) this.#refusals.clear()
     this.#refusals.set(`${flow.address} ${flow.port}`, this.#clock.now() + REMEMBER_REFUSAL)
   }
 
-  #choose(
-    addresses: readonly string[],
-    port: number,
-    transport: string,
-    preferred: Listener | undefined,
-    host: string,
-  ): Hop {
-    for (const address of addresses) {
+  #choose(endpoints: readonly Endpoint[], transport: string, preferred: Listener | undefined, host: string): Hop {
+    let flow: Flow | undefined
+    let others: Flow[] | undefined
+    for (const { address, port } of endpoints) {
       const family = ipFamily(address) === 6 ? 6 : 4
       const listener = this.#listeners.serving(transport, family, preferred)
-      if (listener !== undefined) return { ok: true, flow: { listener, address, port, connection: undefined, host } }
+      if (listener === undefined) continue
+      if (flow === undefined) flow = { listener, address, port, connection: undefined, host }
+      else if (listener === flow.listener) (others ??= []).push({ ...flow, address, port })
     }
-    if (addresses.length > 0)
+    if (flow !== undefined) return { ok: true, flow, others: others ?? none }
+    if (endpoints.length > 0)
       return { ok: false, cause: 'unknown', reason: 'requested protocol/transport not available' }
     const listener =
       this.#listeners.serving(transport, 4, preferred) ?? this.#listeners.serving(transport, 6, preferred)

@@ -1,0 +1,24 @@
+import type { Lookup } from '../engine/transport/resolver.ts'
+import type { Locate, Located } from './locate.ts'
+import { selectionOrder } from './selection.ts'
+
+/** Keeps the time between two looks at a name that a peer has chosen within bounds, in seconds. */
+const ttlSeconds = { shortest: 5, longest: 3600 }
+
+/**
+ * How the engine finds names in Contact, Route and Via of peers: as trunks find theirs (RFC 3263 section 4). The order is
+ * drawn once for an answer, so that the requests of a dialog stay together while it lives.
+ */
+export function nextHopLookup(locate: Locate, random: () => number): Lookup {
+  return (sought, done) => {
+    const endpointsOf = ({ sites }: Located) =>
+      selectionOrder(sites, random).flatMap(({ addresses, port }) => addresses.map((address) => ({ address, port })))
+    locate(sought, ['IPv4', 'IPv6']).then(
+      (located) => {
+        const seconds = Math.min(ttlSeconds.longest, Math.max(ttlSeconds.shortest, located.ttlSeconds))
+        done({ endpoints: endpointsOf(located), ttlSeconds: seconds })
+      },
+      () => done(undefined),
+    )
+  }
+}
