@@ -10,15 +10,15 @@ const ttlSeconds = { shortest: 5, longest: 3600 }
  * drawn once for an answer, so that the requests of a dialog stay together while it lives.
  */
 export function nextHopLookup(locate: Locate, random: () => number): Lookup {
-  return (sought, done) => {
+  return (sought, answer) => {
     const endpointsOf = ({ sites }: Located) =>
       selectionOrder(sites, random).flatMap(({ addresses, port }) => addresses.map((address) => ({ address, port })))
     locate(sought, ['IPv4', 'IPv6']).then(
       (located) => {
         const seconds = Math.min(ttlSeconds.longest, Math.max(ttlSeconds.shortest, located.ttlSeconds))
-        done({ endpoints: endpointsOf(located), ttlSeconds: seconds })
+        answer({ endpoints: endpointsOf(located), ttlSeconds: seconds })
       },
-      () => done(undefined),
+      () => answer(undefined),
     )
   }
 }
