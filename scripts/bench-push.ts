@@ -19,7 +19,8 @@ import {
   until,
   voiceServices,
 } from '../test/kube/cluster.ts'
-import { startControlPlane } from '../test/kube/control-plane.ts'
+import { type ControlPlane, startControlPlane } from '../test/kube/control-plane.ts'
+import type { Process } from '../test/kube/process.ts'
 import { freePorts, operatorNamespace, Programs } from '../test/operator/processes.ts'
 import { conditionOf } from '../test/operator/fleet.ts'
 import type { Crowd, Taken } from './bench-push-replicas.ts'
@@ -67,70 +68,94 @@ async function measure(replicas: number, trunks: number): Promise<Figures> {
   const client = clientOf(plane)
   const programs = new Programs(plane, client, join(root, 'dist/operator/app/main.mjs'))
   const crowds: ChildProcess[] = []
-  try {
-    await installDefinitions(client)
-    await plane.startControllers()
-    await makeNamespace(client, operatorNamespace)
-    await makeNamespace(client, fleet.namespace)
-    const [control = 0, probe = 0] = await freePorts(2)
-    const operator = programs.operator('operator', control, probe)
-    await client.create(voiceServices, {
-      metadata: fleet,
-      spec: { replicas, listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
+  const failed = Promise.withResolvers<never>()
+  const watch = (operator: Process) => {
+    let isMeant = false
+    void operator.ended.then(() => {
+      if (!isMeant) failed.reject(new Error(`the operator has ended:\n${operator.lastLines()}`))
     })
-    const taken = new Arrivals()
-    crowds.push(...(await startReplicas({ client, programs, replicas, control, taken })))
-    await isProgrammed(client, replicas)
-
-    const all = allProgrammed(client, trunks)
-    const began = Date.now()
-    await createTrunks(client, trunks)
-    const createdMs = Date.now() - began
-    await all
-    const createdToProgrammedMs = Date.now() - began
-
-    const writesBefore = await writes(probe)
-    const latencies: number[] = []
-    for (let change = 0; change < changes; change++)
-      latencies.push(...(await changeOne(client, change, replicas, taken)))
-    await isProgrammed(client, replicas)
-    await quiet()
-    const writesPerChange = ((await writes(probe)) - writesBefore) / changes
-    const { peakMemoryMB, cpuSeconds } = await usage(probe)
-
-    await operator.kill()
-    await client.delete({ ...leases }, { namespace: operatorNamespace, name: 'sbcfleet' })
-    const restarted = Date.now()
-    programs.operator('operator-again', control, probe)
-    const changed = await client.patch(
-      sipTrunks,
-      { ...fleet, name: trunkName(0) },
-      { spec: { keepalive: { upIntervalSeconds: 999 } } },
-    )
-    await until(client, sipTrunks, { ...fleet, name: trunkName(0) }, (trunk) =>
-      isTrue(trunk, changed.metadata.generation),
-    )
-    const restartToConvergedMs = Date.now() - restarted
-
-    latencies.sort((a, b) => a - b)
-    const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
-    return {
-      replicas,
-      trunks,
-      ackP50Ms: at(0.5),
-      ackP99Ms: at(0.99),
-      createdToProgrammedMs,
-      createdMs,
-      restartToConvergedMs,
-      writesPerChange,
-      peakMemoryMB,
-      cpuSeconds,
+    return async () => {
+      isMeant = true
+      await killOperator()
     }
+  }
+  try {
+    return await Promise.race([failed.promise, measureOn({ plane, client, programs, crowds, watch }, replicas, trunks)])
   } finally {
     for (const crowd of crowds) crowd.kill()
     await programs.stop()
     client.close()
     await plane.stop()
+  }
+}
+
+interface Bench {
+  readonly plane: ControlPlane
+  readonly client: KubeClient
+  readonly programs: Programs
+  readonly crowds: ChildProcess[]
+  /** Fails the bench when this process ends, unless by what is returned. */
+  readonly watch: (operator: Process) => () => Promise<void>
+}
+
+async function measureOn(bench: Bench, replicas: number, trunks: number): Promise<Figures> {
+  const { plane, client, programs, crowds, watch } = bench
+  await installDefinitions(client)
+  await plane.startControllers()
+  await makeNamespace(client, operatorNamespace)
+  await makeNamespace(client, fleet.namespace)
+  const [control = 0, probe = 0] = await freePorts(2)
+  const killOperator = watch(programs.operator('operator', control, probe))
+  await client.create(voiceServices, {
+    metadata: fleet,
+    spec: { replicas, listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
+  })
+  const taken = new Arrivals()
+  crowds.push(...(await startReplicas({ client, programs, replicas, control, taken })))
+  await isProgrammed(client, replicas)
+
+  const all = allProgrammed(client, trunks)
+  const began = Date.now()
+  await createTrunks(client, trunks)
+  const createdMs = Date.now() - began
+  await all
+  const createdToProgrammedMs = Date.now() - began
+
+  const writesBefore = await writes(probe)
+  const latencies: number[] = []
+  for (let change = 0; change < changes; change++) latencies.push(...(await changeOne(client, change, replicas, taken)))
+  await isProgrammed(client, replicas)
+  await quiet()
+  const writesPerChange = ((await writes(probe)) - writesBefore) / changes
+  const { peakMemoryMB, cpuSeconds } = await usage(probe)
+
+  await killOperator()
+  await client.delete({ ...leases }, { namespace: operatorNamespace, name: 'sbcfleet' })
+  const restarted = Date.now()
+  watch(programs.operator('operator-again', control, probe))
+  const changed = await client.patch(
+    sipTrunks,
+    { ...fleet, name: trunkName(0) },
+    { spec: { keepalive: { upIntervalSeconds: 999 } } },
+  )
+  await until(client, sipTrunks, { ...fleet, name: trunkName(0) }, (trunk) =>
+    isTrue(trunk, changed.metadata.generation),
+  )
+  const restartToConvergedMs = Date.now() - restarted
+
+  latencies.sort((a, b) => a - b)
+  const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0
+  return {
+    replicas,
+    trunks,
+    ackP50Ms: at(0.5),
+    ackP99Ms: at(0.99),
+    createdToProgrammedMs,
+    createdMs,
+    restartToConvergedMs,
+    writesPerChange,
+    peakMemoryMB,
+    cpuSeconds,
   }
 }
 

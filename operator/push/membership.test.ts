@@ -68,6 +68,24 @@ describe('Membership', () => {
     expect(told.at(-1)).toEqual(['a'])
   })
 
+  it('tells a large fleet of many newcomers at once', () => {
+    const { clock, membership, told } = setUp()
+    const join = (from: number, to: number) => {
+      for (let index = from; index < to; index++) membership.join(`edge-${String(index).padStart(3, '0')}`)
+    }
+    membership.expect(100)
+    join(0, 100)
+    join(100, 500)
+    expect(told.map(({ length }) => length)).toEqual([100])
+    clock.advance(80)
+    expect(told.map(({ length }) => length)).toEqual([100, 500])
+    membership.leave('edge-007')
+    clock.advance(480)
+    expect(told.map(({ length }) => length)).toEqual([100, 500, 499])
+    clock.advance(1_000)
+    expect([told.length, clock.pending]).toEqual([3, 0])
+  })
+
   it('leaves no timer behind', () => {
     const { clock, membership } = setUp()
     membership.join('a')

@@ -9,6 +9,11 @@ export interface MembershipOptions {
   readonly onChange: (members: readonly string[]) => void
 }
 
+/** Everybody is told of everybody, so a change costs as much as there are replicas, squared. */
+const membersForFree = 20
+/** After a change, changes are gathered for so long for every member beyond those, in milliseconds. */
+const gatherMilliseconds = 1
+
 /**
  * The replicas that share the work of one fleet. Work moves when this set changes, and a registration that moves is two
  * REGISTERs, so the set is slow where slowness costs nothing.
@@ -20,6 +25,8 @@ export class Membership {
   #expected = Number.POSITIVE_INFINITY
   #settling: Timer | undefined
   #settled = false
+  /** Set while changes are gathered. */
+  #gathering: Timer | undefined
   #current: readonly string[] = []
 
   constructor(options: MembershipOptions) {
@@ -63,6 +70,7 @@ export class Membership {
 
   stop(): void {
     this.#settling?.cancel()
+    this.#gathering?.cancel()
     for (const timer of this.#replicas.values()) timer?.cancel()
     this.#replicas.clear()
   }
@@ -76,11 +84,22 @@ export class Membership {
     if (!this.#settled && (this.#replicas.size === 0 || this.#replicas.size < this.#expected)) return
     this.#settled = true
     this.#settling?.cancel()
+    if (this.#gathering !== undefined) return
     const members = [...this.#replicas.keys()].sort()
     if (members.length === this.#current.length && members.every((member, index) => member === this.#current[index])) {
       return
     }
     this.#current = members
+    this.#gather(members.length)
     this.#options.onChange(members)
+  }
+
+  #gather(members: number): void {
+    const milliseconds = gatherMilliseconds * (members - membersForFree)
+    if (milliseconds <= 0) return
+    this.#gathering = this.#options.clock.after(milliseconds, () => {
+      this.#gathering = undefined
+      this.#refresh()
+    })
   }
 }

@@ -266,7 +266,7 @@ export class PushServer {
   #shareOut(fleet: Fleet, replicas: readonly string[], links: Iterable<ReplicaLink> = fleet.links.values()): void {
     if (fleet.publication === undefined || replicas.length === 0) return
     const members: Members = { type: 'members', epoch: this.#epoch, replicas: [...replicas] }
-    const frame = JSON.stringify(members)
+    const frame = Buffer.from(JSON.stringify(members))
     for (const link of links) link.send(frame)
   }
 
@@ -279,7 +279,7 @@ export class PushServer {
   ): void {
     if (fleet.publication === undefined || findings.length + bindings.length === 0) return
     const message: Findings = { type: 'findings', epoch: this.#epoch, whole, findings, bindings }
-    const frame = JSON.stringify(message)
+    const frame = Buffer.from(JSON.stringify(message))
     for (const link of links) link.send(frame)
   }
 

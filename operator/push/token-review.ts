@@ -1,3 +1,4 @@
+import { Turns } from '#lib/turns.ts'
 import type { KubeClient } from '../kube/client.ts'
 import type { KubeObject, Resource } from '../kube/resource.ts'
 import { tokenAudience, voiceServiceOfAccount } from '../resources/fleet.ts'
@@ -21,19 +22,21 @@ const tokenReviews: Resource<TokenReview> = {
   namespaced: false,
 }
 
+/** A thousand replicas that connect at once are no reason for a thousand connections to the API server. */
+const reviewsAtOnce = 20
+
 /**
  * Takes the pods of fleets by the token of their ServiceAccount, which must be made for us: the API server says whose it is.
  * A pod may speak for itself only, and only in the fleet that its ServiceAccount belongs to.
  */
 export function tokenReview(api: Pick<KubeClient, 'create'>): Authenticate {
+  const turns = new Turns(reviewsAtOnce)
   return async ({ headers }) => {
     const token = /^Bearer (\S+)$/.exec(headers.authorization ?? '')?.[1]
     if (token === undefined) return undefined
-    const review = await api.create(tokenReviews, {
-      // Nothing of a TokenReview is kept, so it needs no name.
-      metadata: { name: '' },
-      spec: { token, audiences: [tokenAudience] },
-    })
+    // Nothing of a TokenReview is kept, so it needs no name.
+    const asked = { metadata: { name: '' }, spec: { token, audiences: [tokenAudience] } }
+    const review = await turns.take(() => api.create(tokenReviews, asked))
     return identityOf(review.status)
   }
 }
