@@ -76,7 +76,7 @@ async function measure(replicas: number, trunks: number): Promise<Figures> {
     })
     return async () => {
       isMeant = true
-      await killOperator()
+      await operator.kill()
     }
   }
   try {
