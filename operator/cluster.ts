@@ -6,7 +6,7 @@ import type { Log } from '#lib/log.ts'
 import type { SecretObject } from './control-certificate.ts'
 import type { KubeObject, Resource } from './kube/resource.ts'
 import type { WithStatus } from './kube/status-writer.ts'
-import { Store } from './kube/store.ts'
+import { type Change, Store } from './kube/store.ts'
 import { selectorOf } from './resources/fleet.ts'
 import type { Manifest } from './resources/kinds.ts'
 
@@ -49,6 +49,7 @@ export class Cluster {
   readonly owned: ReadonlyMap<string, Store<Manifest>>
   /** What an object means is found out once. */
   readonly #read = new WeakMap<OurObject, Read<unknown>>()
+  readonly #secretsRead = new WeakMap<SecretObject, SecretManifest | undefined>()
 
   constructor(ownedKinds: readonly Resource[], log: Log) {
     const onError = (error: unknown) => log.error({ err: error }, 'a change could not be handled')
@@ -59,6 +60,7 @@ export class Cluster {
     })
     this.secrets = new Store({ onError })
     this.owned = new Map(ownedKinds.map(({ plural }) => [plural, new Store<Manifest>({ onError })]))
+    for (const store of [this.voiceServices, this.trunks]) store.onChange((change) => this.#carryOver(change))
   }
 
   /** Reads everything of one fleet, by `namespace/name` of its VoiceService. */
@@ -93,13 +95,34 @@ export class Cluster {
     return read
   }
 
+  /** Where only a status was written, which happens after every change, the object means what it meant. */
+  #carryOver(change: Change<OurObject>): void {
+    if (change.type !== 'updated') return
+    const known = this.#read.get(change.old)
+    const meant = meantOf(change.object)
+    if (known !== undefined && meant !== undefined && meantOf(change.old) === meant) {
+      this.#read.set(change.object, { ...known, object: change.object })
+    }
+  }
+
   #secret(key: string): SecretManifest[] {
     const secret = this.secrets.get(key)
     if (secret === undefined) return []
-    const { metadata, data, type } = secret
-    const result = SecretManifest.safeParse({ apiVersion: 'v1', kind: 'Secret', metadata, data, type })
-    return result.success ? [result.data] : []
+    if (!this.#secretsRead.has(secret)) {
+      const { metadata, data, type } = secret
+      const result = SecretManifest.safeParse({ apiVersion: 'v1', kind: 'Secret', metadata, data, type })
+      this.#secretsRead.set(secret, result.data)
+    }
+    return [this.#secretsRead.get(secret) ?? []].flat()
   }
+}
+
+/** Everything that what an object means can follow from: generations count changes of the spec. */
+function meantOf({ metadata }: OurObject): string | undefined {
+  const { uid, generation, deletionTimestamp, labels, annotations } = metadata
+  return uid === undefined || generation === undefined
+    ? undefined
+    : JSON.stringify([uid, generation, deletionTimestamp, labels, annotations])
 }
 
 /** `namespace/name` of the VoiceService that a trunk names. */

@@ -6,6 +6,7 @@ import type { Log } from '#lib/log.ts'
 import type { Secret } from '#lib/secret.ts'
 import { type Cluster, type FleetInCluster, type OurObject, type Read, sipTrunks } from './cluster.ts'
 import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
+import { Memory } from './compile/memory.ts'
 import { finalizerStep } from './finalizer.ts'
 import { ApiError, isConflict, isNotFound, isUnknownField } from './kube/api-error.ts'
 import type { Applier } from './kube/apply.ts'
@@ -48,6 +49,7 @@ export class FleetReconciler {
   readonly #options: FleetReconcilerOptions
   /** The last result of each fleet, and of what it was made: most wake-ups change nothing of that. */
   readonly #results = new Map<string, { readonly made: string; readonly result: Result }>()
+  readonly #memories = new Map<string, Memory>()
 
   constructor(options: FleetReconcilerOptions) {
     this.#options = options
@@ -78,13 +80,16 @@ export class FleetReconciler {
     const made = madeOf(fleet, nonceRoot)
     const known = this.#results.get(key)
     if (known?.made === made) return known.result
-    const result = compiledOf(fleet, nonceRoot)
+    const memory = this.#memories.get(key) ?? new Memory()
+    this.#memories.set(key, memory)
+    const result = compiledOf(fleet, nonceRoot, memory)
     this.#results.set(key, { made, result })
     return result
   }
 
   #forget(key: string): void {
     this.#results.delete(key)
+    this.#memories.delete(key)
     this.#options.push.forget(key)
   }
 
@@ -150,11 +155,11 @@ interface Provided {
 }
 
 /** The parts that replicas are to run; a trunk that is being deleted is none of them. */
-function compiledOf(fleet: FleetInCluster, nonceRoot: Secret | undefined): Result {
+function compiledOf(fleet: FleetInCluster, nonceRoot: Secret | undefined, memory: Memory): Result {
   const { voiceService, secrets, neighbours } = fleet
   const trunks = lasting(fleet.trunks)
   if (voiceService?.value !== undefined) {
-    const compiled = compile({ voiceService: voiceService.value, trunks, secrets, neighbours, nonceRoot })
+    const compiled = compile({ voiceService: voiceService.value, trunks, secrets, neighbours, nonceRoot }, memory)
     return { compiled, strays: { conditions: [], problems: [] } }
   }
   if (voiceService !== undefined) return { compiled: undefined, strays: { conditions: [], problems: [] } }

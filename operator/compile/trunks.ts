@@ -12,6 +12,7 @@ import { Claims, sourceClaims, targetClaims } from './claims.ts'
 import { located, type Located } from './located.ts'
 import { noteTrunkLimits } from './engine-limits.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
+import type { Memory } from './memory.ts'
 import { compileRegistrations } from './registrations.ts'
 import { engineBehaviour, resolveBehaviour } from './resolve-behaviour.ts'
 import { verdict, type Verdict } from './verdict.ts'
@@ -69,9 +70,15 @@ export interface CompiledTrunk extends Verdict {
 }
 
 /** Compiles the trunks of a fleet, oldest first, so that of two that claim one source the older keeps it. */
-export function compileTrunks(world: World, secrets: ReadonlyMap<string, SecretManifest>): CompiledTrunk[] {
+export function compileTrunks(
+  world: World,
+  secrets: ReadonlyMap<string, SecretManifest>,
+  memory: Memory,
+): CompiledTrunk[] {
   const claims = new Claims()
-  return world.trunks.toSorted(bySeniority).map((trunk) => compileTrunk(trunk, world, secrets, claims))
+  return world.trunks
+    .toSorted(bySeniority)
+    .map((trunk) => memory.trunk(trunk, claims, () => compileTrunk(trunk, world, secrets, claims)))
 }
 
 function compileTrunk(

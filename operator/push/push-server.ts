@@ -25,7 +25,7 @@ export interface PushServerOptions {
 }
 
 export interface PushLimits extends LinkLimits {
-  /** Time between two pings; a replica that misses one is cut off. In milliseconds. */
+  /** Time between two pings; a replica that answers neither of two is cut off. In milliseconds. */
   readonly heartbeatMilliseconds: number
   /** Largest message taken from a replica, in bytes. */
   readonly messageBytes: number
@@ -100,7 +100,7 @@ export class PushServer {
     server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
       void this.#upgrade(request, socket, head)
     })
-    this.#heartbeat ??= this.#options.clock.after(this.#limits.heartbeatMilliseconds, () => this.#beat())
+    if (this.#heartbeat === undefined) this.#beatLater()
   }
 
   /**
@@ -283,9 +283,18 @@ export class PushServer {
     for (const link of links) link.send(frame)
   }
 
-  #beat(): void {
-    for (const link of this.#links) link.beat()
-    this.#heartbeat = this.#options.clock.after(this.#limits.heartbeatMilliseconds, () => this.#beat())
+  #beat(due: number): void {
+    const { heartbeatMilliseconds } = this.#limits
+    const isLate = this.#options.clock.now() - due > heartbeatMilliseconds / 4
+    for (const link of this.#links) link.beat(isLate)
+    this.#beatLater()
+  }
+
+  #beatLater(): void {
+    const { clock } = this.#options
+    const { heartbeatMilliseconds } = this.#limits
+    const due = clock.now() + heartbeatMilliseconds
+    this.#heartbeat = clock.after(heartbeatMilliseconds, () => this.#beat(due))
   }
 
   #tell(fleet: string): void {

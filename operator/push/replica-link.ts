@@ -34,6 +34,8 @@ export interface LinkOptions {
   readonly onEnd: (link: ReplicaLink) => void
 }
 
+/** A replica on a machine with too much to do may be late once; twice is four seconds. */
+const missesAllowed = 2
 const nothing = versionsOf([])
 
 /** One connection of one replica: what it was told, what it said, and one delta at a time in between. */
@@ -56,7 +58,8 @@ export class ReplicaLink {
   #newest: Publication | undefined
   #inFlight: { nonce: string; publication: Publication; timer: Timer } | undefined
   #answered: { nonce: string; publication: Publication } | undefined
-  #alive = true
+  /** Pings that were not answered. */
+  #missed = 0
   #timer: Timer
   #ended = false
 
@@ -69,7 +72,7 @@ export class ReplicaLink {
     this.#connectedSince = clock.wallTime()
     this.#timer = clock.after(limits.helloMilliseconds, () => this.bye('no hello came; is this an sbcfleet replica?'))
     socket.on('message', (data, isBinary) => this.#receive(data, isBinary))
-    socket.on('pong', () => (this.#alive = true))
+    socket.on('pong', () => (this.#missed = 0))
     socket.on('error', (error) => this.#log.warn({ error: error.message }, 'the connection of a replica failed'))
     socket.on('close', () => this.#end())
   }
@@ -130,12 +133,16 @@ export class ReplicaLink {
     this.#timer = this.#options.clock.after(5_000, () => this.#options.socket.terminate())
   }
 
-  /** Called on a beat: a peer that did not answer the last ping is gone. */
-  beat(): void {
-    // After this process stood still its timers come first, and answers that have arrived are read after them.
-    if (!this.#alive) setImmediate(() => this.#alive || this.#giveUp())
+  /**
+   * Called on a beat: a peer that answered none of the last two pings is gone. Not when the beat is late: then this process
+   * stood still, and answers that have arrived are not read yet.
+   */
+  beat(isLate: boolean): void {
+    if (isLate) this.#missed = 0
+    // Timers come first, and answers that have arrived are read after them.
+    if (this.#missed >= missesAllowed) setImmediate(() => this.#missed < missesAllowed || this.#giveUp())
     else {
-      this.#alive = false
+      this.#missed++
       if (this.#options.socket.readyState === this.#options.socket.OPEN) this.#options.socket.ping()
     }
   }
@@ -151,7 +158,7 @@ export class ReplicaLink {
 
   #receive(data: RawData, isBinary: boolean): void {
     if (this.#options.socket.readyState !== this.#options.socket.OPEN) return
-    this.#alive = true
+    this.#missed = 0
     if (!this.#bucket.take(this.#rate, this.#options.clock.now())) return this.#refuse('too many messages')
     if (isBinary) return this.#refuse('a binary message; messages are JSON text')
     const message = parse(data)
