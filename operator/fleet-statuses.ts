@@ -16,6 +16,7 @@ import type { EventRecorder } from './kube/events.ts'
 import { keyOf, type Resource } from './kube/resource.ts'
 import type { StatusWriter } from './kube/status-writer.ts'
 import type { ReplicaState } from './push/replica-state.ts'
+import { Crowd } from './report/crowd.ts'
 import { occurrencesOf } from './report/occurrences.ts'
 import { unreadableStatus, withProgress } from './report/progress.ts'
 import { urgencyOf } from './report/urgency.ts'
@@ -59,10 +60,12 @@ export class FleetStatuses {
   readonly #said = new Map<string, Said>()
   /** By fleet. */
   readonly #made = new Map<string, MadeStatuses>()
+  readonly #crowd: Crowd
 
   constructor(options: FleetStatusesOptions) {
     this.#options = options
     this.#began = options.clock.now()
+    this.#crowd = new Crowd({ record: (occurrence) => options.events.record(occurrence), clock: options.clock })
   }
 
   /**
@@ -116,7 +119,7 @@ export class FleetStatuses {
     this.#say(voiceServices, object, { ...statuses.voiceService, selector: selectorText(value) })
     for (const { trunk, resource } of readable) {
       const status = statuses.trunks.get(resource.metadata.name)
-      if (status !== undefined) this.#say(sipTrunks, trunk, status)
+      if (status !== undefined) this.#say(sipTrunks, trunk, status, object)
     }
     this.#reportUnreadable(trunks)
   }
@@ -142,15 +145,18 @@ export class FleetStatuses {
     return unreadableStatus(problem, this.#stamp(object))
   }
 
-  /** Has a status written, with the words for tools, and tells what has turned since the last one. */
-  #say(resource: Resource<OurObject>, object: OurObject, given: Status): void {
+  /** Has a status written, with the words for tools, and tells what has turned since the last one; of trunks of a fleet together. */
+  #say(resource: Resource<OurObject>, object: OurObject, given: Status, voiceService?: OurObject): void {
     const { writer, events } = this.#options
     const last = this.#said.get(sayingOf(object))
     if (last?.given === given && last.object === object) return
     const status = withProgress(given, this.#stamp(object))
     const before = this.#previous<Status>(object)?.conditions
-    for (const occurrence of occurrencesOf(before, status.conditions ?? []))
-      events.record({ ...occurrence, regarding: object })
+    for (const one of occurrencesOf(before, status.conditions ?? [])) {
+      const occurrence = { ...one, regarding: object }
+      if (voiceService === undefined) events.record(occurrence)
+      else this.#crowd.tell(occurrence, voiceService)
+    }
     this.#said.set(sayingOf(object), { object, given, status })
     writer.write(resource, object, status, urgencyOf(before, status.conditions ?? []))
   }
