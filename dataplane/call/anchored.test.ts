@@ -4,6 +4,7 @@ import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { EnginePool } from '../media/engine-pool.ts'
 import { NgServer, type NgRequest } from '../media/testing/ng-server.ts'
+import { registration } from '../trunks/trunks-fixture.ts'
 import { createScenario, far, farSdp, near, sdp } from './testing/scenario.ts'
 
 /** Races between SIP and the engine: here the test alone says when the engine answers. */
@@ -37,6 +38,7 @@ async function begin(options: { targets?: number; anchored?: 'A' | 'B' | 'both' 
   const scenario = createScenario({
     targets,
     engines: pool,
+    accounts: { carrier: [registration()] },
     ...(anchored === 'A' ? {} : { sip: anchor }),
     ...(anchored === 'B' ? { inbound: builtInBehaviour } : anchored === 'A' ? { inbound: anchor } : {}),
   })
@@ -226,6 +228,23 @@ describe('a re-INVITE while the engine is asked', () => {
     expect(ended).toMatchObject([{ kind: 'Ended' }])
     for (const bye of sip.all('BYE')) bye.respond(200)
     await until(() => calls.count === 0)
+  })
+
+  it('goes through the engine once when it is challenged and sent again', async () => {
+    const { sip, engine, call, fromA } = await connected()
+    const again = fromA(call, 'INVITE', { body: sdp('4444', 2) })
+    carry(await engine.next('offer'))
+    await until(() => sip.all('INVITE').length === 2)
+    const refused = sip.last('INVITE')
+    refused.respond(407, { headers: [['Proxy-Authenticate', 'Digest realm="r", nonce="n", qop="auth"']] })
+    const proven = sip.last('INVITE')
+    expect([sip.all('INVITE').length, proven.header('Proxy-Authorization')]).toEqual([3, expect.any(String)])
+    expect(proven.request.body).toEqual(refused.request.body)
+    proven.respond(200, { body: farSdp('5002', 2) })
+    carry(await engine.next('answer'))
+    await until(() => again.answers.length === 1)
+    expect(again.answers).toMatchObject([{ status: 200 }])
+    expect(proven.acks).toMatchObject([{ headers: [['Proxy-Authorization', expect.any(String)]] }])
   })
 
   it('keeps what comes meanwhile waiting, in order', async () => {
