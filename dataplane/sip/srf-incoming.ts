@@ -74,12 +74,16 @@ export class SrfIncomingRequest implements IncomingRequest {
   }
 }
 
+/** What a server copies from the request by itself. */
+const ofServer: ReadonlySet<string> = new Set(['Via', 'Record-Route'])
+
 /** Throws `SipPortError` when a header field could end its line. */
 function responseText(request: SipMessage, status: number, options: ResponseOptions): string {
   const { reason, headers = [], body, toTag } = options
   const own = body === undefined ? headers : [...headers, ['Content-Type', body.type] as const]
   try {
-    return serialiseText(buildResponse(request, { status, reason, headers: own, body: body?.content, toTag }), 'utf8')
+    const parts = buildResponse(request, { status, reason, headers: own, body: body?.content, toTag })
+    return serialiseText({ ...parts, headers: parts.headers.filter(([name]) => !ofServer.has(name)) }, 'utf8')
   } catch (error) {
     if (error instanceof UnsafeHeaderError) throw new SipPortError('Rejected', error.message)
     throw error
