@@ -109,6 +109,22 @@ describe('a server that', () => {
     },
   )
 
+  it('cannot be sent to is passed over for the next', async () => {
+    const { clock, servers } = await setUp(always({ answers: [address] }))
+    const broadcast = { address: '255.255.255.255', port: 53 }
+    const dns = new DnsClient({
+      clock,
+      servers: [broadcast, ...servers.map(({ server }) => server)],
+      randomId: () => 1,
+    })
+    expect(await dns.query('one.carrier.test', 'A')).toMatchObject({ kind: 'Records' })
+    const alone = new DnsClient({ clock, servers: [broadcast], randomId: () => 1 })
+    expect(await alone.query('one.carrier.test', 'A')).toMatchObject({
+      kind: 'Failed',
+      cause: expect.stringContaining('EACCES'),
+    })
+  })
+
   it('is silent costs 2 s once: the one that answered is asked first from then on', async () => {
     const { clock, dns, ask, servers } = await setUp(silent, always({ answers: [address] }))
     const asked = servers[0]?.next()

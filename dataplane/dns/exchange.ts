@@ -47,9 +47,11 @@ function askUdp({ server, question, extended, clock, timeoutMilliseconds }: Exch
     const response = decodeResponse(data, question)
     if (response !== undefined) end(() => resolve(response))
   })
-  socket.connect(server.port, server.address, () => {
+  // With a callback of its own, connect() would tell that one of errors.
+  socket.on('connect', () => {
     if (!ended) socket.send(encodeQuery(question, extended))
   })
+  socket.connect(server.port, server.address)
   return promise
 }
 

@@ -136,7 +136,7 @@ export class Locator {
     answer: { ttlSeconds: number; failure: string | undefined },
   ): Promise<Located> {
     // RFC 2782: "A Target of '.' means that the service is decidedly not available at this domain."
-    const wanted = records.filter(({ target }) => target !== '')
+    const wanted = records.filter(({ target, port }) => target !== '' && port > 0)
     if (wanted.length === 0) throw new LocateError('Gone', `${name} says that there is no such service`)
     const best = wanted.toSorted((a, b) => a.priority - b.priority || b.weight - a.weight).slice(0, maximumSites)
     const found = await Promise.all(
@@ -157,7 +157,10 @@ export class Locator {
       sites.push({ priority, weight, port, addresses: host.addresses })
     }
     if (sites.length > 0) return { sites, ttlSeconds, failure }
-    throw found.find((host) => host instanceof LocateError) ?? new LocateError('Failing', `${name} names no host`)
+    const errors = found.filter((host) => host instanceof LocateError)
+    throw (
+      errors.find(({ code }) => code === 'Failing') ?? errors[0] ?? new LocateError('Failing', `${name} names no host`)
+    )
   }
 
   async #addresses(host: string, families: readonly IpFamily[]): Promise<Found> {

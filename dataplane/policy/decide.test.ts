@@ -75,6 +75,28 @@ describe('where a call goes', () => {
     expect(places(decide(call(), named, resolved))).toEqual(['carrier/a@198.51.100.1', 'carrier/a@198.51.100.2'])
   })
 
+  it('tries a target where calls failed of late after the others, and its endpoints together (RFC 3263 section 4.3)', () => {
+    const named = runningConfig({
+      trunks: [
+        pbx,
+        trunk({
+          name: 'carrier',
+          targets: [
+            target({ name: 'a', host: 'a.example', priority: 0 }),
+            target({ name: 'b', host: 'b.example', priority: 1 }),
+          ],
+        }),
+      ],
+      routes: [route({ name: 'one', targets: [{ trunk: 'carrier' }] })],
+    })
+    const addresses = { 'carrier/a': ['198.51.100.1', '198.51.100.2'], 'carrier/b': ['198.51.100.3'] }
+    const tried = (...passedOver: string[]) => places(decide(call(), named, health(named, { addresses, passedOver })))
+    const [one, two, three] = ['carrier/a@198.51.100.1', 'carrier/a@198.51.100.2', 'carrier/b@198.51.100.3']
+    expect(tried('198.51.100.1')).toEqual([one, two, three])
+    expect(tried('198.51.100.1', '198.51.100.2')).toEqual([three, one, two])
+    expect(tried('198.51.100.1', '198.51.100.2', '198.51.100.3')).toEqual([one, two, three])
+  })
+
   it('tries no more than 32 places', () => {
     const addresses = Array.from({ length: 40 }, (_, index) => `198.51.100.${index}`)
     const large = runningConfig({

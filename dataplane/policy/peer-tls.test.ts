@@ -30,7 +30,8 @@ const config = runningConfig({
   ],
 })
 const health = {
-  trunksAt: (address: string) => (address === '192.0.2.1' ? [{ trunk: 'carrier', port: 5061 }] : []),
+  trunksAt: (address: string) =>
+    address === '192.0.2.1' ? [{ trunk: 'carrier', host: 'sip.carrier.example', port: 5061 }] : [],
 } as unknown as TrunkHealth
 
 const towards = (host: string, address: string, port = 5061) =>
