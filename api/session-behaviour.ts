@@ -10,7 +10,7 @@ const RefreshMethod = z.enum(['Auto', 'ReInvite', 'Update'])
 const TakeRefresherRole = z.enum(['WhenPeerUnsupported', 'Never', 'Always'])
 const MidcallMode = z.enum(['PassThrough', 'PassThroughMediaChange', 'PreserveCodec', 'Block', 'Disabled'])
 
-const EarlyUpdate = z.enum(['PassThrough', 'Block'])
+const EarlyUpdate = z.enum(['PassThrough', 'Block', 'BlockRenegotiate'])
 
 const SessionTimer = withRules(
   z.strictObject({
@@ -61,7 +61,7 @@ export const sessionFields = {
   update: z
     .strictObject({
       early: EarlyUpdate.optional().describe(
-        'What becomes of an UPDATE before the call is answered. PassThrough: it goes to the other leg, where that peer knows UPDATE; an offer only where both peers acknowledge provisional answers (reliable1xx), and 488 otherwise. Block: it is answered here, an offer only where media is anchored (488 otherwise). Where the legs of a call differ, Block holds.',
+        'What becomes of an UPDATE before the call is answered. PassThrough: it goes to the other leg, where that peer knows UPDATE; an offer only where both peers acknowledge provisional answers (reliable1xx), and 488 otherwise. Block: it is answered here, an offer only where media is anchored (488 otherwise). BlockRenegotiate: as Block, and once the call is up whoever sent the offer is asked for a new one, for the other side, where midcall.mode is PassThrough. Where the legs of a call differ, Block holds over BlockRenegotiate, and that over PassThrough.',
       ),
     })
     .optional()

@@ -1,69 +1,21 @@
 import { answersHere } from '#api/session-behaviour.ts'
-import type { Clock, Timer } from '#lib/clock.ts'
+import type { Timer } from '#lib/clock.ts'
 import { SerialQueue } from '#lib/queue.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { glareMilliseconds } from '../policy/glare.ts'
-import { noTimer, type TimerFields } from '../policy/session-timer.ts'
-import type { HeaderList, IncomingRequest, IncomingResponse, SipPort, SipPortError } from '../sip/port.ts'
+import { noTimer } from '../policy/session-timer.ts'
+import type { HeaderList, IncomingRequest, IncomingResponse, SipPortError } from '../sip/port.ts'
 import { callerStatus } from './failure-map.ts'
 import type { Leg } from './leg.ts'
 import { answerHere, answerOptions, isWatched, refusalOf } from './mid-call-answers.ts'
-import {
-  midcallMode,
-  type Pin,
-  type Treatment,
-  treatEarlyUpdate,
-  treatOffer,
-  treatOfferInPrack,
-} from './offer-treatment.ts'
+import { midcallMode, type Treatment, treatEarlyUpdate, treatOffer, treatOfferInPrack } from './offer-treatment.ts'
 import { type OwnOutcome, ownRequest, sendOwnRequest } from './own-request.ts'
+import type { CarriedUpdate, Carriage, MidCallHost, MidCallServices, Sent, Unacknowledged } from './mid-call.types.ts'
+import { Renegotiation } from './renegotiation.ts'
 import { ReInvite } from './re-invite.ts'
 import { carriedRequest, carriedResponse, learnAllow } from './relay.ts'
 import { hideOrigin, isSameDescription, withdrawn } from './sdp-origin.ts'
-import type { Refresh, SessionTimers } from './session-timers.ts'
-
-/** What the mid-call requests ask of the call. */
-export interface MidCallHost {
-  /** Runs it; an error inside ends the call instead of getting out. */
-  guard(run: () => void): void
-  /** The call stays until what comes back was called: something is still in flight. */
-  open(): () => void
-  /** RFC 3261 section 12.2.1.2: after 481 or 408 "the UAC SHOULD terminate the dialog". */
-  lost(leg: Leg, status: number): void
-  otherLeg(leg: Leg): Leg | undefined
-}
-
-export interface MidCallServices {
-  readonly sip: SipPort
-  readonly clock: Clock
-  readonly random: () => number
-  readonly timers: SessionTimers
-}
-
-/** A 2xx to a re-INVITE that waits for its ACK. */
-interface Unacknowledged {
-  acknowledged(ack: SipMessage): void
-  /** The call ends without it. */
-  abandon(): void
-}
-
-/** How a request goes on: with another description, and what is asked of the one that comes back. */
-interface Carriage {
-  readonly body?: string | undefined
-  readonly pin?: Pin | undefined
-}
-
-interface CarriedUpdate extends Carriage {
-  readonly from: Leg
-  readonly to: Leg
-  readonly request: IncomingRequest
-}
-
-/** What was asked of the session timer, and what had been agreed before. */
-interface Sent {
-  readonly asked: TimerFields
-  readonly before: string
-}
+import type { Refresh } from './session-timers.ts'
 
 /** Requests that may wait for one another in a call; at one second each, more would time out. */
 const mostWaiting = 16
@@ -73,6 +25,9 @@ const mostWaiting = 16
  * whoever asked gives up after 32 s.
  */
 const updateMilliseconds = 10_000
+
+/** Stands for the transaction of a 2xx that a renegotiation has to acknowledge. */
+const renegotiated = 'renegotiated'
 
 /** How often a side is offered what was agreed before, and how long after an offer that met another one. */
 const mostOffers = 8
@@ -96,6 +51,8 @@ export class MidCall {
   #own: Leg | undefined
   /** Whose UPDATE or PRACK with an offer is unanswered; in the name of whom, where it is one of ours. */
   #offering: { readonly request: object; readonly from: Leg } | undefined
+  /** Whose offer was consumed before the call was answered, to be asked for once it is up. */
+  #consumed: Leg | undefined
   #stopped = false
 
   constructor(host: MidCallHost, services: MidCallServices) {
@@ -141,6 +98,37 @@ export class MidCall {
     const request = {}
     this.#offering = { request, from }
     return () => this.#settle(request)
+  }
+
+  /** The call is up: what was consumed before is agreed on anew (feature item 15), where offers cross at all. */
+  renegotiate(left = mostOffers): void {
+    const from = this.#consumed
+    const to = from === undefined ? undefined : this.#host.otherLeg(from)
+    if (from === undefined || to === undefined || midcallMode(from, to) !== 'PassThrough' || left === 0) return
+    const { sip, timers, clock, random } = this.#services
+    const again = (offers: number, milliseconds = offerAgainMilliseconds) =>
+      clock.after(milliseconds, () => this.#host.guard(() => this.renegotiate(offers)))
+    const taken = this.#queue.push((next) => {
+      if (this.#stopped) return next()
+      if (this.#inviteIsPending) {
+        again(left)
+        return next()
+      }
+      const events = { guard: (run: () => void) => this.#host.guard(run), open: () => this.#host.open() }
+      const done = (kind: OwnOutcome['kind']) => {
+        this.#own = undefined
+        this.#unacknowledged.delete(renegotiated)
+        if (kind === 'Glare') again(left - 1, glareMilliseconds(from.side, random))
+        else if (kind === 'Busy') again(left - 1)
+        else this.#consumed = undefined
+        next()
+      }
+      const renegotiation = new Renegotiation({ sip, timers, from, to, events, done })
+      this.#own = from
+      this.#unacknowledged.set(renegotiated, { acknowledged() {}, abandon: () => renegotiation.abandon() })
+      renegotiation.start()
+    })
+    if (!taken) again(left)
   }
 
   /** Offers a side what holds for the other one, until it takes it. */
@@ -352,8 +340,10 @@ export class MidCall {
   }
 
   #endHere(from: Leg, to: Leg, request: IncomingRequest, treatment: Exclude<Treatment, { do: 'carry' }>): void {
-    if (treatment.do === 'answer') this.#answerHere(from, to, request, treatment.body)
-    else request.respond(treatment.status, { headers: treatment.status === 500 ? this.#retryAfter() : [] })
+    if (treatment.do === 'answer') {
+      if (treatment.renegotiates === true) this.#consumed = from
+      this.#answerHere(from, to, request, treatment.body)
+    } else request.respond(treatment.status, { headers: treatment.status === 500 ? this.#retryAfter() : [] })
   }
 
   /** It goes no further: the other side hears nothing. */

@@ -12,7 +12,7 @@ export type Treatment =
   /** It goes to the other leg, with this body where it is another; what comes back is looked at by `pin`. */
   | { readonly do: 'carry'; readonly body?: string; readonly pin?: Pin }
   /** The other leg hears nothing. Without a body the answer is what this leg was told last. */
-  | { readonly do: 'answer'; readonly body?: string }
+  | { readonly do: 'answer'; readonly body?: string; readonly renegotiates?: boolean }
   | { readonly do: 'refuse'; readonly status: number }
 
 /** A description as it goes on, with the codec of the call alone; undefined when that is not in it. */
@@ -73,7 +73,7 @@ export function treatOffer(message: SipMessage, from: Leg, to: Leg): Treatment {
 }
 
 /** The most restrictive first. */
-const byEarlyRestriction = ['Block', 'PassThrough'] as const
+const byEarlyRestriction = ['Block', 'BlockRenegotiate', 'PassThrough'] as const
 
 /** Feature item 15: what becomes of an offer before the call is answered; when the legs differ, the more restrictive wins. */
 export function earlyMode(one: Leg, other: Leg): (typeof byEarlyRestriction)[number] {
@@ -88,19 +88,22 @@ export function earlyMode(one: Leg, other: Leg): (typeof byEarlyRestriction)[num
  */
 export function treatEarlyUpdate({ body }: SipMessage, from: Leg, to: Leg): Treatment {
   if (body !== '' && !from.agreed) return { do: 'refuse', status: 500 }
-  if (earlyMode(from, to) !== 'PassThrough') return body === '' ? answer : consumeEarly(body, from)
+  if (earlyMode(from, to) !== 'PassThrough') return body === '' ? answer : consumeEarly(body, from, to)
   if (to.allowsUpdate === false) return body === '' ? answer : notAcceptable
   return body === '' || to.agreed ? carry : notAcceptable
 }
 
 /** An offer in PRACK (RFC 3262 section 5), which the other peer knows since it has asked for PRACK. */
 export function treatOfferInPrack({ body }: SipMessage, from: Leg, to: Leg): Treatment {
-  return earlyMode(from, to) === 'PassThrough' ? carry : consumeEarly(body, from)
+  return earlyMode(from, to) === 'PassThrough' ? carry : consumeEarly(body, from, to)
 }
 
-function consumeEarly(body: string, { origin: { carried, anchored } }: Leg): Treatment {
+function consumeEarly(body: string, from: Leg, to: Leg): Treatment {
+  const { carried, anchored } = from.origin
   const fitting = anchored && carried !== '' ? fitAnswer(carried, withExplicitHold(body)) : undefined
-  return fitting === undefined ? notAcceptable : { do: 'answer', body: fitting }
+  if (fitting === undefined) return notAcceptable
+  const renegotiates = earlyMode(from, to) === 'BlockRenegotiate' && !isSameDescription(body, to.origin)
+  return { do: 'answer', body: fitting, renegotiates }
 }
 
 function treatAnchored({ method, body }: SipMessage, from: Leg, mode: MidcallMode): Treatment {

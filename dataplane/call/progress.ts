@@ -31,6 +31,8 @@ export interface ProgressHost {
   answerCaller(status: number, options: ResponseOptions): void
 }
 
+type MidCallOffers = Pick<MidCall, 'offeredInPrack' | 'offer' | 'offerAgain' | 'renegotiate'>
+
 /** A provisional answer that went to the caller reliably. */
 interface Unacknowledged {
   readonly leg: Leg
@@ -55,7 +57,7 @@ interface Fork {
 export class Progress {
   readonly #host: ProgressHost
   readonly #sip: SipPort
-  readonly #midCall: Pick<MidCall, 'offeredInPrack' | 'offer' | 'offerAgain'>
+  readonly #midCall: MidCallOffers
   readonly #a: Leg
   readonly #changedAnswer: ChangedAnswer
   readonly #offered: boolean
@@ -66,11 +68,7 @@ export class Progress {
   /** The fork whose description the caller has for good, on the leg that it was on. */
   #told: { readonly leg: Leg; readonly tag: string } | undefined
 
-  constructor(
-    host: ProgressHost,
-    a: Leg,
-    { sip, midCall }: { sip: SipPort; midCall: Pick<MidCall, 'offeredInPrack' | 'offer' | 'offerAgain'> },
-  ) {
+  constructor(host: ProgressHost, a: Leg, { sip, midCall }: { sip: SipPort; midCall: MidCallOffers }) {
     this.#host = host
     this.#sip = sip
     this.#midCall = midCall
@@ -151,6 +149,7 @@ export class Progress {
   /** The call is up: what the caller could not be told before it is told now. */
   up(): void {
     this.#changedAnswer.tell()
+    this.#midCall.renegotiate()
   }
 
   #acknowledged(request: IncomingRequest, first: Unacknowledged | undefined): void {

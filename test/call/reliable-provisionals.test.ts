@@ -38,7 +38,7 @@ async function invited(options: { headers?: readonly string[]; body?: string; ta
 /** The call is answered by the callee and acknowledged by both, and ends with a BYE of the caller. */
 async function complete(bridge: Bridge, a: Party): Promise<void> {
   a.learn(await bridge.pbx.response(200, 'INVITE'))
-  a.send('ACK')
+  a.send('ACK', { cseq: 1 })
   await bridge.carrier.request('ACK')
   a.send('BYE')
   answer(await bridge.carrier.request('BYE'), bridge.carrier, 200)
@@ -71,7 +71,7 @@ describe('reliable provisional answers through a call (RFC 3262)', () => {
     const ok = await bridge.pbx.response(200, 'INVITE')
     expect(ok.message.body).toBe(message.body)
     a.learn(ok)
-    a.send('ACK')
+    a.send('ACK', { cseq: 1 })
     await bridge.carrier.request('ACK')
   })
 
@@ -101,7 +101,7 @@ describe('reliable provisional answers through a call (RFC 3262)', () => {
     a.prack(progress)
     await bridge.pbx.response(200, 'PRACK')
     a.learn(await bridge.pbx.response(200, 'INVITE'))
-    a.send('ACK')
+    a.send('ACK', { cseq: 1 })
     a.send('BYE')
     answer(await bridge.carrier.request('BYE'), bridge.carrier, 200)
     await bridge.noCalls()
@@ -203,7 +203,7 @@ describe('reliable provisional answers through a call (RFC 3262)', () => {
     answer(await next.request('PRACK'), next, 200)
     answer(again, next, 200, { tag: 'next' })
     a.learn(await bridge.pbx.response(200, 'INVITE'))
-    a.send('ACK')
+    a.send('ACK', { cseq: 1 })
     await next.request('ACK')
   })
 

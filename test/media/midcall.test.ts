@@ -142,6 +142,30 @@ describe.skipIf(!inject('peers').rtpengine)('offers inside a call with anchored 
     },
   )
 
+  it('feature item 15: update.early BlockRenegotiate: what was consumed is agreed on once the call is up', async () => {
+    const anchored = await beginAnchored({ sip: { update: { early: 'BlockRenegotiate' } } })
+    open.push(anchored)
+    const { bridge, a, b } = anchored
+    const caller = anchored.caller()
+    caller.invite({ body: a.sdp(), headers: ['Supported: 100rel'] })
+    const invite = await bridge.carrier.request('INVITE')
+    await agreeEarly(bridge, caller, invite, { body: b.sdp() })
+    caller.send('UPDATE', { body: a.sdp({ direction: 'sendonly', version: 2 }) })
+    expect(directionOf(await bridge.pbx.response(200, 'UPDATE'))).toBe('recvonly')
+    answer(invite, bridge.carrier, 200)
+    caller.learn(await bridge.pbx.response(200, 'INVITE'))
+    caller.send('ACK', { cseq: 1 })
+    await bridge.carrier.request('ACK')
+    const asked = await bridge.pbx.request('INVITE')
+    expect(asked.message.body).toBe('')
+    answer(asked, bridge.pbx, 200, { body: a.sdp({ direction: 'sendonly', version: 3 }) })
+    const offered = await bridge.carrier.request('INVITE')
+    expect(directionOf(offered)).toBe('sendonly')
+    answer(offered, bridge.carrier, 200, { body: b.sdp({ direction: 'recvonly', version: 2 }) })
+    await bridge.carrier.request('ACK')
+    expect(directionOf(await bridge.pbx.request('ACK'))).toBe('recvonly')
+  })
+
   it('feature item 15, check 3: update.early Block: an early UPDATE gets 200 from here, the callee hears nothing', async () => {
     const anchored = await beginAnchored({ sip: { update: { early: 'Block' } } })
     open.push(anchored)
