@@ -81,6 +81,7 @@ const answers: readonly [status: string, lines: readonly string[], body: string]
   ['200 OK', [], ''],
   ['202 Accepted', [], ''],
   ['302 Moved Temporarily', [], ''],
+  ['300 Multiple Choices', ['m: "B" <sip:b@192.0.2.20;transport=udp>;q=0.5, <sip:c@192.0.2.10:5060>;q=1'], ''],
   ['401 Unauthorized', ['WWW-Authenticate: Digest realm="carrier", nonce="abc", qop="auth", algorithm=SHA-256'], ''],
   ['407 Proxy Authentication Required', ['Proxy-Authenticate: Digest realm="carrier", nonce="abc"'], ''],
   ['422 Session Interval Too Small', ['Min-SE: 3600'], ''],
