@@ -97,6 +97,71 @@ describe('a registration on the wire', () => {
     expect([first.bindings.size, second.bindings.size]).toEqual([0, 0])
   })
 
+  it('with FirstAvailable goes to the second registrar only after the first has said nothing for its time (registrars check 3)', async () => {
+    let away = true
+    const silent = await openPeer(() => (away ? undefined : { status: '200 OK' }))
+    const second = await openPeer(registrarAnswers({ ...account, expiresSeconds: 100 }).answer)
+    for (const peer of [silent, second]) closers.push(peer.close)
+    const registrations = [silent, second].map(({ address: host, port }, index) =>
+      registration({ host, port, ...account, password: new Secret(account.password), registrar: `r${index}` }),
+    )
+    const one = trunk({ registrations, registrationPolicy: 'FirstAvailable' })
+    const { trunks, clock, until } = await startTrunks(one)
+    clock.advance(100)
+    await expect.poll(() => silent.received.length).toBeGreaterThan(0)
+    clock.advance(30_000)
+    expect(second.received).toEqual([])
+    clock.advance(5_000)
+    await until(() =>
+      trunks.registrations().some(({ registrar, state }) => registrar === 'r1' && state === 'Registered'),
+    )
+  })
+
+  it('of two that one is taken away from sends the removal of that one alone (registrars check 6)', async () => {
+    const answers = () => registrarAnswers({ ...account, expiresSeconds: 100 })
+    const [first, second] = [answers(), answers()]
+    const peers = [await openPeer(first.answer), await openPeer(second.answer)]
+    for (const peer of peers) closers.push(peer.close)
+    const [stays, goes] = peers.map(({ address: host, port }, index) =>
+      registration({ host, port, ...account, password: new Secret(account.password), registrar: `r${index}` }),
+    )
+    if (stays === undefined || goes === undefined) throw new Error('two registrations')
+    const { trunks, clock, until, apply } = await startTrunks(trunk({ registrations: [stays, goes] }))
+    clock.advance(100)
+    await until(() => trunks.registrations().every(({ state }) => state === 'Registered'))
+    const heard = peers.map(({ received }) => received.length)
+    apply(trunk({ registrations: [stays] }))
+    await expect.poll(() => second.bindings.size).toBe(0)
+    expect(headerOf(peers[1]?.received.at(-1) ?? { text: '' }, 'Expires')).toEqual(['0'])
+    expect(peers[0]?.received).toHaveLength(heard[0] ?? 0)
+    expect(first.bindings.size).toBe(1)
+  })
+
+  it('is removed when its trunk has none any more (registration check 4)', async () => {
+    const { bindings, answer } = registrarAnswers({ ...account, expiresSeconds: 100 })
+    const peer = await openPeer(answer)
+    closers.push(peer.close)
+    const { trunks, clock, until, apply } = await startTrunks(configFor(peer, account.password))
+    clock.advance(0)
+    await until(() => trunks.registrations()[0]?.state === 'Registered')
+    apply(trunk({ registrations: [] }))
+    await expect.poll(() => bindings.size).toBe(0)
+    expect(headerOf(peer.received.at(-1) ?? { text: '' }, 'Expires')).toEqual(['0'])
+  })
+
+  it('that is challenged for a realm that the account is not for sends no credentials (registration check 2)', async () => {
+    const peer = await openPeer(registrarAnswers({ ...account, expiresSeconds: 100 }).answer)
+    closers.push(peer.close)
+    const { address: host, port } = peer
+    const foreign = registration({ host, port, ...account, password: new Secret(account.password), realm: 'elsewhere' })
+    const { trunks, clock, until } = await startTrunks(trunk({ registrations: [foreign] }))
+    clock.advance(0)
+    await until(() => trunks.registrations()[0]?.failure !== undefined)
+    expect(trunks.registrations()[0]).toMatchObject({ state: 'Unregistered', failure: 'AuthFailed', lastCode: 401 })
+    expect(trunks.registrations()[0]?.detail).toContain('but the account is for "elsewhere"')
+    expect(peer.received.filter((request) => headerOf(request, 'Authorization').length > 0)).toEqual([])
+  })
+
   it('with a wrong password fails for its credentials, after one try of them', async () => {
     const peer = await openPeer(registrarAnswers({ ...account, expiresSeconds: 100 }).answer)
     closers.push(peer.close)
