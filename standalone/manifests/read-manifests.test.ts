@@ -145,8 +145,8 @@ describe('a bad field', () => {
     ],
     [
       'is told where it belongs',
-      trunk + '  timeoutSeconds: 4\n',
-      `9:3: ${id} spec.timeoutSeconds: unknown field "timeoutSeconds"; it belongs at spec.keepalive.timeoutSeconds`,
+      trunk + '  upIntervalSeconds: 60\n',
+      `9:3: ${id} spec.upIntervalSeconds: unknown field "upIntervalSeconds"; it belongs at spec.keepalive.upIntervalSeconds`,
     ],
     [
       'is told what there is',
