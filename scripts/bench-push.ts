@@ -46,6 +46,8 @@ const changes = 10
 const crowdSize = 250
 
 const root = join(import.meta.dirname, '..')
+/** As the Dockerfile has it. */
+const asInImage = { NODE_OPTIONS: '--max-semi-space-size=4', MALLOC_ARENA_MAX: '1' }
 
 /**
  * Configuration from the API server to simulated replicas: `bench push [REPLICAS×TRUNKS …]`, as `100x1000`. On a real
@@ -105,7 +107,7 @@ async function measureOn(bench: Bench, replicas: number, trunks: number): Promis
   await makeNamespace(client, operatorNamespace)
   await makeNamespace(client, fleet.namespace)
   const [control = 0, probe = 0] = await freePorts(2)
-  const killOperator = watch(programs.operator('operator', control, probe))
+  const killOperator = watch(programs.operator('operator', control, probe, asInImage))
   await client.create(voiceServices, {
     metadata: fleet,
     spec: { replicas, listeners: [{ name: 'udp', transport: 'UDP', port: 5060 }] },
@@ -132,7 +134,7 @@ async function measureOn(bench: Bench, replicas: number, trunks: number): Promis
   await killOperator()
   await client.delete({ ...leases }, { namespace: operatorNamespace, name: 'sbcfleet' })
   const restarted = Date.now()
-  watch(programs.operator('operator-again', control, probe))
+  watch(programs.operator('operator-again', control, probe, asInImage))
   const changed = await client.patch(
     sipTrunks,
     { ...fleet, name: trunkName(0) },

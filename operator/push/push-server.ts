@@ -6,6 +6,7 @@ import type { Snapshot } from '#api/snapshot.ts'
 import type { Findings, Hello, Members } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
+import { Turns } from '#lib/turns.ts'
 import type { Authenticate, Identity } from './authenticate.ts'
 import { Publication } from './delta.ts'
 import { Membership } from './membership.ts'
@@ -47,6 +48,9 @@ const defaults: PushLimits = {
   settleMilliseconds: 3_000,
 }
 
+/** Large enough to fill a network, small enough for the memory when a thousand replicas want everything at once. */
+const largeFramesAtOnce = 16
+
 /** Where replicas connect. */
 export const pushPath = '/replicas'
 
@@ -63,6 +67,7 @@ export class PushServer {
   readonly #limits: PushLimits
   readonly #webSockets: WebSocketServer
   readonly #links = new Set<ReplicaLink>()
+  readonly #largeFrames = new Turns(largeFramesAtOnce)
   readonly #fleets = new Map<string, Fleet>()
   readonly #listeners = new Set<(fleet: string) => void>()
   #server: Server | undefined
@@ -196,6 +201,7 @@ export class PushServer {
       clock,
       log,
       limits: this.#limits,
+      largeFrames: this.#largeFrames,
       onHello: (link, hello) => this.#greet(link, hello),
       onChange: (link) => this.#refresh(link),
       onEnd: (link) => this.#drop(link),

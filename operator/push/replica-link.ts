@@ -4,6 +4,7 @@ import { ReportSum } from '#api/report-delta.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import { type Rate, TokenBucket } from '#lib/token-bucket.ts'
 import type { Log } from '#lib/log.ts'
+import type { Turns } from '#lib/turns.ts'
 import type { Identity } from './authenticate.ts'
 import { versionsOf, type Publication, type Versions } from './delta.ts'
 import { versionsAfter, type ReplicaState } from './replica-state.ts'
@@ -26,6 +27,8 @@ export interface LinkOptions {
   readonly clock: Clock
   readonly log: Log
   readonly limits: LinkLimits
+  /** Shared by all links: large frames are sent a few at a time, since each is encrypted in memory of its own. */
+  readonly largeFrames: Turns
   /** It said who it is and what it has. */
   readonly onHello: (link: ReplicaLink, hello: Hello) => void
   /** Something that `state()` shows is different. */
@@ -34,6 +37,10 @@ export interface LinkOptions {
   readonly onEnd: (link: ReplicaLink) => void
 }
 
+/** What is larger waits for its turn, in bytes. Changes of a few resources never do. */
+const largeFrameBytes = 32 * 1024
+/** In milliseconds. */
+const longestTurn = 1_000
 /** A replica on a machine with too much to do may be late once; twice is four seconds. */
 const missesAllowed = 2
 const nothing = versionsOf([])
@@ -112,15 +119,16 @@ export class ReplicaLink {
     if (this.#inFlight === undefined) this.#sendDelta()
   }
 
-  send(frame: string | Buffer): void {
+  /** `sent` is called when the frame is with the kernel, or will never be. */
+  send(frame: string | Buffer, sent: () => void = () => undefined): void {
     const { socket, limits } = this.#options
-    if (socket.readyState !== socket.OPEN) return
+    if (socket.readyState !== socket.OPEN) return sent()
     if (socket.bufferedAmount > limits.bufferedBytes) {
       this.#log.warn({ replica: this.#hello?.replica }, 'a replica does not read; its connection is cut')
       socket.terminate()
-      return
+      return sent()
     }
-    socket.send(frame, { binary: false })
+    socket.send(frame, { binary: false }, sent)
   }
 
   /** Says why, and closes. */
@@ -254,8 +262,24 @@ export class ReplicaLink {
     const timer = this.#options.clock.after(this.#options.limits.ackMilliseconds, () =>
       this.#refuse('the delta was not answered in time'),
     )
-    this.#inFlight = { nonce, publication, timer }
-    this.send(frame)
+    const inFlight = { nonce, publication, timer }
+    this.#inFlight = inFlight
+    if (frame.length <= largeFrameBytes) return this.send(frame)
+    void this.#options.largeFrames.take(async () => {
+      // Another hello came before its turn, or nothing more can come.
+      if (this.#inFlight === inFlight && !this.#ended) await this.#sendLarge(frame)
+    })
+  }
+
+  /** Settles when it is sent, or when others have waited long enough for a replica that does not read. */
+  #sendLarge(frame: Buffer): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = this.#options.clock.after(longestTurn, resolve)
+      this.send(frame, () => {
+        timer.cancel()
+        resolve()
+      })
+    })
   }
 
   #end(): void {

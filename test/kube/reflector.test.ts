@@ -82,6 +82,11 @@ describe.skipIf(!inject('kubernetes'))('list and watch on a real API server', ()
     })
   }
 
+  /** Resolves when so many watches were opened, with nothing to see on any of them. */
+  async function quiet(watches: number): Promise<void> {
+    while (metrics.reflector.watches.value(label) < watches) await client.read('/readyz').catch(() => undefined)
+  }
+
   it('speaks to the version that it should', async () => {
     expect(await client.read('/version')).toMatchObject({ gitVersion: kubernetesVersion })
   })
@@ -101,6 +106,24 @@ describe.skipIf(!inject('kubernetes'))('list and watch on a real API server', ()
     while (metrics.reflector.watches.value(label) < 4) await create(`item-${made++}`)
     await until(() => store.size === made)
     expect(metrics.reflector.lists.value(label)).toBe(1)
+    expect(metrics.reflector.failures.value(label)).toBe(0)
+  })
+
+  it('hears within half a second of what happens after a long silence', { timeout: 60_000 }, async () => {
+    // An hour of silence is six to twelve watches that end by themselves; here each lasts a second.
+    await follow({ watchSeconds: [1, 1] })
+    const delays: number[] = []
+    for (let change = 0; change < 5; change++) {
+      const watches = metrics.reflector.watches.value(label) + (change === 0 ? 8 : 1)
+      await quiet(watches)
+      const began = performance.now()
+      await create(`item-${change}`)
+      await until(() => store.size === change + 1)
+      delays.push(performance.now() - began)
+    }
+    // Of a machine that does other things too, the best half says what the reflector adds by itself.
+    delays.sort((a, b) => a - b)
+    expect(delays[2]).toBeLessThan(500)
     expect(metrics.reflector.failures.value(label)).toBe(0)
   })
 
