@@ -56,25 +56,6 @@ describe('deltas', () => {
     expect(server.replicas(fleet)).toMatchObject([{ pending: false, errors: [], versions }])
   })
 
-  it('brings a large snapshot to everybody, though only a few are sent at a time', async () => {
-    const { server, connect } = running
-    const snapshot = snapshotOf(Object.fromEntries(Array.from({ length: 400 }, (_, port) => [`l${port}`, port])))
-    const replicas = await Promise.all(Array.from({ length: 40 }, () => connect()))
-    for (const [index, replica] of replicas.entries()) replica.hello({ replica: `edge-${index}` })
-    // What one said before its turn came is void; it gets what it needs by its last word.
-    const known = { 'Listener/l0': snapshot.resources[0]?.version ?? '' }
-    replicas.at(-1)?.hello({ replica: 'edge-39', known })
-    await replicas.at(-1)?.roundTrip()
-    await until(server, (states) => states.length === 40)
-    server.publish(snapshot)
-    for (const [index, replica] of replicas.entries()) {
-      const delta = await replica.next('delta')
-      expect(delta.upserts).toHaveLength(index === 39 ? 399 : 400)
-      replica.ack(delta)
-    }
-    await until(server, (states) => states.every(({ revision }) => revision === snapshot.revision))
-  })
-
   it('sends a replica that knows something only what differs, and names what is gone', async () => {
     const { server, connect } = running
     const snapshot = snapshotOf({ inside: 5060, outside: 5080 })
