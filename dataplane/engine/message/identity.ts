@@ -1,7 +1,7 @@
 import { CALL_ID, decimal, skip, skipBlanks, TOKEN } from './chars.ts'
 import { isStar, scanAddress } from './name-addr.ts'
 import { ParamCursor } from './params.ts'
-import type { Scan } from './scan.ts'
+import { limits, type Scan } from './scan.ts'
 import { scanVia } from './via.ts'
 
 /** What runs per message, read once. Empty, or 0, where it is missing or cannot be read. */
@@ -80,6 +80,9 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
       case 'Contact':
         if (method !== '' && !isStar(text, start, end))
           checkAddresses(text, start, end, cursor, identity, 'Malformed Contact')
+        break
+      case 'Content-Type':
+        if (end - start > limits.contentTypeBytes) identity.problem ??= 'Content-Type Too Long'
         break
       case 'Record-Route':
         if (method !== '') checkAddresses(text, start, end, cursor, identity, 'Malformed Record-Route')

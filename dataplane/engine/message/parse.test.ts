@@ -272,6 +272,12 @@ describe('limits', () => {
     expect(parseMessage(invite([`X: a\r\n ${'a'.repeat(8190)}`]))).toMatchObject({ status: 400 })
   })
 
+  it('allow 512 characters a Content-Type and no more, since its reader takes the square of that', () => {
+    const type = (length: number) => invite([`Content-Type: multipart/mixed;x=${'a'.repeat(length - 18)}`])
+    expect(parseMessage(type(512)).ok).toBe(true)
+    expect(parseMessage(type(513))).toMatchObject({ status: 400, reason: 'Content-Type Too Long' })
+  })
+
   it('allow 65,536 characters a message and no more (RFC 3261 §21.5.7)', () => {
     const room = 65_536 - invite().length
     expect(parseMessage(invite([], 'a'.repeat(room))).ok).toBe(true)

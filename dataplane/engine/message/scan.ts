@@ -1,8 +1,11 @@
 import { skip, skipBlanks, TOKEN, trimBlanks } from './chars.ts'
 import { matchHeader } from './header-names.ts'
 
-/** Limits of a message; what is above them is refused. */
-export const limits = { messageBytes: 65_536, headerLines: 256, headerBytes: 8192 } as const
+/**
+ * Limits of a message; what is above them is refused. drachtio-srf takes the square of the length of a Content-Type to
+ * look for its boundary.
+ */
+export const limits = { messageBytes: 65_536, headerLines: 256, headerBytes: 8192, contentTypeBytes: 512 } as const
 
 /** How many header lines there may be, and how long one may be, in bytes. */
 export type LineLimits = Pick<Record<keyof typeof limits, number>, 'headerLines' | 'headerBytes'>
