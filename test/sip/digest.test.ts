@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, inject, it } from 'vitest'
+import { afterEach, describe, expect, inject, it, onTestFailed } from 'vitest'
 import { Secret } from '#lib/secret.ts'
 import { DigestSession, parseChallenges } from '../../dataplane/digest/digest.ts'
 import { requestText, SipPeer } from '../engine/sip-peer.ts'
@@ -36,12 +36,13 @@ async function open(options: {
   ports: readonly number[]
   through?: number
   callerAddress?: string
+  calledAddress?: string
 }): Promise<Fleet> {
   const [listener = 0, caller = 0, called = 0] = options.ports
   const manifests = callThroughManifests({
     listener,
     caller: [{ address: options.callerAddress ?? '127.0.0.1', port: caller }],
-    called: [{ address: '127.0.0.1', port: options.through ?? called }],
+    called: [{ address: options.calledAddress ?? '127.0.0.1', port: options.through ?? called }],
     replicas: options.replicas ?? 1,
   })
   manifests['caller.yaml'] += options.caller ?? ''
@@ -129,8 +130,10 @@ describe.skipIf(!baresip)('a fleet that wants passwords of a phone', () => {
   it('takes its call, offering MD5', { timeout: 120_000 }, async () => {
     const ports = await freeUdpPorts(3)
     const [listener = 0, caller = 0, called = 0] = ports
-    const fleet = await open({ ports, caller: inbound('MD5') })
-    const callee = new Baresip({ user: '2000', address: '127.0.0.1', port: called })
+    // A phone listens one port above its own, too, where the other may be.
+    const calledAddress = '127.0.0.7'
+    const fleet = await open({ ports, caller: inbound('MD5'), calledAddress })
+    const callee = new Baresip({ user: '2000', address: calledAddress, port: called })
     closers.push(() => callee.stop())
     await callee.wrote(/baresip is ready/)
     const phone = new Baresip({
@@ -138,6 +141,7 @@ describe.skipIf(!baresip)('a fleet that wants passwords of a phone', () => {
       credentials: { username: 'pbx', password: password.reveal() },
     })
     closers.push(() => phone.stop())
+    onTestFailed(() => console.error(phone.output, callee.output, fleet.output()))
     await Promise.all([phone.wrote(/Call established/), callee.wrote(/Call established/)])
     expect(callee.output).not.toMatch(/^Authorization:/m)
     expect(fleet.output()).not.toContain(password.reveal())
