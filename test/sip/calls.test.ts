@@ -19,6 +19,16 @@ const scenarios: [what: string, caller: string, ...called: string[]][] = [
   ],
   ['a 183 with SDP is early media for the caller', 'uac-early-media-expect-183', 'uas-early-media-183'],
   [
+    'a reliable 183 is acknowledged from here for a caller without PRACK, and its answer said again in the 200 (RFC 3262)',
+    'uac-early-media-expect-183',
+    'uas-reliable-183',
+  ],
+  [
+    'PRACK from end to end, and UPDATE before the answer (RFC 3262 section 3, RFC 3311 section 5)',
+    'uac-prack-and-early-update',
+    'uas-reliable-183-and-early-update',
+  ],
+  [
     'a delayed offer goes through: offer in the 200, answer in the ACK (RFC 3261 section 13.2.1)',
     'uac-delayed-offer-expect-offer-in-200',
     'uas-delayed-offer-expect-answer-in-ack',
