@@ -148,6 +148,7 @@ export class Progress {
 
   /** The call is up: what the caller could not be told before it is told now. */
   up(): void {
+    this.#forks.clear()
     this.#changedAnswer.tell()
     this.#midCall.renegotiate()
   }

@@ -98,6 +98,13 @@ describe('reliable provisional responses to one INVITE', () => {
   })
 })
 
+it('no more than 16 wait, and what is left out has no number', () => {
+  const { provisionals, response, log } = begin()
+  for (let index = 0; index < 18; index++) provisionals.send(response(`18${index}`))
+  expect(log).toEqual(['180', '1817 dropped'])
+  expect(provisionals.next).toBe(18)
+})
+
 describe('a 2xx after them', () => {
   it('waits for the PRACK of one with a description (RFC 3262 §3)', () => {
     const { provisionals, response, acknowledge, log } = begin()

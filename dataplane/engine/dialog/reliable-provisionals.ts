@@ -23,6 +23,9 @@ interface Context {
   readonly onGiveUp: () => void
 }
 
+/** Provisional responses that may wait for a PRACK of the one before; nobody needs more to say that it rings. */
+const MOST_WAITING = 16
+
 /**
  * The reliable provisional responses to one INVITE (RFC 3262 §3): numbered from a random beginning, sent one at a time,
  * and repeated until each has got its PRACK.
@@ -59,7 +62,11 @@ export class ReliableProvisionals implements TimerTarget {
     // §3: "The UAS MUST NOT send a second reliable provisional response until the first is acknowledged. After the first,
     // it is RECOMMENDED that the UAS not send an additional reliable provisional response until the previous is acknowledged."
     if (this.#unacknowledged === undefined && this.#waiting.length === 0) this.#start(rseq, response)
-    else this.#waiting.push({ ...response, rseq })
+    else if (this.#waiting.length < MOST_WAITING) this.#waiting.push({ ...response, rseq })
+    else {
+      this.#last--
+      response.drop()
+    }
   }
 
   /**

@@ -150,7 +150,7 @@ export class ServerCore {
     }
     if (status >= 200) this.#forget(transaction.id)
     transaction.respond(status, text)
-    if (status >= 200 && request.method === 'PRACK') inside?.reliable?.resume()
+    if (status >= 200 && request.method === 'PRACK' && inside !== undefined) resumeAfterPrack(inside)
     return { ok: true, text, flow: transaction.flow, transactionId: transaction.id, dialogId }
   }
 
@@ -328,7 +328,7 @@ export class ServerCore {
     const { inside, request, early, reliable } = exchange
     const { status } = response
     if (inside !== undefined) {
-      if (reliable !== undefined) inside.reliable = reliable
+      if (reliable !== undefined) inside.reliable = awaitingPrack(reliable, status)
       if (status >= 300) reliable?.stop()
       if (status >= 200 && status < 300) {
         refreshTarget(inside.state, request)
@@ -347,7 +347,7 @@ export class ServerCore {
       dialog.way = wayBack(exchange.transaction.flow)
       early.push(dialog)
     }
-    dialog.reliable = reliable
+    dialog.reliable = awaitingPrack(reliable, status)
     if (status < 200) return
     dialog.state.state = 'confirmed'
     for (const other of early) if (other !== dialog) dialogs.remove(other)
@@ -441,6 +441,17 @@ export class ServerCore {
       if (reliable?.isUnacknowledged === true) this.#latePracks.expect(dialog.state, reliable)
     }
   }
+}
+
+/** After the final response they are of use as long as a PRACK is due; they hold the INVITE, and a call lasts. */
+function awaitingPrack(reliable: ReliableProvisionals | undefined, status: number): ReliableProvisionals | undefined {
+  return status < 200 || reliable?.isUnacknowledged === true ? reliable : undefined
+}
+
+function resumeAfterPrack(dialog: LiveDialog): void {
+  const { reliable, invite } = dialog
+  if (invite?.pending !== true) dialog.reliable = undefined
+  reliable?.resume()
 }
 
 function isAwaited(prack: ParsedMessage, { reliable }: LiveDialog): boolean {
