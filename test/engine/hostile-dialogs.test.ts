@@ -54,7 +54,7 @@ async function establish(options: { contact?: string } = {}): Promise<Place> {
   await receive(answer(last('carrier', method('INVITE')), 200, options), 'carrier')
   const success = last('pbx', status(200))
   const place = { ...caller, remoteTag: success.toTag, remoteTarget: 'sip:192.0.2.1:5060', branch: 'z9hG4bKack' }
-  await receive(going(11, place).replaceAll('BYE', 'ACK'), 'pbx')
+  await receive(going(13, place).replaceAll('BYE', 'ACK'), 'pbx')
   expect(replica.calls.list()).toMatchObject([{ state: 'Up' }])
   return place
 }
@@ -118,7 +118,7 @@ describe('a peer that does what it must not', () => {
     expect(again.get('From')).toBe(invite.get('From'))
     await receive(answer(again, 200), 'carrier')
     const answered = { ...caller, cseq: 2, branch: 'z9hG4bKbye', remoteTag: last('pbx', status(200)).toTag }
-    await receive(going(11, { ...answered, remoteTarget: 'sip:192.0.2.1:5060' }), 'pbx')
+    await receive(going(13, { ...answered, remoteTarget: 'sip:192.0.2.1:5060' }), 'pbx')
     expect(last('carrier', method('BYE')).toTag).toBe('called')
     await expectNothingLeft()
   })
@@ -166,7 +166,7 @@ describe('a peer that does what it must not', () => {
       ...{ callId: invite.callId, localTag: 'fork', remoteTag: invite.fromTag, cseq: 1, branch: 'z9hG4bKbye' },
       ...{ remoteTarget: 'sip:192.0.2.1:5070', peer: `${sides.carrier.address}:5060` },
     }
-    await receive(going(11, fork), 'carrier')
+    await receive(going(13, fork), 'carrier')
     expect(last('carrier', status(481)).method).toBe('BYE')
     await receive(answer(invite, 200, { tag: 'other' }), 'carrier')
     expect(last('pbx', status(200)).method).toBe('INVITE')
@@ -177,12 +177,12 @@ describe('a peer that does what it must not', () => {
     const place = await establish()
     await receive(going(0, { ...place, cseq: 2, branch: 'z9hG4bKre' }), 'pbx')
     await receive(answer(last('carrier', method('INVITE')), 100), 'carrier')
-    await receive(going(11, { ...place, cseq: 3, branch: 'z9hG4bKbye' }), 'pbx')
+    await receive(going(13, { ...place, cseq: 3, branch: 'z9hG4bKbye' }), 'pbx')
     await expectNothingLeft()
   })
 
   it('asks for what is not taken: 405 and 501 name the same methods, and those are taken (RFC 3261 §8.2.1)', async () => {
-    const text = beginning(3, caller)
+    const text = beginning(5, caller)
     for (const name of ['REGISTER', 'DANCE']) {
       await receive(text.replaceAll('OPTIONS', name).replace('z9hG4bKfirst', `z9hG4bK${name}`), 'pbx')
     }

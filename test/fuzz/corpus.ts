@@ -6,6 +6,8 @@ export interface Place {
   readonly remoteTarget: string
   readonly cseq: number
   readonly branch: string
+  /** What acknowledges the last provisional answer, where that was reliable. */
+  readonly rack?: string | undefined
   /** Host and port of the peer that sends it. */
   readonly peer: string
 }
@@ -36,6 +38,8 @@ const outside: readonly [method: string, lines: readonly string[], body: string]
     sdp,
   ],
   ['INVITE', ['User-Agent: Example PBX 1.0', 'Subject: no offer', 'Expires: 60'], ''],
+  ['INVITE', ['Require: 100rel', 'Content-Type: application/sdp'], sdp],
+  ['INVITE', ['Supported: 100rel'], ''],
   [
     'INVITE',
     ['k: timer', 'Privacy: id', 'Diversion: <sip:+15550199@pbx.example.com>;reason=no-answer', 'c: application/sdp'],
@@ -63,6 +67,8 @@ const inside: readonly [method: string, lines: readonly string[], body: string][
   ['UPDATE', ['Content-Type: application/sdp'], sdp],
   ['INFO', ['Content-Type: application/dtmf-relay'], 'Signal=5\r\nDuration=160\r\n'],
   ['OPTIONS', [], ''],
+  ['PRACK', ['RAck: [rack]'], ''],
+  ['PRACK', ['RAck: [rack]', 'Content-Type: application/sdp'], sdp],
   ['PRACK', ['RAck: 1 1 INVITE'], ''],
   ['REFER', ['Refer-To: <sip:+15550177@example.com?Replaces=a%3Bto-tag%3Db>', 'Referred-By: <sip:a@h>'], ''],
   ['NOTIFY', ['Event: refer', 'Subscription-State: terminated', 'Content-Type: message/sipfrag'], 'SIP/2.0 200 OK\r\n'],
@@ -76,6 +82,8 @@ const answers: readonly [status: string, lines: readonly string[], body: string]
   ['180 Ringing', [], ''],
   ['183 Session Progress', ['Content-Type: application/sdp'], sdp],
   ['180 Ringing', ['Require: 100rel', 'RSeq: 1'], ''],
+  ['183 Session Progress', ['Require: 100rel', 'RSeq: 1', 'Content-Type: application/sdp'], sdp],
+  ['183 Session Progress', ['Require: 100rel', 'RSeq: 2', 'Content-Type: application/sdp'], sdp],
   ['200 OK', ['Content-Type: application/sdp', 'Session-Expires: 1800;refresher=uas', 'Require: timer'], sdp],
   ['200 OK', ['Content-Type: application/sdp'], sdp],
   ['200 OK', [], ''],
@@ -95,7 +103,13 @@ const answers: readonly [status: string, lines: readonly string[], body: string]
 ]
 
 /** Numbers of templates of each kind, to draw one from. */
-export const templates = { outside: outside.length, inside: inside.length, answers: answers.length } as const
+export const templates = {
+  outside: outside.length,
+  /** Those of `outside` that come first: calls. */
+  calls: outside.filter(([method]) => method === 'INVITE').length,
+  inside: inside.length,
+  answers: answers.length,
+} as const
 
 /** A request that begins something. */
 export function beginning(template: number, place: Place): string {
@@ -118,7 +132,7 @@ export function cancellation(place: Place): string {
 }
 
 function compose(method: string, uri: string, place: Place, lines: readonly string[], body: string): string {
-  const { callId, localTag, remoteTag, cseq, branch, peer } = place
+  const { callId, localTag, remoteTag, cseq, branch, peer, rack = '1 1 INVITE' } = place
   return [
     `${method} ${uri} SIP/2.0`,
     `Via: SIP/2.0/UDP ${peer};branch=${branch};rport`,
@@ -128,7 +142,7 @@ function compose(method: string, uri: string, place: Place, lines: readonly stri
     `Call-ID: ${callId}`,
     `CSeq: ${cseq} ${method}`,
     `Contact: <sip:+15550100@${peer};transport=udp>`,
-    ...lines,
+    ...lines.map((line) => line.replace('[rack]', rack)),
     `Content-Length: ${body.length}`,
     '',
     body,

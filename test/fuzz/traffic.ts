@@ -93,8 +93,8 @@ export class Traffic {
       peer,
     }
     // Half of what begins is a call.
-    const template = this.#random.once(2) ? this.#random.below(3) : this.#random.below(templates.outside)
-    if (template < 3) remember(begun, place)
+    const template = this.#random.once(2) ? this.#random.below(templates.calls) : this.#random.below(templates.outside)
+    if (template < templates.calls) remember(begun, place)
     return beginning(template, place)
   }
 
@@ -107,6 +107,7 @@ export class Traffic {
       cseq: message.cseq,
       branch: this.#branch(),
       peer: `${sides[side].address}:${sides[side].port}`,
+      rack: message.has('RSeq') ? `${message.get('RSeq')} ${message.cseq} INVITE` : undefined,
     }
   }
 
