@@ -130,17 +130,22 @@ export function callThroughManifests(options: {
   called: readonly Peer[]
   replicas?: number
   ipFamily?: 'IPv4' | 'IPv6'
+  /** The drachtio-server that is to be its engine. */
+  drachtio?: { readonly port: number; readonly secret: string }
 }): Record<string, string> {
   const transport = options.transport ?? 'UDP'
   const target = (trunk: string) => (peer: Peer, index: number) =>
     `    - { name: ${trunk}-${index}, host: "${peer.address}", port: ${peer.port}, transport: ${transport}, priority: ${peer.priority ?? 0} }`
+  const { drachtio } = options
+  const server = `  engine: Drachtio\n  drachtio: { secretRef: { name: drachtio }, port: ${drachtio?.port} }\n`
+  const engine = drachtio === undefined ? '' : server
   return {
     'fleet.yaml': `apiVersion: sbcfleet.dev/v1alpha1
 kind: VoiceService
 metadata: { name: edge, namespace: voice }
 spec:
   replicas: ${options.replicas ?? 1}
-  listeners:
+${engine}  listeners:
     - { name: sip, transport: ${transport}, port: ${options.listener}, ipFamily: ${options.ipFamily ?? 'IPv4'} }
   routes:
     - name: through
@@ -165,5 +170,14 @@ spec:
   targets:
 ${options.called.map(target('called')).join('\n')}
 `,
+    ...(options.drachtio !== undefined && { 'drachtio.yaml': secretManifest(options.drachtio.secret) }),
   }
+}
+
+function secretManifest(secret: string): string {
+  return `apiVersion: v1
+kind: Secret
+metadata: { name: drachtio, namespace: voice }
+stringData: { secret: ${JSON.stringify(secret)} }
+`
 }
