@@ -6,6 +6,7 @@ const limits: Readonly<Record<string, readonly string[]>> = {
   'Session timers': [
     'check 1: PassThrough: a refresh reaches the callee with SE, refresher and the same o=, and its 200 comes back',
     'check 5: without description, with SE: the session timer starts anew',
+    'check 2: with a session timer nobody is asked, unless that is wanted',
   ],
   'Time of transactions': [
     'gives the caller 408 when nobody is there',
@@ -13,6 +14,7 @@ const limits: Readonly<Record<string, readonly string[]>> = {
     'of a call whose ACK never comes: BYE to both (RFC 3261 section 13.3.1.4)',
     'a 200 whose ACK is lost comes again, once the ACK is there the offer of the other side goes on (RFC 3261 section 13.3.1.4)',
     'that nobody answers get a 408 that is marked as made here (RFC 3261 section 8.1.3.1)',
+    'with FirstAvailable goes to the second registrar only after the first has said nothing for its time (registrars check 3)',
     'that nobody answers ends with its own time, and is not sent on until Timer F (RFC 3261 section 17.1.2.2)',
   ],
   'Why something failed': ['over TCP to a port where nobody listens fails before its time is over'],
@@ -29,6 +31,9 @@ const limits: Readonly<Record<string, readonly string[]>> = {
     'check 1: early, to a peer that knows it: UPDATE there, 200 back',
     'check 2: early, to a peer that lacks it: 488, and the callee hears nothing',
     'feature item 15, check 3: update.early Block: an early UPDATE gets 200 from here, the callee hears nothing',
+  ],
+  Forks: [
+    'hides that the callee forks: one To tag for the caller, ACK and BYE for a late 200 (RFC 3261 section 13.2.2.4; feature item 1, check 7)',
   ],
   'A new Contact in UPDATE': ['check 6: a new Contact in UPDATE is where the BYE goes'],
   'Routes of our own': [
