@@ -105,12 +105,33 @@ describe('readEnv', () => {
       'SBCFLEET_HEALTH_PORT is "65536": expected a whole number from 0 to 65535',
     ],
     [
+      'a drachtio-server by name',
+      { SBCFLEET_DRACHTIO_ADDRESS: 'localhost:9022', SBCFLEET_DRACHTIO_SECRET: 'cymru' },
+      'SBCFLEET_DRACHTIO_ADDRESS is "localhost:9022": expected an IP address and a port, as 127.0.0.1:9022',
+    ],
+    [
+      'a drachtio-server without its secret',
+      { SBCFLEET_DRACHTIO_ADDRESS: '127.0.0.1:9022' },
+      'SBCFLEET_DRACHTIO_SECRET is not set, or holds a "|": expected the secret of the drachtio-server',
+    ],
+    [
       'a negative time',
       { SBCFLEET_DRAIN_SECONDS: '-1' },
       'SBCFLEET_DRAIN_SECONDS is "-1": expected a whole number from 0 to 86400',
     ],
   ])('names variable, value and what is expected: %s', (_what, changes, message) => {
     expect(problemsOf(changes)).toEqual([expect.stringContaining(message)])
+  })
+
+  it('reads where the drachtio-server is, and keeps its secret to itself', () => {
+    const { drachtio } = readEnv({
+      ...good,
+      SBCFLEET_DRACHTIO_ADDRESS: '127.0.0.2:9023',
+      SBCFLEET_DRACHTIO_SECRET: 'cymru',
+    })
+    expect(drachtio).toMatchObject({ host: '127.0.0.2', port: 9023 })
+    expect(drachtio?.secret.reveal()).toBe('cymru')
+    expect(JSON.stringify(drachtio)).not.toContain('cymru')
   })
 
   it('names everything that is wrong at once, and never the token', () => {

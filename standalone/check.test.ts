@@ -43,6 +43,18 @@ describe('check', () => {
     ])
   })
 
+  it('warns of what the chosen engine cannot do, and finds no problem in it', async () => {
+    edit('voice-service.yaml', 'spec:\n', 'spec:\n  engine: Drachtio\n  drachtio: { secretRef: { name: drachtio } }\n')
+    const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name: 'drachtio', namespace: 'voice' } }
+    writeFileSync(join(root, 'drachtio.yaml'), JSON.stringify({ ...secret, stringData: { secret: 'cymru' } }))
+    const { code, lines } = await run()
+    expect(code).toBe(0)
+    expect(lines[0]).toMatch(
+      /^voice-service\.yaml:\d+:\d+: warning: VoiceService voice\/edge spec\.listeners\[1\]: drachtio-server chooses/,
+    )
+    expect(lines.at(-1)).toBe('1 fleet, no problem, 1 warning')
+  })
+
   it('gives what the compiler finds its place in the files', async () => {
     edit('voice-service.yaml', 'trunkRef: { name: carrier }', 'trunkRef: { name: carier }')
     edit('carrier-account.yaml', 'password: ', 'passwort: ')

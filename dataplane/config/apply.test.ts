@@ -317,3 +317,23 @@ describe('a listener that cannot be bound', () => {
     expect([...(applier.running.current?.listeners.keys() ?? [])]).toEqual(['b'])
   })
 })
+
+describe('a socket that is lost while it runs', () => {
+  it('is told with its listener, changes nothing that runs, and is forgotten once it is back', async () => {
+    const [port = 0] = await freePorts(1)
+    const { applier, apply } = setUp()
+    await apply('one', [listenerResource('udp', port)])
+    const told: Verdict[] = []
+    applier.onVerdict((verdict) => told.push(verdict))
+    applier.setTroubles(new Map([[`UDP 127.0.0.1:${port}`, 'the server went away']]))
+    applier.setTroubles(new Map([[`UDP 127.0.0.1:${port}`, 'the server went away']]))
+    applier.setTroubles(new Map([['UDP 127.0.0.9:1', 'of no listener']]))
+    const message = `UDP 127.0.0.1:${port}: the server went away`
+    expect(told).toMatchObject([
+      { revision: 'one', errors: [{ key: 'Listener/udp', field: 'body.port', message }] },
+      { revision: 'one', errors: [] },
+    ])
+    expect(applier.running.current?.listeners.size).toBe(1)
+    await applier.stop()
+  })
+})
