@@ -49,14 +49,10 @@ export function enginePart({ voiceService, settings }: Fleet): EnginePart {
     restartPolicy: 'Always',
     command: ['drachtio'],
     args: [
-      ...[
-        '--file',
-        `${configDirectory}/${drachtioConfigKey}`,
-        '--address',
-        '127.0.0.1',
-        '--port',
-        String(drachtio.port),
-      ],
+      // With it, requests go where messages came from instead of to their Contact; and it has crashed over that.
+      '--disable-nat-detection',
+      ...['--file', `${configDirectory}/${drachtioConfigKey}`],
+      ...['--address', '127.0.0.1', '--port', String(drachtio.port)],
       ...(certificate === undefined ? [] : tlsArguments),
       ...listeners.flatMap(contactArguments),
     ],
