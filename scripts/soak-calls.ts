@@ -6,8 +6,8 @@ import { childOf, residentMegabytes } from './process-figures.ts'
 
 const usage = `npm run soak -- calls [--rate 100] [--minutes 60] [--hold 3000]
 
-Calls through one replica over UDP at that rate, each held for so many milliseconds. Good when none failed, nothing was
-sent twice, and the memory of the last quarter is that of the second: at most a tenth and 10 MB above.`
+Calls through one replica over UDP at that rate, each held for so many milliseconds. Good when none failed and
+the memory of the last quarter is that of the second: at most a tenth and 10 MB above.`
 
 const listener = 15_260
 const caller = { address: '127.0.3.1', port: 15_270 }
@@ -48,7 +48,7 @@ export async function run(args: string[]): Promise<object> {
     const failed = calls - successful
     const retransmitted = retransmissions + answered.retransmissions
     const flat = isFlat(memory)
-    return { good: failed === 0 && retransmitted === 0 && flat, calls, failed, retransmitted, flat, memory }
+    return { good: failed === 0 && flat, calls, failed, retransmitted, flat, memory }
   } finally {
     await fleet.stop()
   }
