@@ -26,16 +26,11 @@ const limits: Readonly<Record<string, readonly string[]>> = {
     'of a re-INVITE leaves the call up',
     'goes on with what was agreed when a re-INVITE is cancelled',
   ],
-  'UPDATE before the answer': [
-    'UPDATE goes through before the answer, too, both ways (RFC 3311 section 5.1)',
-    'check 1: early, to a peer that knows it: UPDATE there, 200 back',
-    'check 2: early, to a peer that lacks it: 488, and the callee hears nothing',
-    'feature item 15, check 3: update.early Block: an early UPDATE gets 200 from here, the callee hears nothing',
-  ],
+  'UPDATE before the answer': ['UPDATE goes through before the answer, too, both ways (RFC 3311 section 5.1)'],
   Forks: [
     'hides that the callee forks: one To tag for the caller, ACK and BYE for a late 200 (RFC 3261 section 13.2.2.4; feature item 1, check 7)',
   ],
-  'A new Contact in UPDATE': ['check 6: a new Contact in UPDATE is where the BYE goes'],
+  'A new Contact inside a call': ['check 6: a new Contact in UPDATE is where the BYE goes'],
   'Routes of our own': [
     'takes the Service-Route that the registrar gave, on its way to the target (RFC 3608 section 5)',
   ],
