@@ -21,7 +21,7 @@ ENTRYPOINT ["/nodejs/bin/node", "/app/main.mjs"]
 
 FROM base AS replica
 COPY --from=build /source/dist/replica/app/ /app/
-# Young objects have 8 MB instead of 16: 10,000 calls take 300 MB then, not 400, at the same CPU per call.
+# Young objects have 8 MB instead of 16: 10,000 calls take 350 MB then, not 450.
 ENTRYPOINT ["/nodejs/bin/node", "--max-semi-space-size=8", "/app/main.mjs"]
 
 # For tests only: SIPp and Node in the network of a cluster.
