@@ -89,6 +89,11 @@ function outcomeOf(method: string, response: IncomingResponse, events: OwnReques
   return {
     kind: 'Refused',
     status,
-    retryAfterMilliseconds: Number.isNaN(seconds) ? undefined : Math.max(1, seconds) * 1000,
+    retryAfterMilliseconds: Number.isNaN(seconds)
+      ? undefined
+      : Math.min(Math.max(1, seconds), longestRetryAfterSeconds) * 1000,
   }
 }
+
+/** A Retry-After is heeded up to here: a peer does not put off for ever what keeps its call alive. */
+const longestRetryAfterSeconds = 600

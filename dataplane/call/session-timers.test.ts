@@ -143,6 +143,20 @@ describe('the fleet as refresher', () => {
   })
 
   it.each([
+    ['20', 20],
+    ['4294967295', 600],
+    ['99999999999999999999', 600],
+  ])('sends one that got 503 again after Retry-After %s, ten minutes at most: %i s', (retryAfter, wait) => {
+    const { sip, clock } = aloneOnB()
+    clock.advance(seconds(900))
+    sip.last('INVITE').respond(503, { headers: [['Retry-After', retryAfter]] })
+    clock.advance(seconds(wait) - 1)
+    expect(sip.all('INVITE')).toHaveLength(2)
+    clock.advance(1)
+    expect(sip.all('INVITE')).toHaveLength(3)
+  })
+
+  it.each([
     ['ReInvite', 'INVITE'],
     ['Update', 'UPDATE'],
   ] as const)('method %s sends %s', (method, sent) => {
