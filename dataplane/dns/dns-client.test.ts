@@ -57,6 +57,13 @@ describe('an answer', () => {
     expect(servers[0]?.asked).toHaveLength(2)
   })
 
+  it('is kept up to its 64th record, however many a zone has', async () => {
+    const answers = Array.from({ length: 70 }, (_, index) => ({ ...address, name: 'm', data: `198.18.0.${index}` }))
+    const { dns } = await setUp(always({ answers }))
+    const answer = await dns.query('m', 'A')
+    expect(answer.kind === 'Records' && answer.records).toHaveLength(64)
+  })
+
   it('that ends with an alias is followed by a question for what it names, and lives as long as the shortest', async () => {
     const { ask, servers } = await setUp((query) => [
       query.questions?.[0]?.name === 'one.carrier.test'

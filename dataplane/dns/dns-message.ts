@@ -49,6 +49,9 @@ export interface DnsResponse {
 /** What fits in one packet nearly everywhere, in bytes (RFC 6891 section 6.2.5, RFC 9715). */
 const payloadBytes = 1232
 
+/** Records of an answer that are read: who owns a name may give it as many as fit in 64 KiB. */
+const maximumRecords = 64
+
 /** One text for one domain name: names are compared without case (RFC 4343) and without the last dot. */
 export function comparableDomain(name: string): string {
   return name.replace(/\.$/, '').toLowerCase()
@@ -94,7 +97,7 @@ export function decodeResponse(data: Buffer, question: Question): DnsResponse | 
     return {
       rcode: rcodeOf(packet),
       truncated: false,
-      records: (packet.answers ?? []).flatMap((answer) => recordOf(answer) ?? []),
+      records: (packet.answers ?? []).slice(0, maximumRecords).flatMap((answer) => recordOf(answer) ?? []),
       negativeTtlSeconds: negativeTtl(packet),
     }
   } catch {

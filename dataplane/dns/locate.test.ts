@@ -95,6 +95,28 @@ describe('the operating system', () => {
   })
 })
 
+it('of one host the first 16 addresses of each family are used, for a peer may own the name', async () => {
+  const many = (type: 'A' | 'AAAA', prefix: string): DnsAnswer => ({
+    kind: 'Records',
+    records: Array.from({ length: 60 }, (_, index) => ({
+      type,
+      name: 'x',
+      ttlSeconds: 60,
+      address: `${prefix}${index}`,
+    })),
+    ttlSeconds: 60,
+  })
+  const { locator } = setUp(
+    { 'A h.test': many('A', '198.18.0.'), 'AAAA h.test': many('AAAA', '2001:db8::') },
+    async () => Array.from({ length: 60 }, (_, index) => `198.18.1.${index}`),
+  )
+  const both = (host: string) => locator.locate({ host, port: 5060, transport: 'UDP' }, ['IPv4', 'IPv6'])
+  const addresses = (await both('h.test')).sites.flatMap((site) => site.addresses)
+  expect(addresses).toHaveLength(32)
+  expect(addresses.slice(15, 17)).toEqual(['198.18.0.15', '2001:db8::0'])
+  expect((await both('pbx')).sites[0]?.addresses).toHaveLength(16)
+})
+
 it('addresses of both families are found where both can be used, also when one is missing', async () => {
   const { locator } = setUp({
     'A h.test': address('192.0.2.1'),

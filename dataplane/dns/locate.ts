@@ -57,7 +57,7 @@ export interface Dns {
 /** Addresses of a name by other means than the DNS: the operating system's, with its files and search domains. */
 export type LookUpHost = (host: string, families: readonly IpFamily[]) => Promise<readonly string[]>
 
-/** SRV records of one answer that are used, best first, and addresses of one host. */
+/** SRV records of one answer that are used, best first, and addresses of one host in each family. */
 const maximumSites = 16
 /** What the operating system finds comes without TTL. */
 const systemTtlSeconds = 30
@@ -169,14 +169,18 @@ export class Locator {
     if (known.length > 0) {
       return {
         addresses: known.flatMap(({ records }) =>
-          records.flatMap((record) => (record.type === 'A' || record.type === 'AAAA' ? [record.address] : [])),
+          records
+            .flatMap((record) => (record.type === 'A' || record.type === 'AAAA' ? [record.address] : []))
+            .slice(0, maximumSites),
         ),
         ttlSeconds: Math.min(...answers.map(({ ttlSeconds }) => ttlSeconds)),
         failure: known.map(({ stale }) => stale).find((stale) => stale !== undefined),
       }
     }
     const system = await this.#askSystem(host, families)
-    if (system.length > 0) return { addresses: system, ttlSeconds: systemTtlSeconds, failure: undefined }
+    if (system.length > 0) {
+      return { addresses: system.slice(0, maximumSites), ttlSeconds: systemTtlSeconds, failure: undefined }
+    }
     const failed = answers.find((answer) => answer.kind === 'Failed')
     const cause = answers.map((answer) => (answer.kind === 'Records' ? '' : answer.cause))[0] ?? 'the system knows none'
     throw new LocateError(
