@@ -145,6 +145,28 @@ describe('an INVITE of the application', () => {
     expect(calling.gauges['dialogs']).toBe(1)
   })
 
+  it('forked without end: 32 forks may ring, and any of them all may answer (RFC 3261 §13.2.2.4)', async () => {
+    await calling.send('INVITE')
+    const arrival = await calling.bob.request('INVITE')
+    const ring = (toTag: string) => answerWith(arrival, { status: 180, toTag, headers: [calling.contact(toTag)] })
+    for (let count = 1; count <= 32; count++) {
+      ring(`fork-${count}`)
+      expect((await calling.application.response(180)).message.toTag).toBe(`fork-${count}`)
+    }
+    ring('one-too-many')
+    ring('fork-32')
+    expect((await calling.application.response(180)).message.toTag).toBe('fork-32')
+    expect(calling.gauges['dialogs']).toBe(32)
+    answerWith(arrival, { status: 200, toTag: 'one-too-many', headers: [calling.contact()] })
+    const { dialogId } = await calling.application.response(200)
+    await calling.send('ACK', { dialogId })
+    expect((await calling.bob.request('ACK')).message.toTag).toBe('one-too-many')
+    answerWith(arrival, { status: 200, toTag: 'another', headers: [calling.contact()] })
+    expect((await calling.bob.request('ACK')).message.toTag).toBe('another')
+    expect((await calling.bob.request('BYE')).message.toTag).toBe('another')
+    expect(await calling.application.untaken()).toEqual([])
+  })
+
   it('answered on one fork drops the early dialogs of the others when its time is over (RFC 3261 §13.2.2.4)', async () => {
     await calling.send('INVITE')
     const arrival = await calling.bob.request('INVITE')

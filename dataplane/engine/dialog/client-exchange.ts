@@ -20,6 +20,12 @@ import { formatLocalResponse } from './response-text.ts'
  */
 const destroying: ReadonlySet<number> = new Set([404, 410, 416, 482, 483, 484, 485, 502, 604])
 
+/**
+ * Early dialogs that one INVITE may make; nobody rings at more places. Each tag that a peer makes up would take memory, and
+ * be searched among the others.
+ */
+const MOST_FORKS = 32
+
 /** What an exchange needs of the client core. */
 export interface ExchangeOwner {
   readonly dialogs: DialogTable
@@ -50,7 +56,7 @@ export class ClientExchange implements ClientTransactionUser {
   #cancel: OutgoingRequest | undefined
   #cancelSent = false
   /** Dialogs by its responses: one for each To tag. */
-  #forks: LiveDialog[] = []
+  readonly #forks = new Map<string, LiveDialog>()
   /** The one whose 2xx the application has. */
   #answered: LiveDialog | undefined
 
@@ -134,7 +140,7 @@ export class ClientExchange implements ClientTransactionUser {
   onTerminated(): void {
     const { dialogs } = this.#owner
     // RFC 3261 §13.2.2.4: 64*T1 after the first 2xx, early dialogs that were not confirmed are over.
-    for (const fork of this.#forks) if (fork !== this.#answered) dialogs.remove(fork)
+    for (const fork of this.#forks.values()) if (fork !== this.#answered) dialogs.remove(fork)
     const answered = this.#answered ?? this.#inside
     if (this.method === 'INVITE' && answered?.acknowledgement?.sequence === this.#cseq)
       answered.acknowledgement = undefined
@@ -147,7 +153,10 @@ export class ClientExchange implements ClientTransactionUser {
   }
 
   #onProvisional(response: SipMessage, source: Flow): void {
-    const fork = response.toTag === '' ? undefined : this.#forkOf(response)
+    const { toTag } = response
+    // A 2xx makes its dialog all the same: whoever answers has to get an ACK.
+    if (toTag !== '' && this.#forks.size >= MOST_FORKS && !this.#forks.has(toTag)) return
+    const fork = toTag === '' ? undefined : this.#forkOf(response)
     if (fork === undefined || this.#isNext(response, fork)) this.#deliver(response, source, fork)
   }
 
@@ -184,8 +193,8 @@ export class ClientExchange implements ClientTransactionUser {
   }
 
   #onFailure(response: SipMessage, source: Flow): void {
-    for (const fork of this.#forks) this.#owner.dialogs.remove(fork)
-    this.#forks = []
+    for (const fork of this.#forks.values()) this.#owner.dialogs.remove(fork)
+    this.#forks.clear()
     this.#deliver(response, source, undefined)
   }
 
@@ -234,7 +243,7 @@ export class ClientExchange implements ClientTransactionUser {
 
   /** The early dialog of the response's To tag; a new tag is another fork (§12.1.2). */
   #forkOf(response: SipMessage): LiveDialog {
-    const known = this.#forks.find((fork) => fork.state.remoteTag === response.toTag)
+    const known = this.#forks.get(response.toTag)
     if (known !== undefined) {
       if (known.state.state === 'early') refreshTarget(known.state, response)
       return known
@@ -252,7 +261,7 @@ export class ClientExchange implements ClientTransactionUser {
     )
     const fork = this.#owner.dialogs.add(state, this.application)
     fork.ownInvite = this.#transaction
-    this.#forks.push(fork)
+    this.#forks.set(state.remoteTag, fork)
     return fork
   }
 
@@ -271,8 +280,8 @@ export class ClientExchange implements ClientTransactionUser {
     const request = this.#request
     if (request === undefined) return
     this.#request = undefined
-    for (const fork of this.#forks) this.#owner.dialogs.remove(fork)
-    this.#forks = []
+    for (const fork of this.#forks.values()) this.#owner.dialogs.remove(fork)
+    this.#forks.clear()
     // RFC 3261 §12.2.1.2: "If the response for a request within a dialog is a 481 …, or a 408 … the UAC SHOULD terminate
     // the dialog", which is the application's to do, but a BYE has ended it anyway.
     if (this.method === 'BYE' && this.#inside !== undefined) this.#owner.dialogs.remove(this.#inside)
