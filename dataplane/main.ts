@@ -10,7 +10,7 @@ import { ControlClient } from './config/control-client.ts'
 import { LastGood } from './config/last-good.ts'
 import { LastMembers } from './config/last-members.ts'
 import { nextHopLookup } from './dns/next-hop-lookup.ts'
-import { createLocate } from './dns/system-locate.ts'
+import { createLocate, createPeerLocate } from './dns/system-locate.ts'
 import { Drain } from './drain.ts'
 import { copyEnvironment, EnvError, readEnv, type Env } from './env.ts'
 import { HostMetrics } from './host-metrics.ts'
@@ -36,7 +36,7 @@ async function run(env: Env, log: Log): Promise<void> {
       ? await startEmbedded({
           clock,
           log,
-          lookUp: nextHopLookup(locate, random),
+          lookUp: nextHopLookup(createPeerLocate(clock, env.dnsServers), random),
           // Asked only once sockets are open, and by then everything below is there.
           admit: ({ listener: socket, ...source }) => {
             const listener = applier.listenerOf(socket)

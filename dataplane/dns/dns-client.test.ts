@@ -2,17 +2,22 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '#lib/clock.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { DnsClient } from './dns-client.ts'
+import type { Limits } from './quota.ts'
 import { type Reply, reply, type Script, scriptDns } from './scripted-dns.ts'
 
 const address = { type: 'A', name: 'one.carrier.test', ttl: 60, data: '192.0.2.1' } as const
 const alias = (name: string, data: string) => ({ type: 'CNAME', name, ttl: 20, data }) as const
 
 async function setUp(...scripts: Script[]) {
+  return setUpWithin(undefined, ...scripts)
+}
+
+async function setUpWithin(limits: Limits | undefined, ...scripts: Script[]) {
   const servers = await Promise.all(scripts.map(scriptDns))
   onTestFinished(async () => void (await Promise.all(servers.map((one) => one.close()))))
   const clock = new ManualClock()
   let id = 100
-  const dns = new DnsClient({ clock, servers: servers.map(({ server }) => server), randomId: () => id++ })
+  const dns = new DnsClient({ clock, servers: servers.map(({ server }) => server), randomId: () => id++, limits })
   return { clock, dns, servers, ask: () => dns.query('one.carrier.test', 'A') }
 }
 
@@ -195,6 +200,32 @@ describe('a name', () => {
     const answers = await Promise.all(names.map((name) => dns.query(name, 'A')))
     expect(answers.every(({ kind }) => kind === 'Nothing')).toBe(true)
     expect(servers[0]?.asked).toHaveLength(600)
+  })
+
+  it('beyond those that may wait fails at once, and is asked for when there is room again', async () => {
+    const { clock, dns, servers } = await setUpWithin({ atOnce: 1, waiting: 1 }, (query) =>
+      query.questions?.[0]?.name === 'silent.test' ? [] : [reply(query, { answers: [address] })],
+    )
+    const first = await dns.query('one.carrier.test', 'A')
+    expect(first).toMatchObject({ kind: 'Records' })
+    clock.advance(60_000)
+    let asked = servers[0]?.next()
+    const silence = dns.query('silent.test', 'A')
+    const waits = dns.query('two.test', 'A')
+    const shares = dns.query('two.test', 'A')
+    const cause = 'too many questions wait for the DNS'
+    expect(await dns.query('three.test', 'A')).toMatchObject({ kind: 'Failed', cause })
+    expect(await dns.query('one.carrier.test', 'A')).toMatchObject({ kind: 'Records', stale: cause })
+    await asked
+    asked = servers[0]?.next()
+    clock.advance(2000)
+    await asked
+    clock.advance(2000)
+    expect(await silence).toMatchObject({ kind: 'Failed' })
+    expect((await Promise.all([waits, shares])).map(({ kind }) => kind)).toEqual(['Nothing', 'Nothing'])
+    expect(await dns.query('three.test', 'A')).toMatchObject({ kind: 'Nothing' })
+    const again = await dns.query('one.carrier.test', 'A')
+    expect(again.kind === 'Records' && again.stale).toBeUndefined()
   })
 
   it('cannot be asked for without servers', async () => {

@@ -1,6 +1,7 @@
 import type { Clock } from '#lib/clock.ts'
 import { comparableDomain, type DnsRecord, type DnsResponse, isDomain, type RecordType } from './dns-message.ts'
 import { askServer, type DnsServer } from './exchange.ts'
+import { type Limits, Quota } from './quota.ts'
 
 /** What the DNS says of a name. `ttlSeconds` is how long that may be used from now on. */
 export type DnsAnswer =
@@ -24,11 +25,13 @@ const failureSeconds = 5
 const staleSeconds = 30
 const stalestMilliseconds = 86_400_000
 const maximumEntries = 10_000
-/** Queries that may be out at once: each has a socket of its own. */
-const maximumQueries = 128
+/** Each query that is out has a socket of its own. The names of a configuration are finite, so that they may all wait. */
+const configuredNames: Limits = { atOnce: 128, waiting: Infinity }
 const maximumAliases = 8
 const rounds = 2
 const timeoutMilliseconds = 2000
+
+const overload = { kind: 'Failed', cause: 'too many questions wait for the DNS', ttlSeconds: failureSeconds } as const
 
 interface Entry {
   readonly answer: DnsAnswer
@@ -43,6 +46,8 @@ interface Parts {
   readonly servers: readonly DnsServer[]
   /** A whole number from 0 to 65535 that nobody can predict. */
   readonly randomId: () => number
+  /** Of queries; a question beyond them fails at once. Absent: 128 are out, and all others wait. */
+  readonly limits?: Limits | undefined
 }
 
 /**
@@ -54,12 +59,12 @@ export class DnsClient {
   /** By question, least recently used first. */
   readonly #entries = new Map<string, Entry>()
   readonly #pending = new Map<string, Promise<DnsAnswer>>()
-  readonly #waiting: (() => void)[] = []
-  #out = 0
+  readonly #quota: Quota
   #preferred = 0
 
   constructor(parts: Parts) {
     this.#parts = parts
+    this.#quota = new Quota(parts.limits ?? configuredNames)
   }
 
   /** Never rejects. */
@@ -73,9 +78,13 @@ export class DnsClient {
       this.#keep(key, known)
       return Promise.resolve({ ...known.answer, ttlSeconds: (known.until - now) / 1000 })
     }
-    const pending = this.#pending.get(key) ?? this.#renew(key, name, type)
-    this.#pending.set(key, pending)
-    return pending
+    const pending = this.#pending.get(key)
+    if (pending !== undefined) return pending
+    // Not kept: that would push out what is known of others.
+    if (this.#quota.full) return Promise.resolve(staleOr(overload, known?.good, now))
+    const renewed = this.#renew(key, name, type)
+    this.#pending.set(key, renewed)
+    return renewed
   }
 
   async #renew(key: string, name: string, type: RecordType): Promise<DnsAnswer> {
@@ -109,7 +118,8 @@ export class DnsClient {
     let owner = comparableDomain(name)
     let ttlSeconds = longestSeconds
     for (let steps = 0; steps <= maximumAliases;) {
-      const response = await this.#askServers(owner, type)
+      const asked = owner
+      const response = await this.#quota.run(() => this.#askServers(asked, type))
       const end = followAliases(response.records, owner, maximumAliases - steps)
       const records = response.records.filter((record) => record.type === type && record.name === end.owner)
       ttlSeconds = Math.min(ttlSeconds, end.ttlSeconds, ...records.map((record) => record.ttlSeconds))
@@ -124,28 +134,22 @@ export class DnsClient {
   }
 
   async #askServers(name: string, type: RecordType): Promise<DnsResponse> {
-    await this.#slot()
-    try {
-      let failure: unknown = new Error('there is no DNS server')
-      const { servers } = this.#parts
-      const first = this.#preferred
-      for (let turn = 0; turn < rounds * servers.length; turn++) {
-        const index = (first + turn) % servers.length
-        const server = servers[index]
-        if (server === undefined) break
-        try {
-          const response = await this.#askOne(server, name, type)
-          this.#preferred = index
-          return response
-        } catch (error) {
-          failure = error
-        }
+    let failure: unknown = new Error('there is no DNS server')
+    const { servers } = this.#parts
+    const first = this.#preferred
+    for (let turn = 0; turn < rounds * servers.length; turn++) {
+      const index = (first + turn) % servers.length
+      const server = servers[index]
+      if (server === undefined) break
+      try {
+        const response = await this.#askOne(server, name, type)
+        this.#preferred = index
+        return response
+      } catch (error) {
+        failure = error
       }
-      throw failure
-    } finally {
-      this.#out--
-      this.#waiting.shift()?.()
     }
+    throw failure
   }
 
   async #askOne(server: DnsServer, name: string, type: RecordType): Promise<DnsResponse> {
@@ -157,15 +161,6 @@ export class DnsClient {
     if (response.rcode === 'FORMERR' || response.rcode === 'NOTIMP') response = await ask(false)
     if (response.rcode === 'NOERROR' || response.rcode === 'NXDOMAIN') return response
     throw new Error(`DNS server ${server.address} port ${server.port} answered ${response.rcode}`)
-  }
-
-  async #slot(): Promise<void> {
-    while (this.#out >= maximumQueries) {
-      const { promise, resolve } = Promise.withResolvers<void>()
-      this.#waiting.push(resolve)
-      await promise
-    }
-    this.#out++
   }
 }
 
