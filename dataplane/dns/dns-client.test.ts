@@ -1,3 +1,6 @@
+import { once } from 'node:events'
+import { createServer } from 'node:net'
+import { decode } from 'dns-packet'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { systemClock } from '#lib/clock.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
@@ -181,6 +184,33 @@ describe('a server that', () => {
       return [packet]
     })
     expect(await ask()).toMatchObject({ kind: 'Failed', cause: expect.stringContaining('ECONNREFUSED') })
+  })
+})
+
+it('an answer that is truncated over TCP as well is a failure, and the last good one is kept', async () => {
+  let isTruncated = false
+  const script: Script = (query) => {
+    const packet = reply(query, { answers: isTruncated ? [] : [address] })
+    if (isTruncated) packet.writeUInt16BE(packet.readUInt16BE(2) | 0x0200, 2)
+    return [packet]
+  }
+  const { clock, ask, servers } = await setUp(script)
+  const tcp = createServer((socket) => {
+    socket.on('data', (data) => {
+      for (const packet of script(decode(data.subarray(2))))
+        socket.write(Buffer.concat([Buffer.from([packet.length >> 8, packet.length & 255]), packet]))
+    })
+  })
+  tcp.listen(servers[0]?.server.port, '127.0.0.1')
+  await once(tcp, 'listening')
+  onTestFinished(() => void tcp.close())
+  expect(await ask()).toMatchObject({ kind: 'Records' })
+  isTruncated = true
+  clock.advance(60_000)
+  expect(await ask()).toMatchObject({
+    kind: 'Records',
+    records: [{ address: '192.0.2.1' }],
+    stale: expect.stringContaining('truncated over TCP'),
   })
 })
 

@@ -19,11 +19,15 @@ interface Exchange {
 
 /**
  * Asks one server: over UDP from a port of the moment, and again over TCP when the answer did not fit (RFC 7766). Rejects
- * when nothing that answers the question comes in time.
+ * when nothing that answers the question comes in time, or not all of it.
  */
 export async function askServer(exchange: Exchange): Promise<DnsResponse> {
   const response = await askUdp(exchange)
-  return response.truncated ? askTcp(exchange) : response
+  if (!response.truncated) return response
+  const whole = await askTcp(exchange)
+  // Without its records it would say that there are none.
+  if (whole.truncated) throw fault(exchange.server, 'an answer that is truncated over TCP as well')
+  return whole
 }
 
 /**
