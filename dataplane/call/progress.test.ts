@@ -136,6 +136,48 @@ describe('a reliable answer of the callee', () => {
   })
 })
 
+describe('a reliable answer that the server does not send, since too many wait', () => {
+  it('is acknowledged from here, and a later PRACK of the caller is of a later one (RFC 3262 section 3)', () => {
+    const scenario = createScenario()
+    const { sip, invite } = scenario
+    const a = invite({ headers: supports })
+    const b = sip.last('INVITE')
+    const acknowledged = () => sip.all('PRACK').map(({ request }) => request.headers[0]?.[1])
+    b.respond(180, { headers: reliable(1) })
+    a.refusesReliable = true
+    b.respond(180, { headers: reliable(2) })
+    expect([told(a), acknowledged()]).toEqual([['180R'], ['2 1 INVITE']])
+    a.refusesReliable = false
+    b.respond(180, { headers: reliable(3) })
+    prack(scenario, a)
+    prack(scenario, a)
+    expect(acknowledged()).toEqual(['2 1 INVITE', '1 1 INVITE', '3 1 INVITE'])
+  })
+
+  it('has told the caller nothing: the description comes with the 200', () => {
+    const { sip, invite } = createScenario()
+    const a = invite({ headers: supports })
+    const b = sip.last('INVITE')
+    a.refusesReliable = true
+    b.respond(183, { body: farSdp('5000'), headers: reliable() })
+    b.respond(200)
+    expect([told(a), portsOf(a)]).toEqual([['200D'], ['5000']])
+  })
+
+  it('has no PRACK where the caller would have to answer its offer (RFC 3262 section 5)', () => {
+    const { sip, invite, ack } = createScenario()
+    const a = invite({ body: 'none', headers: supports })
+    const b = sip.last('INVITE')
+    a.refusesReliable = true
+    b.respond(183, { body: farSdp('5000'), headers: reliable() })
+    expect(sip.all('PRACK')).toEqual([])
+    b.respond(200, { body: farSdp('5000') })
+    expect(told(a)).toEqual(['200D'])
+    ack(a, sdp('4000'))
+    expect(b.acks[0]?.body?.content).toContain('m=audio 4000')
+  })
+})
+
 describe('a plain answer of the callee', () => {
   it('stays plain to a caller that only can', () => {
     const { sip, invite } = createScenario()

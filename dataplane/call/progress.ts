@@ -130,12 +130,24 @@ export class Progress {
     if (way === 'Silent') return
     const told = agreed ? withBody(message, '') : message
     const body = agreed ? undefined : this.#opened(leg, message)
-    if (way === 'Reliable') {
-      if (described) this.#told ??= { leg, tag: message.toTag }
-      this.#unacknowledged.push({ leg, due: waits ? response : undefined, described: described && !agreed })
-    }
     const carried = carriedResponse(told, this.#a, status, { body })
-    this.#host.answerCaller(status, way === 'Reliable' ? { ...carried, headers: reliably(carried) } : carried)
+    if (way !== 'Reliable') return this.#host.answerCaller(status, carried)
+    if (described) this.#told ??= { leg, tag: message.toTag }
+    const sent = { leg, due: waits ? response : undefined, described: described && !agreed }
+    this.#unacknowledged.push(sent)
+    const onRefused = () => this.#host.guard(() => this.#refused(sent))
+    this.#host.answerCaller(status, { ...carried, headers: reliably(carried), onRefused })
+  }
+
+  /** The server did not send it, since too many wait before it or the INVITE is over: the caller will acknowledge none of it. */
+  #refused(refused: Unacknowledged): void {
+    const index = this.#unacknowledged.indexOf(refused)
+    if (index === -1) return
+    this.#unacknowledged.splice(index, 1)
+    if (refused.described) this.#told = undefined
+    // An offer that the caller does not get cannot be answered by it.
+    const unanswered = refused.described && !this.#offered
+    if (this.#a.state.at === 'setUp' && !unanswered) this.#pass(refused, undefined)
   }
 
   /** The PRACK of the oldest provisional answer that the caller has not acknowledged. */

@@ -105,6 +105,8 @@ export class FakeIncoming implements IncomingRequest {
   readonly answers: (ResponseOptions & { readonly status: number })[] = []
   /** The server answers 487 a moment before the application sends its final answer. */
   refusesFinal = false
+  /** Too many reliable answers wait for a PRACK: the server takes no more. */
+  refusesReliable = false
   readonly #dialogOfInvite: string
   #over = false
   #onCancel: ((cancel: SipMessage) => void) | undefined
@@ -141,6 +143,8 @@ export class FakeIncoming implements IncomingRequest {
       this.#over = true
       if (this.refusesFinal) return options.onRefused?.('Response not sent due to unknown transaction')
     }
+    const reliable = status < 200 && options.headers?.some(([name, value]) => name === 'Require' && value === '100rel')
+    if (this.refusesReliable && reliable === true) return options.onRefused?.('Response not sent')
     this.answers.push({ ...options, status })
     if (this.method === 'INVITE' && status < 300) options.onDialog?.(this.#dialogOfInvite)
   }

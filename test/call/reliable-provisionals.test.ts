@@ -53,6 +53,24 @@ async function updateAndProgress(bridge: Bridge): Promise<{ update: Arrival; pro
 }
 
 describe('reliable provisional answers through a call (RFC 3262)', () => {
+  it('section 3: more than the caller acknowledges do not wait for it, and the 200 has what it was not told', async () => {
+    const { bridge, a, invite } = await invited()
+    for (let rseq = 1; rseq <= 17; rseq++) answer(invite, bridge.carrier, 180, { headers: reliable(rseq) })
+    answer(invite, bridge.carrier, 183, { body: farSdp, headers: reliable(18) })
+    const prack = await bridge.carrier.request('PRACK')
+    expect(prack.message.get('RAck')).toBe(`18 ${invite.message.cseq} INVITE`)
+    answer(prack, bridge.carrier, 200)
+    answer(invite, bridge.carrier, 200)
+    const success = await bridge.pbx.response(200, 'INVITE')
+    expect(success.message.body).toContain('m=audio 5000')
+    a.learn(success)
+    a.send('ACK', { cseq: 1 })
+    await bridge.carrier.request('ACK')
+    a.send('BYE')
+    answer(await bridge.carrier.request('BYE'), bridge.carrier, 200)
+    await bridge.noCalls()
+  })
+
   it('feature item 6, check 5: to a caller without 100rel a plain 183, acknowledged from here', async () => {
     const { bridge, a, invite } = await invited({ headers: [] })
     expect(invite.message.values('Supported')).toContain('100rel')
