@@ -91,7 +91,11 @@ export class AnchoredMedia implements CallMedia {
       const pending = this.#pending
       if (pending === undefined || this.#agreed === undefined) return over(gone)
       const other = otherOf(pending.from)
-      this.#answer(other, wordsOf(this.#agreed, other), over)
+      this.#answer(other, wordsOf(this.#agreed, other), (carried) => {
+        // Nobody answers it any more: what was agreed before can still be given to another engine.
+        if (!carried.ok) this.#pending = undefined
+        over(carried)
+      })
     })
   }
 

@@ -37,8 +37,10 @@ export class MediaGate {
   #media: CallMedia | undefined
   /** The side whose offer has no final answer yet. */
   #offering: Side | undefined
-  /** That offer came in an answer to an INVITE, so that ACK or PRACK brings the answer. */
-  #answerDue = false
+  /** The INVITE whose answer has brought that offer, so that ACK or PRACK brings the answer. */
+  #answerDue: OutgoingRequest | undefined
+  /** The last offer of leg B in an answer to the first INVITE, and the tag of its fork; whether PRACK has answered it. */
+  #offered: { readonly tag: string; readonly carried: string; answered: boolean } | undefined
   /** What each fork of leg B has answered, by its tag, and whose answer the engine has. */
   readonly #answers = new Map<string, string>()
   #answered = ''
@@ -66,7 +68,8 @@ export class MediaGate {
     this.#media?.release()
     this.#media = media
     this.#offering = undefined
-    this.#answerDue = false
+    this.#answerDue = undefined
+    this.#offered = undefined
     this.#answers.clear()
     this.#answered = ''
   }
@@ -95,7 +98,10 @@ export class MediaGate {
       if (request.method === 'ACK') return this.#receiveAnswer(media, from, request, run)
       const inPrack = request.method === 'PRACK'
       // RFC 3262 section 5: an offer in a reliable provisional answer is answered in its PRACK.
-      if (inPrack && sdp !== undefined && this.#answerDue) return this.#receiveAnswer(media, from, request, run)
+      if (inPrack && sdp !== undefined && this.#answerDue !== undefined) {
+        if (this.#offered !== undefined) this.#offered.answered = true
+        return this.#receiveAnswer(media, from, request, run)
+      }
       if (media === undefined || sdp === undefined || !exchangesOffers(request.method)) return run(request)
       // RFC 3261 section 14.2 and RFC 3311 section 5.2: an offer while another one is open.
       if (this.#offering !== undefined) {
@@ -122,9 +128,11 @@ export class MediaGate {
     ack: IncomingRequest,
     run: (request: IncomingRequest) => void,
   ): void {
-    this.#answerDue = false
-    if (this.#offering !== undefined && this.#offering !== from) this.#offering = undefined
     const sdp = descriptionIn(ack.message)
+    const due = this.#answerDue
+    // Without the answer to an offer inside the dialog, the ACK that goes on withdraws it.
+    if (sdp !== undefined || (due !== undefined && opensDialog(due))) this.#answerDue = undefined
+    if (this.#offering !== undefined && this.#offering !== from) this.#offering = undefined
     if (media === undefined || sdp === undefined) return run(ack)
     this.#carry(media, 'answer', from, sdp, (carried) => {
       if (!carried.ok) this.#failed(media, carried)
@@ -138,7 +146,11 @@ export class MediaGate {
     return sip.send(request, {
       ...events,
       onResponse: (response) => this.#pass(() => this.#receiveResponse(media, request, response, events)),
-      onFailure: (error) => this.#pass(() => events.onFailure(error)),
+      onFailure: (error) =>
+        this.#pass(() => {
+          if (this.#isOpen(request)) this.#close(() => media.withdraw())
+          events.onFailure(error)
+        }),
     })
   }
 
@@ -154,18 +166,23 @@ export class MediaGate {
     const from = request.dialogId === undefined ? 'B' : this.#host.sideOf(request.dialogId)
     // RFC 3261 section 13.2.1: in an answer to an INVITE without one it is an offer.
     const act = request.body === undefined ? 'offer' : 'answer'
+    const offersFirst = opensDialog(request) && act === 'offer' && media === this.#media
+    // RFC 3261 section 13.2.1: "Once the UAS has sent or received an answer to the initial offer, it MUST NOT generate
+    // subsequent offers in any responses to the initial INVITE." What it says again is no offer.
+    if (offersFirst && this.#offered?.answered === true && this.#offered.tag === message.toTag) {
+      return events.onResponse(withAnother(response, this.#offered.carried))
+    }
     if (media === this.#media) {
       this.#offering = act === 'offer' ? from : undefined
-      this.#answerDue = act === 'offer'
+      this.#answerDue = act === 'offer' ? request : undefined
       if (opensDialog(request) && act === 'answer') this.#answers.set((this.#answered = message.toTag), sdp)
     }
     this.#carry(media, act, from, sdp, (carried) => {
       // A reliable answer is not said again.
       if (!carried.ok && (status >= 200 || message.has('RSeq'))) this.#failed(media, carried)
-      const ack: IncomingResponse['ack'] = (options) => response.ack(options)
-      const { reason, local, dialogId } = response
-      const body = withBody(message, carried.ok ? carried.sdp : '')
-      events.onResponse({ status, reason, local, dialogId, ack, message: body })
+      const told = carried.ok ? carried.sdp : ''
+      if (offersFirst) this.#offered = { tag: message.toTag, carried: told, answered: false }
+      events.onResponse(this.#watched(media, request, withAnother(response, told)))
     })
   }
 
@@ -177,14 +194,42 @@ export class MediaGate {
     events: TransactionEvents,
   ): void {
     const { status, message } = response
+    if (status >= 300 && this.#isOpen(request)) this.#close(() => media.withdraw())
     const answers = opensDialog(request) && media === this.#media && status >= 200 && status < 300
     const before = answers && this.#answered !== message.toTag ? this.#answers.get(message.toTag) : undefined
-    if (before === undefined) return events.onResponse(response)
+    if (before === undefined) return events.onResponse(this.#watched(media, request, response))
     this.#answered = message.toTag
     this.#carry(media, 'answer', 'B', before, (carried) => {
       if (!carried.ok) this.#failed(media, carried)
       events.onResponse(response)
     })
+  }
+
+  /** Its answer has brought an offer inside the dialog that has no answer yet. */
+  #isOpen(request: OutgoingRequest): boolean {
+    return this.#answerDue === request && !opensDialog(request)
+  }
+
+  #close(how: () => void): void {
+    this.#answerDue = undefined
+    this.#offering = undefined
+    how()
+  }
+
+  /**
+   * An ACK that leaves while its answer is due has not come from the other side. With a description the call has answered
+   * by itself, with what the other side has said before; without one the offer came to nothing.
+   */
+  #watched(media: CallMedia, request: OutgoingRequest, response: IncomingResponse): IncomingResponse {
+    if (!this.#isOpen(request)) return response
+    const ack: IncomingResponse['ack'] = (options) => {
+      if (this.#isOpen(request)) {
+        this.#close(() => (options?.body === undefined ? media.withdraw() : media.settle()))
+      }
+      response.ack(options)
+    }
+    const { status, reason, local, dialogId, message } = response
+    return { status, reason, local, dialogId, message, ack }
   }
 
   #failed(media: CallMedia, { status, reason }: Uncarried): void {
@@ -221,4 +266,9 @@ function exchangesOffers(method: string): boolean {
 
 function opensDialog({ method, dialogId }: OutgoingRequest): boolean {
   return method === 'INVITE' && dialogId === undefined
+}
+
+function withAnother(response: IncomingResponse, body: string): IncomingResponse {
+  const { status, reason, local, dialogId, message } = response
+  return { status, reason, local, dialogId, message: withBody(message, body), ack: (options) => response.ack(options) }
 }
