@@ -190,13 +190,18 @@ const courses: Readonly<Record<string, (caller: Side, callee: Side) => Promise<v
     reply(invite, callee, 487)
     await final('INVITE', a)
   },
+  async 'redirected to the Contact of the callee, and refused there'(caller, callee) {
+    const a = begin(caller, callee, { body: description(caller, 1) })
+    for (const status of [302, 486]) reply(await newInvite(callee), callee, status)
+    await final('INVITE', a)
+  },
   async 'challenged, and not let in with credentials'(caller, callee) {
     const a = begin(caller, callee, { body: description(caller, 1) })
     for (const status of [407, 403]) reply(await newInvite(callee), callee, status)
     await final('INVITE', a)
   },
   ...Object.fromEntries(
-    [302, 400, 404, 420, 422, 484, 486, 488, 500, 504, 600, 606].map((status) => [
+    [400, 404, 420, 422, 484, 486, 488, 500, 504, 600, 606].map((status) => [
       `refused with ${status}`,
       async (caller: Side, callee: Side) => {
         const a = begin(caller, callee, { body: description(caller, 1) })
