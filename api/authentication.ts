@@ -21,7 +21,8 @@ export const OutboundCredentials = z.strictObject({
   realm: realm
     .optional()
     .describe(
-      'Realm that the credentials are for; challenges of other realms are not answered with them. Absent: any.',
+      'Realm that the credentials are for; challenges of other realms are not answered with them. ' +
+        'Absent: any; inside a call those alone that have challenged its INVITE.',
     ),
   number: z
     .string()

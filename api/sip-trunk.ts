@@ -128,7 +128,8 @@ export const Account = z.strictObject({
     .max(255)
     .optional()
     .describe(
-      'Realm that the credentials are for; challenges of other realms are not answered with them. Absent: any.',
+      'Realm that the credentials are for; challenges of other realms are not answered with them. ' +
+        'Absent: any; inside a call those alone that have challenged its INVITE.',
     ),
   registrarNames: setOf(Name, { min: 1, max: 6 })
     .optional()

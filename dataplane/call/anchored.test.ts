@@ -38,7 +38,7 @@ async function begin(options: { targets?: number; anchored?: 'A' | 'B' | 'both' 
   const scenario = createScenario({
     targets,
     engines: pool,
-    accounts: { carrier: [registration()] },
+    accounts: { carrier: [registration({ realm: 'r' })] },
     ...(anchored === 'A' ? {} : { sip: anchor }),
     ...(anchored === 'B' ? { inbound: builtInBehaviour } : anchored === 'A' ? { inbound: anchor } : {}),
   })

@@ -107,6 +107,26 @@ describe('a request inside a call that is challenged', () => {
     expect(credentialsOf(sip.last('INFO'))[0]).toContain('nc=00000002')
   })
 
+  it('by a realm that has not challenged the INVITE is not answered with credentials of any realm', () => {
+    const anyRealm = { carrier: [registration({ account: 'carrier', username: 'to-carrier' })] }
+    const { sip, invite, fromA, calls } = up({ accounts: anyRealm })
+    const request = fromA(invite, 'INVITE', { body: sdp('4002', 2) })
+    sip.last('INVITE').respond(407, { headers: challenge('carrier') })
+    expect([request.statuses, sip.all('INVITE').length, calls.count]).toEqual([[503], 2, 1])
+  })
+
+  it('by the realm that has challenged the INVITE is answered with credentials of any realm', () => {
+    const anyRealm = { carrier: [registration({ account: 'carrier', username: 'to-carrier' })] }
+    const { sip, invite, ack, fromA } = createScenario({ accounts: anyRealm })
+    const a = invite()
+    sip.last('INVITE').respond(407, { headers: challenge('carrier') })
+    sip.last('INVITE').respond(200, { body: farSdp('5000') })
+    ack(a)
+    fromA(a, 'INFO')
+    sip.last('INFO').respond(407, { headers: challenge('carrier', 'm') })
+    expect(credentialsOf(sip.last('INFO'))).toHaveLength(1)
+  })
+
   it('waits its turn: what comes meanwhile goes out after the second answer', () => {
     const { sip, invite, b, fromA, fromB } = up()
     fromA(invite, 'INFO')

@@ -49,7 +49,7 @@ class ChallengedTransaction implements ClientTransaction {
     this.#sip = sip
     this.#request = request
     this.#events = events
-    const answers = credentials.forRequest(request.method)
+    const answers = credentials.forRequestInside(request.method)
     const retry = (uri: string, response: IncomingResponse) =>
       !this.#over && answers.meets(response) ? answers.headers(uri) : undefined
     this.#current = { transaction: this.#send([], retry) }

@@ -126,3 +126,35 @@ describe('the challenge to an INVITE', () => {
     expect([invite.meets({ ...challenge(407, 'r'), local: true }), told]).toEqual([false, []])
   })
 })
+
+describe('the challenge to a request inside a call', () => {
+  // Its Request-URI is the Contact of the peer, so that whoever is called says what the answer is good for.
+  it('of a realm that nobody has named and that has not challenged the INVITE is not answered, and says why', () => {
+    const { trunk, told } = answering(open)
+    const inside = trunk.forRequestInside('INVITE')
+    expect([inside.meets(challenge(407, 'r')), inside.headers('sip:x')]).toEqual([false, []])
+    expect(told).toEqual([
+      'realm "r" has not challenged the INVITE of the call, and no credentials of the trunk name it as theirs',
+    ])
+  })
+
+  it('is answered where its realm has challenged the INVITE, in whichever header, and no other realm is', () => {
+    const { trunk, invite } = answering(open)
+    invite.meets(challenge(407, 'r'))
+    expect(trunk.forRequestInside('BYE').meets(challenge(401, 'r', 'm'))).toBe(true)
+    expect(trunk.forRequestInside('BYE').meets(challenge(401, 'other', 'm'))).toBe(false)
+    expect(trunk.forRequestInside('BYE').meets(challenge(401, 'other', 'm'))).toBe(false)
+  })
+
+  it('is answered where the credentials name its realm', () => {
+    const { trunk } = answering(open, first)
+    expect(trunk.forRequestInside('INVITE').meets(challenge(407, 'one'))).toBe(true)
+  })
+
+  it('has its realms told apart: those that may not be answered do not keep the others from it', () => {
+    const { trunk } = answering(open, first)
+    const inside = trunk.forRequestInside('INVITE')
+    expect(inside.meets(challenge(407, 'r', 'n', '\r\nProxy-Authenticate: Digest realm="one", nonce="m"'))).toBe(true)
+    expect(inside.headers('sip:x').map(([, value]) => /realm="(\w+)"/.exec(value)?.[1])).toEqual(['one'])
+  })
+})

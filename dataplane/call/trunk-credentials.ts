@@ -43,25 +43,47 @@ export class TrunkCredentials {
     this.#onChallenge = onChallenge
   }
 
-  /** For one request, however often it is challenged. */
+  /** For one request outside of a dialog, however often it is challenged. */
   forRequest(method: string): RequestCredentials {
-    return new RequestCredentials(method, this)
+    return new RequestCredentials(method, this, false)
+  }
+
+  /**
+   * For one request inside a dialog. It goes to the Contact that the peer gave, which may be any URI: who is called behind
+   * a carrier must not get an answer that is good for a call of its own. So nothing is answered but realms that the
+   * credentials name, and those that have challenged the INVITE.
+   */
+  forRequestInside(method: string): RequestCredentials {
+    return new RequestCredentials(method, this, true)
   }
 
   told(result: ChallengeResult, why?: string): void {
     this.#onChallenge(result, why)
   }
 
-  /** The use of a challenge; undefined without an account for its realm. */
-  session(header: CredentialsHeader, challenge: Challenge): Session | undefined {
+  /** The use of a challenge; undefined without an account for its realm, or where its realm may not be answered. */
+  session(header: CredentialsHeader, challenge: Challenge, inside: boolean): Session | undefined {
     const account = this.#accountFor(challenge.realm)
     if (account === undefined) return undefined
+    if (inside && account.realm === undefined && !this.#hasAnswered(challenge.realm)) return undefined
     const key = `${header} ${challenge.realm}`
     const known = this.#sessions.get(key)
     if (known !== undefined && isSame(known.digest.challenge, challenge)) return known
     const session = { digest: new DigestSession(challenge, this.#token()), account }
     this.#sessions.set(key, session)
     return session
+  }
+
+  /** Why no challenge of these realms can be answered. */
+  unanswered(challenges: readonly Challenge[]): string {
+    const held = challenges.filter(({ realm }) => this.#accountFor(realm) !== undefined)
+    if (held.length === 0) return `the trunk has no credentials for realm ${realmsOf(challenges)}`
+    const realms = realmsOf(held)
+    return `realm ${realms} has not challenged the INVITE of the call, and no credentials of the trunk name it as theirs`
+  }
+
+  #hasAnswered(realm: string): boolean {
+    return this.#sessions.has(`Authorization ${realm}`) || this.#sessions.has(`Proxy-Authorization ${realm}`)
   }
 
   /** One of that realm before one of any; among equals that of the number, and else the first. */
@@ -76,12 +98,15 @@ export class TrunkCredentials {
 export class RequestCredentials {
   readonly #method: string
   readonly #trunk: TrunkCredentials
+  readonly #inside: boolean
   readonly #answers = new Map<string, { header: CredentialsHeader; session: Session; count: number }>()
   #count = 0
 
-  constructor(method: string, trunk: TrunkCredentials) {
+  /** `inside`: the request is one inside a dialog. */
+  constructor(method: string, trunk: TrunkCredentials, inside: boolean) {
     this.#method = method
     this.#trunk = trunk
+    this.#inside = inside
   }
 
   /**
@@ -114,12 +139,12 @@ export class RequestCredentials {
     for (const challenge of strongestOfRealms(usable)) {
       const key = `${header} ${challenge.realm}`
       const { count = 0 } = this.#answers.get(key) ?? {}
-      const session = this.#trunk.session(header, challenge)
+      const session = this.#trunk.session(header, challenge, this.#inside)
       if (session === undefined) continue
       if (!mayAnswer(challenge, count)) return `the credentials for realm "${challenge.realm}" were refused`
       fresh.push({ key, session, count: count + 1 })
     }
-    if (fresh.length === 0) return `the trunk has no credentials for realm ${realmsOf(usable)}`
+    if (fresh.length === 0) return this.#trunk.unanswered(usable)
     this.#count += fresh.length
     if (this.#count > mostAnswers) return 'it was challenged too often'
     for (const { key, session, count } of fresh) this.#answers.set(key, { header, session, count })
