@@ -47,12 +47,16 @@ function start(
     headers: [['Subject', 'hello']],
     body: '',
   }
-  const transaction = new ClientTransaction({ wheel, counters, onClientTerminated: () => {} }, user, {
-    request,
-    branch: 'z9hG4bK1',
-    flow: listener.flow,
-    fallback: options.fallback?.flow,
-  })
+  const transaction = new ClientTransaction(
+    { wheel, counters, onClientTerminated: () => {}, onBranchChanged: () => {} },
+    user,
+    {
+      request,
+      branch: 'z9hG4bK1',
+      flow: listener.flow,
+      fallback: options.fallback?.flow,
+    },
+  )
   const others = options.others?.map(({ flow }) => flow)
   transaction.start(formatRequest(request, 'z9hG4bK1', listener), others)
   const respond = (status: number): void => transaction.receive(response(status, method), listener.flow)

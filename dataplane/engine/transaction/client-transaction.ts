@@ -3,6 +3,7 @@ import { detached } from '#lib/detached.ts'
 import { parseNameAddr, tagOf, withOneTag } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Flow } from '../transport/transport.ts'
+import { createBranch } from './identifiers.ts'
 import { inviteClient, type InviteClientState } from './invite-client.ts'
 import type { Machine } from './machine.ts'
 import { nonInviteClient, type NonInviteClientState } from './non-invite-client.ts'
@@ -63,6 +64,8 @@ export interface TransactionContext {
   readonly wheel: TimerWheel
   readonly counters: Counters
   onClientTerminated(transaction: ClientTransaction): void
+  /** From now on its responses have another branch. */
+  onBranchChanged(transaction: ClientTransaction, from: string): void
 }
 
 type State = InviteClientState | NonInviteClientState
@@ -72,7 +75,7 @@ type State = InviteClientState | NonInviteClientState
  */
 export class ClientTransaction implements TimerTarget {
   readonly method: string
-  readonly branch: string
+  #branch: string
   readonly #callId: string
   readonly #sequence: number
   readonly #fromTag: string
@@ -104,7 +107,7 @@ export class ClientTransaction implements TimerTarget {
     this.#context = context
     this.#user = user
     this.method = wanted.request.method
-    this.branch = wanted.branch
+    this.#branch = wanted.branch
     this.#callId = detached(wanted.request.callId)
     this.#sequence = wanted.request.cseq
     const from = parseNameAddr(wanted.request.from)
@@ -119,6 +122,11 @@ export class ClientTransaction implements TimerTarget {
 
   get state(): State {
     return this.#state
+  }
+
+  /** Changes when the request goes to another server. */
+  get branch(): string {
+    return this.#branch
   }
 
   get flow(): Flow {
@@ -279,19 +287,23 @@ export class ClientTransaction implements TimerTarget {
   }
 
   /**
-   * RFC 3263 §4.3: after a transport failure the request "is sent to the next element in the list". Nothing of it has
-   * arrived, so that it is the same transaction still.
+   * RFC 3263 §4.3: after a transport failure "the client SHOULD create a new request, which is identical to the previous,
+   * but has a different value of the Via branch ID than the previous (and therefore constitutes a new SIP transaction). That
+   * request is sent to the next element in the list". Its user and its time are those of the previous.
    */
   #moveOn(flow: Flow, others: readonly Flow[]): void {
     this.#user.onMovedOn(this.#flow)
     this.#others = others
+    const previous = this.#branch
+    this.#branch = createBranch()
+    this.#context.onBranchChanged(this, previous)
     this.#sendTo(flow)
   }
 
   #sendTo(flow: Flow): void {
     if (this.#request === undefined) return
     this.#flow = flow
-    this.#text = formatRequest(this.#request, this.branch, flow.listener)
+    this.#text = formatRequest(this.#request, this.#branch, flow.listener)
     this.#send()
     this.#interval = 0
     // While it starts, the timers are about to be set.
@@ -303,7 +315,7 @@ export class ClientTransaction implements TimerTarget {
   #acknowledge(response: SipMessage | undefined): void {
     if (this.#request !== undefined && response !== undefined) {
       const ack = acknowledgeFailure(this.#request, withOneTag(response.get('To') ?? this.#request.to))
-      this.#text = detached(formatRequest(ack, this.branch, this.#flow.listener))
+      this.#text = detached(formatRequest(ack, this.#branch, this.#flow.listener))
     }
     this.#send()
   }

@@ -16,6 +16,8 @@ export class RecordingListener implements Listener {
   readonly reliable: boolean
   /** Start lines of what was sent. */
   readonly sent: string[] = []
+  /** What was tried, whether it failed or not. */
+  readonly tried: string[] = []
   failing = false
 
   constructor(transport: 'UDP' | 'TCP') {
@@ -28,6 +30,7 @@ export class RecordingListener implements Listener {
   }
 
   send(text: string, _flow: Flow, sent: SendCallback): void {
+    this.tried.push(text)
     if (this.failing) return sent(new Error('no way'))
     this.sent.push(text.slice(0, text.indexOf('\r\n')))
     sent()

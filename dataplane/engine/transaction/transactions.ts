@@ -89,6 +89,11 @@ export class Transactions implements TransactionContext, ServerTransactionContex
     this.#clients.delete(clientKey(transaction.branch, transaction.method))
   }
 
+  onBranchChanged(transaction: ClientTransaction, from: string): void {
+    this.#clients.delete(clientKey(from, transaction.method))
+    this.#clients.set(clientKey(transaction.branch, transaction.method), transaction)
+  }
+
   onServerTerminated(transaction: ServerTransaction): void {
     this.#servers.delete(transaction.key)
     if (transaction.mergeKey !== undefined) this.#merges.delete(transaction.mergeKey)
