@@ -23,7 +23,7 @@ function answering(...accounts: RegistrationConfig[]) {
     () => `c${++serial}`,
     (_result, why) => told.push(why),
   )
-  return { trunk, told, invite: trunk.forRequest('INVITE') }
+  return { trunk, told, invite: trunk.forRequest('INVITE'), tokens: () => serial }
 }
 
 const first = registration({ account: 'first', number: '+15550100', realm: 'one', username: 'u1' })
@@ -77,6 +77,13 @@ describe('the challenge to an INVITE', () => {
     const answered = Array.from({ length: 10 }, (_, index) => invite.meets(challenge(407, `realm-${index}`)))
     expect(answered.filter(Boolean)).toHaveLength(6)
     expect(told.at(-1)).toBe('it was challenged too often')
+  })
+
+  it('that wants more answers at once than there may be leaves nothing behind', () => {
+    const { trunk, invite, tokens } = answering(open)
+    const more = Array.from({ length: 50 }, (_, index) => `\r\nProxy-Authenticate: Digest realm="r${index}", nonce="n"`)
+    expect([invite.meets(challenge(407, 'r', 'n', more.join(''))), tokens()]).toEqual([false, 0])
+    expect(trunk.forRequestInside('BYE').meets(challenge(407, 'r1'))).toBe(false)
   })
 
   it('goes on counting a nonce that comes again in the call (RFC 7616 section 3.4)', () => {

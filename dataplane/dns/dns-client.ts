@@ -48,6 +48,8 @@ interface Parts {
   readonly randomId: () => number
   /** Of queries; a question beyond them fails at once. Absent: 128 are out, and all others wait. */
   readonly limits?: Limits | undefined
+  /** Answers that are kept; 10,000 when absent. One of 64 records takes some 15 KB. */
+  readonly entries?: number | undefined
 }
 
 /**
@@ -110,7 +112,8 @@ export class DnsClient {
     this.#entries.delete(key)
     this.#entries.set(key, entry)
     const [oldest] = this.#entries.keys()
-    if (this.#entries.size > maximumEntries && oldest !== undefined) this.#entries.delete(oldest)
+    if (this.#entries.size > (this.#parts.entries ?? maximumEntries) && oldest !== undefined)
+      this.#entries.delete(oldest)
   }
 
   /** Follows aliases (RFC 1034 section 3.6.2), within an answer and from one answer to the next. */
