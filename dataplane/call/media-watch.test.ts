@@ -154,11 +154,36 @@ describe('the watch of anchored media', () => {
     const { engineDown, clock, state } = begin()
     engineDown()
     state.says = { kind: 'Unknown' }
-    clock.advance(60_000)
+    clock.advance(30_000)
     state.says = undefined
     clock.advance(1_000)
     expect(state.renewals).toBe(0)
     expect(clock.pending).toBe(1)
+  })
+
+  it('ends a call without engine in which an offer stays open for 32 s', () => {
+    const { engineDown, clock, state, ended } = begin()
+    engineDown()
+    state.says = { kind: 'Unknown' }
+    clock.advance(31_000)
+    expect(ended).toEqual([])
+    clock.advance(2_000)
+    expect(ended).toEqual(['Lost'])
+  })
+
+  it('counts the silence of a call in which an offer is open, and hears it all the same', () => {
+    const { clock, state, ended } = begin(30)
+    clock.advance(5_000)
+    for (const packets of [7, 8, 9, 10]) {
+      state.says = { kind: 'Unknown', packets }
+      clock.advance(10_000)
+    }
+    expect(ended).toEqual([])
+    state.says = { kind: 'Unknown' }
+    clock.advance(29_000)
+    expect(ended).toEqual([])
+    clock.advance(1_000)
+    expect(ended).toEqual(['Silent'])
   })
 
   it('waits 10 s for an engine, and then ends the call', () => {

@@ -26,7 +26,10 @@ const checkMilliseconds = 10_000
 const withoutEngineMilliseconds = 10_000
 /** While nobody can carry the media it is tried again so often, in milliseconds. */
 const againMilliseconds = 1_000
-/** How long the peers may refuse to hear where their media goes now, in milliseconds: Timer B of RFC 3261. */
+/**
+ * How long the peers may refuse to hear where their media goes now, or leave an offer open meanwhile, in milliseconds: Timer
+ * B of RFC 3261.
+ */
 const untoldMilliseconds = 32_000
 /** Calls of an engine that is lost move one after the other, so many milliseconds apart. */
 const spreadMilliseconds = 10
@@ -100,8 +103,8 @@ export class MediaWatch {
 
   #checked(heard: Heard): void {
     const now = this.#clock.now()
-    const packets = heard.kind === 'Packets' ? heard.packets : this.#packets
-    if (packets !== this.#packets || heard.kind === 'Unknown' || this.#host.onHold) this.#heardAt = now
+    const packets = heard.kind === 'Gone' ? this.#packets : (heard.packets ?? this.#packets)
+    if (packets !== this.#packets || this.#host.onHold) this.#heardAt = now
     this.#packets = packets
     const left = this.#heardAt + (this.#timeoutMilliseconds ?? Infinity) - now
     if (left <= 0) return this.#host.mediaEnded('Silent')
@@ -119,12 +122,11 @@ export class MediaWatch {
     const move = this.#move
     if (move === undefined) return
     // Not before the ACK, and not while an offer of a peer is open: its answer may move the call, too.
-    const later = () => this.#after(againMilliseconds, () => this.#renew())
-    if (media === undefined) return later()
+    if (media === undefined) return this.#after(againMilliseconds, () => this.#renew())
     media.heard(({ kind }) => {
       if (!this.#running) return
       if (kind === 'Packets') this.#host.guard(() => this.#moved())
-      else if (kind === 'Unknown') later()
+      else if (kind === 'Unknown') this.#host.guard(() => this.#renewAgain(move, untoldMilliseconds))
       else media.renew((renewed) => this.#running && this.#host.guard(() => this.#renewed(move, media, renewed)))
     })
   }
@@ -136,8 +138,8 @@ export class MediaWatch {
     this.#tell(move)
   }
 
-  #renewAgain({ begunAt }: Move): void {
-    if (this.#clock.now() - begunAt >= withoutEngineMilliseconds) return this.#host.mediaEnded('Lost')
+  #renewAgain({ begunAt }: Move, patience = withoutEngineMilliseconds): void {
+    if (this.#clock.now() - begunAt >= patience) return this.#host.mediaEnded('Lost')
     this.#after(againMilliseconds, () => this.#renew())
   }
 

@@ -9,6 +9,7 @@ import { createScenario, farSdp, sdp } from './testing/scenario.ts'
 /** An engine that gives back what it gets, at once, while it is up. */
 class Mirror {
   up = true
+  packets = 5
   readonly name: string
   readonly asked: string[] = []
   readonly #downs: ((calls: number) => void)[] = []
@@ -26,7 +27,7 @@ class Mirror {
     if (!this.up) return done({ ok: false, cause: 'Silent', reason: 'no answer' })
     const description = typeof fields['sdp'] === 'string' ? fields['sdp'] : ''
     this.asked.push(`${command} ${description.match(/m=audio \d+/)?.[0] ?? ''}`)
-    done({ ok: true, fields: { result: 'ok', sdp: description, totals: { RTP: { packets: 5 } } } })
+    done({ ok: true, fields: { result: 'ok', sdp: description, totals: { RTP: { packets: this.packets } } } })
   }
 
   die(): void {
@@ -175,5 +176,30 @@ describe('an offer in an answer that nobody answers', () => {
     expect(scenario.one.asked.slice(-2)).toEqual(['offer m=audio 4000', 'answer m=audio 5000'])
     expect(scenario.fromB(b, 'INVITE', { body: farSdp('5004', 3) }).statuses).toEqual([])
     expect(scenario.sip.last('INVITE').request.body?.content).toContain('m=audio 5004')
+  })
+})
+
+describe('an offer that rings on and on', () => {
+  it('ends a call whose engine has died meanwhile', () => {
+    const { fromA, connect, sip, clock, one, ended } = begin()
+    fromA(connect().invite, 'INVITE', { body: sdp('4010', 2) })
+    sip.last('INVITE').respond(180)
+    one.die()
+    clock.advance(60_000)
+    expect([ended, sip.all('BYE').length]).toEqual([[{ kind: 'Media', why: 'Lost' }], 2])
+  })
+
+  it('ends no call in which somebody is heard meanwhile, and one in which nobody is', () => {
+    const media = { ...builtInBehaviour.media, mode: 'Anchor' as const, timeoutSeconds: 60 }
+    const { fromA, connect, sip, clock, one, ended } = begin({ media })
+    fromA(connect().invite, 'INVITE', { body: sdp('4010', 2) })
+    sip.last('INVITE').respond(180)
+    for (let tens = 0; tens < 12; tens++) {
+      one.packets++
+      clock.advance(10_000)
+    }
+    expect(ended).toEqual([])
+    clock.advance(70_000)
+    expect(ended).toEqual([{ kind: 'Media', why: 'Silent' }])
   })
 })

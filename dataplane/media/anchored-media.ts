@@ -101,12 +101,13 @@ export class AnchoredMedia implements CallMedia {
 
   heard(done: (heard: Heard) => void): void {
     const engine = this.#engine
-    if (engine === undefined || this.#agreed === undefined || this.#pending !== undefined) {
-      return done({ kind: 'Unknown' })
-    }
-    if (engine !== this.#home || !engine.up) return done({ kind: 'Gone' })
+    if (engine === undefined || this.#agreed === undefined) return done({ kind: 'Unknown' })
+    const open = this.#pending !== undefined
+    if (!engine.up || (!open && engine !== this.#home)) return done({ kind: open ? 'Unknown' : 'Gone' })
     engine.request('query', { 'call-id': this.#options.session }, (reply) => {
-      if (engine !== this.#engine || this.#pending !== undefined) done({ kind: 'Unknown' })
+      if (engine !== this.#engine) return done({ kind: 'Unknown' })
+      const packets = reply.ok ? { packets: packetsIn(reply.fields) } : {}
+      if (open || this.#pending !== undefined) done({ kind: 'Unknown', ...packets })
       else done(reply.ok ? { kind: 'Packets', packets: packetsIn(reply.fields) } : { kind: 'Gone' })
     })
   }

@@ -18,8 +18,8 @@ export type Heard =
   | { readonly kind: 'Packets'; readonly packets: number }
   /** It does not answer, it does not know the call any more, or it is not where the peers send their media. */
   | { readonly kind: 'Gone' }
-  /** Nothing is agreed yet, or an offer is open. */
-  | { readonly kind: 'Unknown' }
+  /** Nothing is agreed yet, or an offer is open; the packets until now are told where the engine says them. */
+  | { readonly kind: 'Unknown'; readonly packets?: number }
 
 /** What each side is to be told now that an engine has what was agreed, as it goes out to it but for its `o=` line. */
 export type Renewed = { readonly ok: true; readonly told: Readonly<Record<Side, string>> } | Uncarried
