@@ -125,6 +125,7 @@ export class Calls {
     if (method === 'ACK') return
     const config = this.#options.running.current
     if (config === undefined) return request.respond(503, { headers: [['Retry-After', drainRetryAfter]] })
+    if (request.message.toTag !== '') return this.#receiveStray(request, config)
     const listener = listenerOf(request, config)
     if (listener === undefined) return this.#ignore(request, 'it came in on no open listener')
     if (method === 'INVITE') return this.#receiveInvite(request, listener, config)
@@ -132,6 +133,19 @@ export class Calls {
     if (trunk === undefined) return this.#ignore(request, because)
     if (method === 'OPTIONS') return this.#answerOptions(request)
     request.respond(405, { headers: [['Allow', allow]] })
+  }
+
+  /**
+   * RFC 3261 section 12.2.2: a request with a To tag that matches no dialog gets 481, which the engine answers by itself. A
+   * server that lets it through may take it for one inside a dialog, and not say which listener it came in on.
+   */
+  #receiveStray(request: IncomingRequest, config: RunningConfig): void {
+    const listener = listenerOf(request, config)
+    const isOfPeer = (on: OpenListener) =>
+      findInboundTrunk(sourceOf(request, on), config, this.#options.health).trunk !== undefined
+    const possible = request.receivedOn === undefined ? [...config.listeners.values()] : []
+    if ((listener === undefined ? possible : [listener]).some(isOfPeer)) request.respond(481)
+    else this.#ignore(request, 'it belongs to no dialog and no trunk')
   }
 
   #receiveInDialog(request: IncomingRequest, dialogId: string): void {

@@ -239,6 +239,25 @@ describe('requests that belong to no call', () => {
     expect(sip.receive({ method, ...from, source }).answers).toEqual([])
   })
 
+  it.each([
+    ['BYE', [481], []],
+    ['OPTIONS', [481], []],
+    ['INVITE', [481], [403]],
+    ['ACK', [], []],
+  ])(
+    '%s with a To tag of no dialog gets %j of a peer, %j of a stranger (RFC 3261 section 12.2.2, feature item 29.4)',
+    (method, known, unknown) => {
+      const { sip, calls } = createScenario()
+      const stray = { ...from, method, headers: [['To', '<sip:b@far>;tag=never-given']] } as const
+      const source = { address: '203.0.113.66', port: 5060, transport: 'UDP' } as const
+      expect(sip.receive(stray).statuses).toEqual(known)
+      expect(sip.receive({ ...stray, receivedOn: undefined }).statuses).toEqual(known)
+      expect(sip.receive({ ...stray, source }).statuses).toEqual(unknown)
+      expect(sip.receive({ ...stray, source, receivedOn: undefined }).statuses).toEqual(unknown)
+      expect(calls.count).toBe(0)
+    },
+  )
+
   it('a request in a dialog nobody knows gets 481, an ACK nothing', () => {
     const { sip } = createScenario()
     expect(sip.receive({ method: 'BYE', dialogId: 'unknown' }).statuses).toEqual([481])

@@ -10,9 +10,10 @@ import {
 } from './port.ts'
 
 /**
- * A port to a server that lets through what RFC 3261 has it refuse, as drachtio-server does: requests of dialogs that
- * nobody knows, and INVITEs that cross in a dialog. It refuses them in the server's place. And it finds the INVITE that an
- * ACK is for, since drachtio-server gives the ACK of a re-INVITE a transaction of its own.
+ * A port to a server that lets through what RFC 3261 has it refuse, as drachtio-server does: INVITEs that cross in a
+ * dialog. It refuses them in the server's place. And it finds the INVITE that an ACK is for, since drachtio-server gives
+ * the ACK of a re-INVITE a transaction of its own. Requests of dialogs that nobody knows are let in: how they are refused
+ * depends on who sends them.
  */
 export class StrictPort<P extends SipPort> implements SipPort {
   readonly #port: P
@@ -34,7 +35,10 @@ export class StrictPort<P extends SipPort> implements SipPort {
   }
 
   onDialogLost(handler: (dialogId: string, reason: string) => void): void {
-    this.#port.onDialogLost(handler)
+    this.#port.onDialogLost((dialogId, reason) => {
+      this.#forget(dialogId)
+      handler(dialogId, reason)
+    })
   }
 
   onDisconnect(handler: () => void): void {
@@ -71,12 +75,7 @@ export class StrictPort<P extends SipPort> implements SipPort {
 
   #screen(request: IncomingRequest): IncomingRequest | undefined {
     const { method, message, dialogId } = request
-    if (dialogId === undefined) {
-      // RFC 3261 section 12.2.2: a request with a To tag that matches no dialog is answered with 481.
-      if (method === 'ACK' || message.toTag === '') return request
-      request.respond(481)
-      return undefined
-    }
+    if (dialogId === undefined) return request
     if (method === 'ACK') return this.#identified(request, dialogId)
     if (method === 'BYE') this.#forget(dialogId)
     if (method !== 'INVITE') return request
