@@ -61,11 +61,14 @@ export class TrunkCredentials {
     this.#onChallenge(result, why)
   }
 
-  /** The use of a challenge; undefined without an account for its realm, or where its realm may not be answered. */
-  session(header: CredentialsHeader, challenge: Challenge, inside: boolean): Session | undefined {
-    const account = this.#accountFor(challenge.realm)
-    if (account === undefined) return undefined
-    if (inside && account.realm === undefined && !this.#hasAnswered(challenge.realm)) return undefined
+  /** Who answers challenges of the realm; undefined without an account for it, or where it may not be answered. */
+  account(realm: string, inside: boolean): Account | undefined {
+    const account = this.#accountFor(realm)
+    return inside && account?.realm === undefined && !this.#hasAnswered(realm) ? undefined : account
+  }
+
+  /** The use of a challenge that is answered; kept as long as the call. */
+  session(header: CredentialsHeader, challenge: Challenge, account: Account): Session {
     const key = `${header} ${challenge.realm}`
     const known = this.#sessions.get(key)
     if (known !== undefined && isSame(known.digest.challenge, challenge)) return known
@@ -135,19 +138,21 @@ export class RequestCredentials {
     // Bodies are rewritten on their way through a call, so that nobody can vouch for them.
     const usable = challenges.filter(({ qop }) => qop !== 'auth-int')
     if (usable.length === 0) return 'it wants qop auth-int, which protects bodies too; have the peer offer qop auth'
-    const fresh: { key: string; session: Session; count: number }[] = []
+    const fresh: { key: string; challenge: Challenge; account: Account; count: number }[] = []
     for (const challenge of strongestOfRealms(usable)) {
       const key = `${header} ${challenge.realm}`
       const { count = 0 } = this.#answers.get(key) ?? {}
-      const session = this.#trunk.session(header, challenge, this.#inside)
-      if (session === undefined) continue
+      const account = this.#trunk.account(challenge.realm, this.#inside)
+      if (account === undefined) continue
       if (!mayAnswer(challenge, count)) return `the credentials for realm "${challenge.realm}" were refused`
-      fresh.push({ key, session, count: count + 1 })
+      fresh.push({ key, challenge, account, count: count + 1 })
     }
     if (fresh.length === 0) return this.#trunk.unanswered(usable)
     this.#count += fresh.length
     if (this.#count > mostAnswers) return 'it was challenged too often'
-    for (const { key, session, count } of fresh) this.#answers.set(key, { header, session, count })
+    for (const { key, challenge, account, count } of fresh) {
+      this.#answers.set(key, { header, session: this.#trunk.session(header, challenge, account), count })
+    }
     return undefined
   }
 }
