@@ -232,6 +232,13 @@ describe('a name', () => {
     expect(servers[0]?.asked).toHaveLength(600)
   })
 
+  it('that was not used for longest is forgotten, when more are known than may be kept', async () => {
+    const { clock, servers } = await setUp(always({ answers: [] }))
+    const dns = new DnsClient({ clock, servers: servers.map(({ server }) => server), randomId: () => 1, entries: 2 })
+    for (const name of ['a', 'b', 'a', 'c', 'a', 'b']) await dns.query(name, 'A')
+    expect(servers[0]?.asked).toEqual(['A a', 'A b', 'A c', 'A b'])
+  })
+
   it('beyond those that may wait fails at once, and is asked for when there is room again', async () => {
     const { clock, dns, servers } = await setUpWithin({ atOnce: 1, waiting: 1 }, (query) =>
       query.questions?.[0]?.name === 'silent.test' ? [] : [reply(query, { answers: [address] })],

@@ -9,6 +9,8 @@ import { type Limits, Quota } from './quota.ts'
 
 /** For names that peers choose, in queries of the DNS: what waits longer than a transaction lives is of no use. */
 const peerQueries: Limits = { atOnce: 128, waiting: 256 }
+/** Answers that are kept of them. */
+const peerEntries = 1000
 /** And in look-ups by the operating system, of which Node runs two at once while others need its threads. */
 const peerLookUps: Limits = { atOnce: 1, waiting: 16 }
 
@@ -25,7 +27,10 @@ export function createLocate(clock: Clock, servers: readonly DnsServer[] = []): 
  * whatever a peer makes up; of too many names at once the last are not found.
  */
 export function createPeerLocate(clock: Clock, servers: readonly DnsServer[] = []): Locate {
-  return locateBy(clock, servers, limited(lookUpHost, new Quota(peerLookUps)), peerQueries)
+  return locateBy(clock, servers, limited(lookUpHost, new Quota(peerLookUps)), {
+    limits: peerQueries,
+    entries: peerEntries,
+  })
 }
 
 /** Turns away what comes while the quota is full. */
@@ -36,10 +41,15 @@ export function limited(lookUp: LookUpHost, quota: Quota): LookUpHost {
   }
 }
 
-function locateBy(clock: Clock, servers: readonly DnsServer[], byHost: LookUpHost, limits?: Limits): Locate {
+function locateBy(
+  clock: Clock,
+  servers: readonly DnsServer[],
+  byHost: LookUpHost,
+  bounds: { readonly limits?: Limits; readonly entries?: number } = {},
+): Locate {
   const isOwn = servers.length > 0
   const asked = isOwn ? servers : getServers().flatMap((text) => parseServer(text) ?? [])
-  const dns = new DnsClient({ clock, servers: asked, randomId: () => randomInt(65_536), limits })
+  const dns = new DnsClient({ clock, servers: asked, randomId: () => randomInt(65_536), ...bounds })
   return new Locator(dns, isOwn ? undefined : byHost).locate
 }
 
