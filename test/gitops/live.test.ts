@@ -2,18 +2,10 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
-import {
-  type AnyObject,
-  clientOf,
-  installDefinitions,
-  makeNamespace,
-  sipTrunks,
-  until,
-  voiceServices,
-} from '../kube/cluster.ts'
+import { type AnyObject, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
-import { answerAll, conditionOf, createFleet, untilTrue } from '../operator/fleet.ts'
-import { freePorts, operatorNamespace, Programs } from '../operator/processes.ts'
+import { answerAll, conditionOf, createFleet, prepare, untilTrue } from '../operator/fleet.ts'
+import { freePorts, Programs } from '../operator/processes.ts'
 import { obstacle, provide } from '../tools/programs.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { healthInArgoCd, kstatus, type Verdict, verdictsOfExpressions } from './verdicts.ts'
@@ -32,11 +24,7 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       plane = await startControlPlane()
     }, longestStart)
     beforeAll(async () => {
-      client = clientOf(plane)
-      await installDefinitions(client)
-      await plane.startControllers()
-      await makeNamespace(client, operatorNamespace)
-      await makeNamespace(client, 'voice')
+      client = await prepare(plane)
       peer = await openPeer(answerAll)
       programs = new Programs(plane, client)
       ports = await freePorts(3)

@@ -3,10 +3,10 @@ import type { KubeClient } from '../../operator/kube/client.ts'
 import { leases } from '../../operator/kube/leader-election.ts'
 import type { ObjectName } from '../../operator/kube/resource.ts'
 import { ownedKinds } from '../../operator/watch.ts'
-import { clientOf, installDefinitions, makeNamespace, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
+import { sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { DeadlyProxy, type Moment } from './deadly-proxy.ts'
-import { conditionOf, createAccount } from './fleet.ts'
+import { conditionOf, createAccount, prepare } from './fleet.ts'
 import { freePorts, operatorNamespace, Programs } from './processes.ts'
 
 /** A certificate, seven objects and a finalizer. What a process leaves undone is the next one's, which dies elsewhere in it. */
@@ -23,11 +23,7 @@ describe.skipIf(!inject('kubernetes'))('an operator that is killed between any t
     plane = await startControlPlane()
   }, longestStart)
   beforeAll(async () => {
-    client = clientOf(plane)
-    await installDefinitions(client)
-    await plane.startControllers()
-    await makeNamespace(client, operatorNamespace)
-    await makeNamespace(client, 'voice')
+    client = await prepare(plane)
     await createAccount(client, 'x')
     proxy = await DeadlyProxy.start(plane)
     programs = new Programs(plane, client)

@@ -1,21 +1,11 @@
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
 import { leases } from '../../operator/kube/leader-election.ts'
-import {
-  type AnyObject,
-  clientOf,
-  installDefinitions,
-  makeNamespace,
-  secrets,
-  services,
-  sipTrunks,
-  until,
-  voiceServices,
-} from '../kube/cluster.ts'
+import { type AnyObject, secrets, services, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import type { Process } from '../kube/process.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
-import { answerAll, conditionOf, createAccount, createFleet, statefulSets, untilTrue } from './fleet.ts'
+import { answerAll, conditionOf, createAccount, createFleet, statefulSets, untilTrue, prepare } from './fleet.ts'
 import { freePorts, operatorNamespace, Programs } from './processes.ts'
 
 describe.skipIf(!inject('kubernetes'))('a fleet that runs', () => {
@@ -31,11 +21,7 @@ describe.skipIf(!inject('kubernetes'))('a fleet that runs', () => {
     plane = await startControlPlane()
   }, longestStart)
   beforeAll(async () => {
-    client = clientOf(plane)
-    await installDefinitions(client)
-    await plane.startControllers()
-    await makeNamespace(client, operatorNamespace)
-    await makeNamespace(client, 'voice')
+    client = await prepare(plane)
     peer = await openPeer(answerAll)
     programs = new Programs(plane, client)
     const [listener = 0, ...ports] = await freePorts(5)

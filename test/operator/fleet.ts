@@ -1,6 +1,27 @@
 import type { KubeClient } from '../../operator/kube/client.ts'
-import { type AnyObject, secrets, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
+import {
+  type AnyObject,
+  clientOf,
+  installDefinitions,
+  makeNamespace,
+  secrets,
+  sipTrunks,
+  until,
+  voiceServices,
+} from '../kube/cluster.ts'
+import type { ControlPlane } from '../kube/control-plane.ts'
 import type { Received } from '../trunks/udp-peer.ts'
+import { operatorNamespace } from './processes.ts'
+
+/** Our kinds and the two namespaces, in a control plane whose controllers run; resolves with a client of it. */
+export async function prepare(plane: ControlPlane): Promise<KubeClient> {
+  const client = clientOf(plane)
+  await installDefinitions(client)
+  await plane.startControllers()
+  await makeNamespace(client, operatorNamespace)
+  await makeNamespace(client, 'voice')
+  return client
+}
 
 export const statefulSets = {
   group: 'apps',

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
 import { leases } from '../../operator/kube/leader-election.ts'
-import { clientOf, installDefinitions, makeNamespace, secrets, sipTrunks, until } from '../kube/cluster.ts'
+import { secrets, sipTrunks, until } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import type { Process } from '../kube/process.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
-import { answerAll, conditionOf, createAccount, createFleet, isUnregister, untilTrue } from './fleet.ts'
+import { answerAll, conditionOf, createAccount, createFleet, isUnregister, untilTrue, prepare } from './fleet.ts'
 import { freePorts, operatorNamespace, Programs } from './processes.ts'
 
 const carrier = { namespace: 'voice', name: 'carrier' }
@@ -22,11 +22,7 @@ describe.skipIf(!inject('kubernetes'))('one operator and one replica', () => {
     plane = await startControlPlane()
   }, longestStart)
   beforeAll(async () => {
-    client = clientOf(plane)
-    await installDefinitions(client)
-    await plane.startControllers()
-    await makeNamespace(client, operatorNamespace)
-    await makeNamespace(client, 'voice')
+    client = await prepare(plane)
     peer = await openPeer(answerAll)
     programs = new Programs(plane, client)
     ports = await freePorts(3)

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
 import { requestText, SipPeer } from '../engine/sip-peer.ts'
-import { clientOf, installDefinitions, makeNamespace, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
+import { sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
-import { answerAll, conditionOf, createFleet, isUnregister, statefulSets, untilTrue } from './fleet.ts'
-import { freePorts, operatorNamespace, Programs } from './processes.ts'
+import { answerAll, conditionOf, createFleet, isUnregister, statefulSets, untilTrue, prepare } from './fleet.ts'
+import { freePorts, Programs } from './processes.ts'
 
 describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', () => {
   let plane: ControlPlane
@@ -18,11 +18,7 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
     plane = await startControlPlane()
   }, longestStart)
   beforeAll(async () => {
-    client = clientOf(plane)
-    await installDefinitions(client)
-    await plane.startControllers()
-    await makeNamespace(client, operatorNamespace)
-    await makeNamespace(client, 'voice')
+    client = await prepare(plane)
     peer = await openPeer(answerAll)
     programs = new Programs(plane, client)
     ports = await freePorts(3)

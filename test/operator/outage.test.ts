@@ -1,12 +1,12 @@
 import { setTimeout as pass } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
-import { clientOf, installDefinitions, makeNamespace, sipTrunks } from '../kube/cluster.ts'
+import { sipTrunks } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import type { Process } from '../kube/process.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
-import { answerAll, createFleet, isUnregister, untilTrue } from './fleet.ts'
-import { freePorts, operatorNamespace, Programs } from './processes.ts'
+import { answerAll, createFleet, isUnregister, untilTrue, prepare } from './fleet.ts'
+import { freePorts, Programs } from './processes.ts'
 
 /** How long the API server is away, in milliseconds: longer than any Lease lives. */
 const outage = 60_000
@@ -22,11 +22,7 @@ describe.skipIf(!inject('kubernetes'))('a fleet whose API server is gone for a m
     plane = await startControlPlane()
   }, longestStart)
   beforeAll(async () => {
-    client = clientOf(plane)
-    await installDefinitions(client)
-    await plane.startControllers()
-    await makeNamespace(client, operatorNamespace)
-    await makeNamespace(client, 'voice')
+    client = await prepare(plane)
     peer = await openPeer(answerAll)
     programs = new Programs(plane, client)
     const [listener = 0, control = 0, probe = 0] = await freePorts(3)
