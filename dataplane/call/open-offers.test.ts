@@ -179,6 +179,20 @@ describe('an offer in an answer that nobody answers', () => {
   })
 })
 
+describe('a description in the answer to an UPDATE without one', () => {
+  it('is no offer, and goes no further (RFC 3311 section 5.1)', () => {
+    const scenario = begin()
+    const { sip, one, fromA, connect } = scenario
+    const { invite: a } = connect()
+    const asked = one.asked.length
+    const update = fromA(a, 'UPDATE')
+    sip.last('UPDATE').respond(200, { body: farSdp('5000') })
+    expect([update.lastAnswer.status, update.lastAnswer.body]).toEqual([200, undefined])
+    expect(one.asked).toHaveLength(asked)
+    expect(moves(scenario)).toBe(true)
+  })
+})
+
 describe('an offer that rings on and on', () => {
   it('ends a call whose engine has died meanwhile', () => {
     const { fromA, connect, sip, clock, one, ended } = begin()

@@ -166,6 +166,8 @@ export class MediaGate {
     const from = request.dialogId === undefined ? 'B' : this.#host.sideOf(request.dialogId)
     // RFC 3261 section 13.2.1: in an answer to an INVITE without one it is an offer.
     const act = request.body === undefined ? 'offer' : 'answer'
+    // RFC 3311 section 5.1 and RFC 3262 section 5: only an answer can come back to UPDATE and PRACK.
+    if (act === 'offer' && request.method !== 'INVITE') return events.onResponse(withAnother(response, ''))
     const offersFirst = opensDialog(request) && act === 'offer' && media === this.#media
     // RFC 3261 section 13.2.1: "Once the UAS has sent or received an answer to the initial offer, it MUST NOT generate
     // subsequent offers in any responses to the initial INVITE." What it says again is no offer.
