@@ -41,9 +41,9 @@ export class Places {
       [...this.list.slice(0, index + 1), ...this.list.filter(({ redirected }) => redirected)].map(nameOf),
     )
     let room = mostRedirected - this.list.filter(({ redirected }) => redirected).length
-    const diversion = diversionOf(from, status, hops)
     const places: Place[] = []
     for (const { attempt, called } of to) {
+      const diversion = diversionOf(from.called, attempt, status, hops)
       const place = { ...attempt, called, redirected: true, hops, diversion }
       const name = nameOf(place)
       if (known.has(name) || room-- <= 0) continue
@@ -59,8 +59,11 @@ function nameOf(place: Place): string {
   return `${targetUri(place.called, place)} ${place.address} ${place.port}`
 }
 
-/** Feature item 20: of a redirection that was followed, who was called before and why that was not the end. */
-function diversionOf({ called, listener }: Place, status: number, hops: number): HeaderList {
+/**
+ * Feature item 20: of a redirection that was followed, who was called before and why that was not the end; at the address
+ * of ours that the next peer knows.
+ */
+function diversionOf(called: Uri, { listener }: Attempt, status: number, hops: number): HeaderList {
   const reason = status === 301 || status === 302 ? 'unconditional' : 'unknown'
   return [['Diversion', `<sip:${carriedUser(called)}@${listener.address}>;reason=${reason};counter=${hops}`]]
 }

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
+import { listener, target, trunk } from '../policy/testing/configuration.ts'
 import type { FakeOutgoing } from '../sip/fake-sip-port.ts'
 import type { HeaderList } from '../sip/port.ts'
 import { createScenario, farSdp, type Scenario } from './testing/scenario.ts'
@@ -12,6 +13,18 @@ const redirect = (fields: Partial<typeof builtInBehaviour.redirect>) => ({
 })
 const uris = ({ sip }: Scenario) => sip.all('INVITE').map(({ request }) => request.uri)
 const identity = (one: FakeOutgoing) => ['From', 'To', 'Call-ID', 'CSeq'].map((name) => one.header(name))
+
+/** Redirections lead to every trunk; another one is reached from a listener of its own. */
+function withBackup(): Scenario {
+  const b = target({ name: 'b', host: '192.0.2.77', listener: 'outside' })
+  return createScenario({
+    ...redirect({ scope: 'Fleet' }),
+    besides: {
+      trunk: trunk({ name: 'backup', listeners: ['outside'], targets: [b] }),
+      listener: listener({ name: 'outside', address: '203.0.113.9' }),
+    },
+  })
+}
 
 describe('a redirection (RFC 3261 section 8.1.3.4)', () => {
   it('of two contacts: the second is tried when the first fails, and the caller sees only the end (feature item 1, check 2)', () => {
@@ -93,6 +106,26 @@ describe('a redirection (RFC 3261 section 8.1.3.4)', () => {
     const a = invite()
     sip.last('INVITE').respond(302, contacts('<sip:premium@192.0.2.66>'))
     expect([sip.all('INVITE').length, a.statuses]).toEqual([1, [480]])
+  })
+
+  it('to another trunk is a call of its own there: neither peer learns of the other, nor of our other address', () => {
+    const { sip, invite } = withBackup()
+    invite()
+    sip
+      .last('INVITE')
+      .respond(302, contacts('<sip:3001@192.0.2.77>', '<sip:3002@198.51.100.2>', '<sip:3003@198.51.100.3>'))
+    const backup = sip.last('INVITE')
+    const plain = '"Alice" <sip:1000@203.0.113.9>'
+    expect(identity(backup)).toEqual([plain, '<sip:2000@192.0.2.77>', undefined, undefined])
+    expect(backup.header('Diversion')).toBe('<sip:2000@203.0.113.9>;reason=unconditional;counter=1')
+    backup.respond(486)
+    const back = sip.last('INVITE')
+    expect(identity(back)).toEqual(['"Alice" <sip:1000@203.0.113.1>', '<sip:2000@198.51.100.2>', undefined, undefined])
+    back.respond(486)
+    expect([sip.last('INVITE').header('Call-ID'), sip.last('INVITE').header('CSeq')]).toEqual([
+      'fake-call-id',
+      '2 INVITE',
+    ])
   })
 
   it('that goes in a circle comes to an end', () => {

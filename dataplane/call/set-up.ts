@@ -83,7 +83,7 @@ export class SetUp {
   readonly #places: Places
   /** The last INVITE, and its final answer; undefined while there is none. */
   #sent: OutgoingRequest | undefined
-  #refusal: SipMessage | undefined
+  #refusal: { readonly trunk: string; readonly message: SipMessage } | undefined
   #hunt: Hunt = { at: 'trying', attempt: 0 }
   #cancelHeaders: HeaderList = []
   #silence: Timer | undefined
@@ -202,14 +202,18 @@ export class SetUp {
     this.#transactions.set(index, transaction)
   }
 
-  /** A redirected call goes on with the identifiers of the INVITE before, if that is over. */
-  #refusalFor({ redirected }: Place): SipMessage | undefined {
-    return redirected ? this.#refusal : undefined
+  /**
+   * A redirected call goes on with the identifiers of the INVITE before, if that is over. Another trunk is to learn
+   * neither whom it called there, nor which address of ours that peer knows.
+   */
+  #refusalFor({ redirected, trunk }: Place): SipMessage | undefined {
+    return redirected && this.#refusal?.trunk === trunk ? this.#refusal.message : undefined
   }
 
   /** A final answer that nobody waits for any more says nothing of the INVITE that was sent last. */
   #remember(index: number, { status, message }: IncomingResponse): void {
-    if (status >= 300 && this.#waitsFor(index)) this.#refusal = message
+    const trunk = this.#places.list[index]?.trunk
+    if (status >= 300 && trunk !== undefined && this.#waitsFor(index)) this.#refusal = { trunk, message }
     // A call lasts, and what its INVITE offered is of no use any more.
     else if (status >= 200) this.#sent = undefined
   }

@@ -1,10 +1,10 @@
 import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
-import type { InboundAuthenticationConfig, RegistrationConfig } from '#api/snapshot.ts'
+import type { InboundAuthenticationConfig, RegistrationConfig, TrunkConfig } from '#api/snapshot.ts'
 import type { Log } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
-import type { RunningConfig } from '../../config/running.ts'
-import { health, route, runningConfig, target, trunk } from '../../policy/testing/configuration.ts'
+import type { OpenListener, RunningConfig } from '../../config/running.ts'
+import { health, listener, route, runningConfig, target, trunk } from '../../policy/testing/configuration.ts'
 import { FakeSipPort, type FakeIncoming, type FakeOutgoing } from '../../sip/fake-sip-port.ts'
 import type { Body, HeaderList } from '../../sip/port.ts'
 import type { CallRecord, EndCause } from '../call-record.ts'
@@ -80,14 +80,19 @@ export function createScenario(
     accounts?: ScenarioAccounts
     /** What the PBX has to prove. */
     authentication?: InboundAuthenticationConfig
+    /** Another trunk, which no route leads to, with a listener of its own. */
+    besides?: { trunk: TrunkConfig; listener: OpenListener }
   } = {},
 ): Scenario {
   const behaviour = { ...builtInBehaviour, ...options.sip }
   const carrierTargets = Array.from({ length: options.targets ?? 3 }, (_, index) =>
     target({ name: `t${index + 1}`, host: `198.51.100.${index + 1}`, priority: index }),
   )
+  const { besides } = options
   const running = runningConfig({
+    ...(besides && { listeners: [listener({ name: 'udp' }), besides.listener] }),
     trunks: [
+      ...(besides === undefined ? [] : [besides.trunk]),
       trunk({
         name: 'pbx',
         targets: [target({ name: 'main', host: near.signalling })],
