@@ -45,12 +45,19 @@ describe('how many calls there may be (feature item 29.3)', () => {
     const second = sip.last('INVITE')
     const third = invite()
     expect(sip.last('INVITE')).toBe(second)
-    expect(third.lastAnswer).toMatchObject({ status: 503 })
+    expect(third.lastAnswer).toMatchObject(refused)
     expect(calls.count).toBe(2)
     expect(first.statuses).not.toContain(503)
     second.respond(486)
     clock.advance(1000)
     expect(invite().statuses).not.toContain(503)
+  })
+
+  it('a call that a target has refused with 503 is not told when to come again', () => {
+    const { sip, invite } = createScenario({ targets: 1 })
+    const call = invite()
+    sip.last('INVITE').respond(503, { headers: [['Retry-After', '60']] })
+    expect(call.lastAnswer.headers?.map(([name]) => name)).not.toContain('Retry-After')
   })
 
   it('a call that is hunted from target to target of one trunk counts once', () => {

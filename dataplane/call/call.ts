@@ -280,11 +280,13 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     this.#services.events.answered?.(this.record)
   }
 
-  refused(status: number, response: IncomingResponse | undefined): void {
+  refused(status: number, response: IncomingResponse | undefined, headers: HeaderList): void {
     const contacts = this.#b === undefined || response === undefined ? [] : passedOn(response.message, this.#a, this.#b)
     const told = response === undefined || response.local || contacts.length > 0 ? status : callerStatus(status)
     const carried =
-      response === undefined || response.local ? {} : carriedResponse(response.message, this.#a, told, { contacts })
+      response === undefined || response.local
+        ? { headers }
+        : carriedResponse(response.message, this.#a, told, { contacts })
     this.invite.respond(told, { ...carried, toTag: this.#toTag })
     this.#end({ kind: 'Refused', status: told }, [])
   }

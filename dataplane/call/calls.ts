@@ -5,7 +5,7 @@ import { type Log, OncePerSecond } from '#lib/log.ts'
 import type { OpenListener, Running, RunningConfig } from '../config/running.ts'
 import type { Uri } from '../engine/message/uri.ts'
 import { DigestServer } from '../digest/digest-server.ts'
-import { AdmissionControl } from '../policy/admission.ts'
+import { AdmissionControl, admissionRetryAfter } from '../policy/admission.ts'
 import { type CallRequest, decide } from '../policy/decide.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
 import { findInboundTrunk } from '../policy/inbound-trunk.ts'
@@ -36,9 +36,6 @@ export interface CallsOptions {
 
 /** Seconds after which a caller may try again here, once this replica takes no new calls. */
 const drainRetryAfter = '10'
-
-/** Seconds after which a trunk that has all the calls it may have should try again. */
-const admissionRetryAfter = '5'
 
 /** The B2BUA: takes every request, makes calls of INVITEs, and gives requests inside a call to it. */
 export class Calls {

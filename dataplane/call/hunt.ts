@@ -30,8 +30,8 @@ export type HuntEffect =
   | { readonly do: 'progress' }
   /** Pass the 2xx on to the caller. */
   | { readonly do: 'connect' }
-  /** Refuse the caller, with what the last target said. */
-  | { readonly do: 'refuse'; readonly status: number }
+  /** Refuse the caller, with what the last target said; `full` when its trunk may have no more calls. */
+  | { readonly do: 'refuse'; readonly status: number; readonly full?: boolean }
   | { readonly do: 'cancel'; readonly attempt: number }
   /** A 2xx that nobody waits for: ACK, then BYE. */
   | { readonly do: 'release'; readonly attempt: number }
@@ -82,7 +82,10 @@ function next(attempt: number, failure: AttemptFailure, places: readonly Place[]
   const how = tried === undefined ? 'stop' : huntStep(failure, tried.sip.hunting)
   let index = attempt + 1
   if (how === 'target') while (isSameTarget(places[index], tried)) index++
-  if (how === 'stop' || index >= places.length) return [{ at: 'over' }, { do: 'refuse', status: failure.status }]
+  if (how === 'stop' || index >= places.length) {
+    const { status, full } = failure
+    return [{ at: 'over' }, { do: 'refuse', status, ...(full !== undefined && { full }) }]
+  }
   return goTo(index)
 }
 

@@ -2,6 +2,7 @@ import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { RunningConfig } from '../config/running.ts'
 import type { Uri } from '../engine/message/uri.ts'
+import { admissionRetryAfter } from '../policy/admission.ts'
 import { redirectedTo } from '../policy/redirection.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import type { Attempt } from '../policy/targets.ts'
@@ -62,7 +63,8 @@ export interface SetUpHost {
   dialogOpened(leg: Leg, dialogId: string): void
   progressed(response: IncomingResponse): void
   connected(response: IncomingResponse): void
-  refused(status: number, response: IncomingResponse | undefined): void
+  /** Without a response, or with one made up here, `headers` are what the caller is told besides. */
+  refused(status: number, response: IncomingResponse | undefined, headers: HeaderList): void
   /** The call stays until what comes back was called: something is still in flight. */
   open(): () => void
 }
@@ -127,7 +129,11 @@ export class SetUp {
       case 'cancel':
         return this.#transactions.get(effect.attempt)?.cancel(this.#cancelHeaders)
       case 'refuse':
-        return this.#host.refused(effect.status, response)
+        return this.#host.refused(
+          effect.status,
+          response,
+          effect.full === true ? [['Retry-After', admissionRetryAfter]] : [],
+        )
       case 'progress':
         return response && this.#host.progressed(response)
       case 'connect':

@@ -1,6 +1,9 @@
 import type { Admission, TrunkAdmission } from '#api/admission.ts'
 import { type Rate, TokenBucket } from '#lib/token-bucket.ts'
 
+/** Seconds after which who has called when there were all the calls that there may be should try again (Retry-After). */
+export const admissionRetryAfter = '5'
+
 /** Calls at this replica now. */
 export interface CallCounts {
   readonly all: () => number
