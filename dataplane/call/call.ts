@@ -281,12 +281,10 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
   }
 
   refused(status: number, response: IncomingResponse | undefined, headers: HeaderList): void {
-    const contacts = this.#b === undefined || response === undefined ? [] : passedOn(response.message, this.#a, this.#b)
-    const told = response === undefined || response.local || contacts.length > 0 ? status : callerStatus(status)
-    const carried =
-      response === undefined || response.local
-        ? { headers }
-        : carriedResponse(response.message, this.#a, told, { contacts })
+    const heard = response?.local === true ? undefined : response?.message
+    const contacts = this.#b === undefined || heard === undefined ? [] : passedOn(heard, this.#a, this.#b)
+    const told = heard === undefined || contacts.length > 0 ? status : callerStatus(status)
+    const carried = heard === undefined ? { headers } : carriedResponse(heard, this.#a, told, { contacts })
     this.invite.respond(told, { ...carried, toTag: this.#toTag })
     this.#end({ kind: 'Refused', status: told }, [])
   }
