@@ -12,14 +12,17 @@ export interface Weighted {
  * number in [0, 1).
  */
 export function selectionOrder<T extends Weighted>(items: readonly T[], random: () => number): T[] {
+  return byPriority(items, (equals) => draw(equals, random))
+}
+
+/** All of a lower priority value first, and those of one value as `order` has them. */
+export function byPriority<T extends Pick<Weighted, 'priority'>>(
+  items: readonly T[],
+  order: (equals: readonly T[]) => readonly T[],
+): T[] {
   if (items.length < 2) return [...items]
   const priorities = [...new Set(items.map(({ priority }) => priority))].sort((a, b) => a - b)
-  return priorities.flatMap((wanted) =>
-    draw(
-      items.filter(({ priority }) => priority === wanted),
-      random,
-    ),
-  )
+  return priorities.flatMap((wanted) => order(items.filter(({ priority }) => priority === wanted)))
 }
 
 /**
@@ -28,6 +31,7 @@ export function selectionOrder<T extends Weighted>(items: readonly T[], random: 
  * sum value is the first in the selected order which is greater than or equal to the random number selected".
  */
 function draw<T extends Weighted>(items: readonly T[], random: () => number): T[] {
+  // Among nothing but zeros the rule would always take the first.
   const left = [
     ...shuffled(
       items.filter(({ weight }) => weight === 0),
@@ -46,8 +50,8 @@ function draw<T extends Weighted>(items: readonly T[], random: () => number): T[
   return [...order, ...left]
 }
 
-/** Among nothing but zeros the rule would always take the first. */
-function shuffled<T>(items: readonly T[], random: () => number): T[] {
+/** Each order as likely as any other. */
+export function shuffled<T>(items: readonly T[], random: () => number): T[] {
   const left = [...items]
   return items.flatMap(() => left.splice(Math.floor(random() * left.length), 1))
 }

@@ -2,7 +2,7 @@ import type { HuntingScheme, ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import type { RouteConfig, TargetConfig } from '#api/snapshot.ts'
 import { isIP } from 'node:net'
 import type { OpenListener, RunningConfig } from '../config/running.ts'
-import { lastOf } from '../dns/selection.ts'
+import { byPriority, lastOf, shuffled, type Weighted } from '../dns/selection.ts'
 import type { CallEndpoint, TrunkHealth } from '../trunks/health.ts'
 
 /** One place a call may be sent to. */
@@ -21,27 +21,15 @@ export interface Attempt {
 /** Why a target was passed over. */
 export type SkipCause = 'down' | 'unresolved' | 'loop' | 'noListener' | 'gone'
 
-export interface Ranked {
-  readonly priority: number
-  readonly weight: number
-}
-
 /**
  * The order in which to try them: all of a lower priority value first; among equals a weighted draw (RFC 2782), and
  * weight 0 only after all others. `random` gives a number in [0, 1).
  */
-export function rank<T extends Ranked>(items: readonly T[], random: () => number): T[] {
-  if (items.length < 2) return [...items]
-  const priorities = [...new Set(items.map(({ priority }) => priority))].sort((a, b) => a - b)
-  return priorities.flatMap((priority) =>
-    draw(
-      items.filter((item) => item.priority === priority),
-      random,
-    ),
-  )
+export function rank<T extends Weighted>(items: readonly T[], random: () => number): T[] {
+  return byPriority(items, (equals) => draw(equals, random))
 }
 
-function draw<T extends Ranked>(items: readonly T[], random: () => number): T[] {
+function draw<T extends Weighted>(items: readonly T[], random: () => number): T[] {
   const left = items.filter(({ weight }) => weight > 0)
   const order: T[] = []
   while (left.length > 0) {
@@ -61,7 +49,7 @@ export interface Chance {
 }
 
 /** The targets of a trunk in the order in which its scheme of hunting tries them (feature item 9). */
-export function arrange<T extends Ranked>(
+export function arrange<T extends Weighted>(
   targets: readonly T[],
   scheme: HuntingScheme,
   chance: Chance,
@@ -73,10 +61,8 @@ export function arrange<T extends Ranked>(
       return rank(targets, chance.random)
     case 'Weighted':
       return draw(targets, chance.random)
-    case 'Random': {
-      const left = [...targets]
-      return targets.flatMap(() => left.splice(Math.floor(chance.random() * left.length), 1))
-    }
+    case 'Random':
+      return shuffled(targets, chance.random)
     case 'RoundRobin': {
       const first = chance.turn(trunk) % targets.length
       return [...targets.slice(first), ...targets.slice(0, first)]
@@ -143,7 +129,7 @@ export function attemptsAtTarget(
   return { attempts: ready === undefined ? [] : attemptsAt(elsewhere, ready, config, skip), because }
 }
 
-interface ReadyTarget extends Ranked {
+interface ReadyTarget extends Weighted {
   readonly target: TargetConfig
   readonly listener: OpenListener
   readonly endpoints: readonly CallEndpoint[]
