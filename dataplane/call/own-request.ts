@@ -1,7 +1,6 @@
 import type { IncomingResponse, OutgoingRequest, SipPort } from '../sip/port.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { writeTimer } from '../policy/session-timer.ts'
-import { longestRetryAfterSeconds, retryAfterSeconds } from '../trunks/retry-after.ts'
 import { allow } from './header-relay.ts'
 import type { Leg } from './leg.ts'
 import { acknowledgeProvisional } from './prack.ts'
@@ -86,11 +85,15 @@ function outcomeOf(method: string, response: IncomingResponse, events: OwnReques
   if (status === 491) return { kind: 'Glare' }
   if (status === 422 && events.raise(response)) return { kind: 'LongerInterval' }
   if (method === 'UPDATE' && (status === 405 || status === 501)) return { kind: 'NotAllowed' }
-  const seconds = retryAfterSeconds(response.message)
+  const seconds = Number.parseInt(response.message.get('Retry-After') ?? '', 10)
   return {
     kind: 'Refused',
     status,
-    retryAfterMilliseconds:
-      seconds === undefined ? undefined : Math.min(Math.max(1, seconds), longestRetryAfterSeconds) * 1000,
+    retryAfterMilliseconds: Number.isNaN(seconds)
+      ? undefined
+      : Math.min(Math.max(1, seconds), longestRetryAfterSeconds) * 1000,
   }
 }
+
+/** A Retry-After is heeded up to here: a peer does not put off for ever what keeps its call alive. */
+const longestRetryAfterSeconds = 600

@@ -17,7 +17,7 @@ import type {
 } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallFailure } from '../trunks/monitor.ts'
-import { retryAfterSeconds } from '../trunks/retry-after.ts'
+import { retryAfterSeconds } from '../trunks/registration.ts'
 import type { CallCredentials } from './call-credentials.ts'
 import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
 import type { Uncarried } from '../media/media-port.ts'

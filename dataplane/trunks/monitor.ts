@@ -12,12 +12,13 @@ import type { Outside } from './outside.ts'
 import { listenerUri, Peer, soughtName } from './peer.ts'
 import { ProbeSession } from './probe-session.ts'
 import type { Endpoint } from './resolution.ts'
-import { longestRetryAfterSeconds } from './retry-after.ts'
 
 /** Probes that start together are spread over this time, in milliseconds. */
 const spreadMilliseconds = 1000
 /** First wait for the probe that may restore what calls found down, doubled by every relapse, in milliseconds. */
 const recoveryMilliseconds = 1000
+/** A Retry-After is heeded up to here, in seconds. */
+const longestRetryAfterSeconds = 600
 
 /** A peer to watch: where calls to it go, how it is probed, and from which socket. */
 export interface MonitoredPeer {

@@ -8,8 +8,14 @@ import { type Challenge, challengesOf, type CredentialsHeader, DigestSession, st
 import type { Outside } from './outside.ts'
 import { isTlsFailure, listenerUri, type Peer, unreachable } from './peer.ts'
 import type { Endpoint } from './resolution.ts'
-import { grantedSeconds, mayAnswer, minExpiresSeconds, type Refusal, refusalOf } from './registration.ts'
-import { retryAfterSeconds } from './retry-after.ts'
+import {
+  grantedSeconds,
+  mayAnswer,
+  minExpiresSeconds,
+  type Refusal,
+  refusalOf,
+  retryAfterSeconds,
+} from './registration.ts'
 
 /** RFC 3261 section 17.1.2.2: a transaction ends by itself after 64*T1, 32 s. This is for one that got lost in between. */
 const lostMilliseconds = 35_000

@@ -7,8 +7,8 @@ import {
   minExpiresSeconds,
   refreshMilliseconds,
   refusalOf,
+  retryAfterSeconds,
 } from './registration.ts'
-import { retryAfterSeconds } from './retry-after.ts'
 import { responseMessage } from './scripted-port.ts'
 
 const contact = 'sip:+15550100@192.0.2.1:5060'

@@ -34,6 +34,11 @@ export function minExpiresSeconds(response: SipMessage): number | undefined {
   return seconds(response.get('Min-Expires'))
 }
 
+/** RFC 3261 section 20.33; a comment or parameters may follow the number. */
+export function retryAfterSeconds(response: SipMessage): number | undefined {
+  return seconds(/^\d+/.exec(response.get('Retry-After') ?? '')?.[0])
+}
+
 /** Refreshed when so many percent of what was granted have passed: several attempts fit in before the binding lapses. */
 export function refreshMilliseconds(granted: number, percent: number): number {
   return Math.max(1000, Math.min(granted, longestRefreshSeconds) * percent * 10)
