@@ -19,7 +19,9 @@ import {
   routeOutside,
 } from './application-request.ts'
 import { ClientExchange, type ExchangeOwner } from './client-exchange.ts'
+import { dialogIdOf } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
+import { SubscriptionDialogs } from './subscription-dialogs.ts'
 import { rackOf } from '../message/reliability.ts'
 
 interface Parts {
@@ -35,6 +37,7 @@ type Done = (outcome: Outcome) => void
 /** The user agent client of RFC 3261 §8.1, §9.1, §12.2.1 and §13.2: the application's requests out, responses in. */
 export class ClientCore implements ExchangeOwner {
   readonly dialogs: DialogTable
+  readonly subscriptionDialogs: SubscriptionDialogs
   readonly nextHops: NextHops
   readonly wheel: TimerWheel
   readonly #transactions: Transactions
@@ -42,14 +45,15 @@ export class ClientCore implements ExchangeOwner {
   readonly #counters: Counters
   /** Requests whose transaction is alive, by the id the application knows. */
   readonly #exchanges = new Map<string, ClientExchange>()
-  /** Dialog ids of INVITEs under way, which no INVITE from outside may have. */
-  readonly #invites = new Map<string, ClientExchange>()
+  /** By the ids of the dialogs that they make: INVITEs and SUBSCRIBEs under way. None from outside may have such an id. */
+  readonly #openings = new Map<string, ClientExchange>()
 
   constructor(parts: Parts) {
     this.dialogs = parts.dialogs
     this.nextHops = parts.nextHops
     this.wheel = parts.transactions.wheel
     this.#transactions = parts.transactions
+    this.subscriptionDialogs = new SubscriptionDialogs(parts.dialogs, this.wheel)
     this.#listeners = parts.listeners
     this.#counters = parts.counters
   }
@@ -65,9 +69,15 @@ export class ClientCore implements ExchangeOwner {
     else this.#requestOutside(application, order, done)
   }
 
-  /** An INVITE of ours with that dialog id is under way, or has made a dialog. */
+  /** An INVITE or SUBSCRIBE of ours with that dialog id is under way, or has made a dialog. */
   hasSent(dialogId: string): boolean {
-    return this.#invites.has(dialogId) || this.dialogs.ofId(dialogId)?.state.role === 'uac'
+    return this.#openings.has(dialogId) || this.dialogs.ofId(dialogId)?.state.role === 'uac'
+  }
+
+  /** The dialog that a NOTIFY makes which has come before the 2xx of its SUBSCRIBE; undefined where there is no such thing. */
+  dialogMadeBy(notify: ParsedMessage): LiveDialog | undefined {
+    const ours = this.#openings.get(dialogIdOf(notify.callId, notify.toTag))?.subscribing
+    return ours === undefined ? undefined : this.subscriptionDialogs.madeBy(notify, ours)
   }
 
   /** Ends a dialog by a BYE of the engine's own, and tells the application that it is gone. */
@@ -116,7 +126,7 @@ export class ClientCore implements ExchangeOwner {
 
   forget(exchange: ClientExchange): void {
     this.#exchanges.delete(exchange.id)
-    if (this.#invites.get(exchange.inviteId) === exchange) this.#invites.delete(exchange.inviteId)
+    if (this.#openings.get(exchange.newDialogId) === exchange) this.#openings.delete(exchange.newDialogId)
   }
 
   /** The application has left: nobody waits for its INVITEs any more. */
@@ -128,7 +138,7 @@ export class ClientCore implements ExchangeOwner {
 
   stop(): void {
     this.#exchanges.clear()
-    this.#invites.clear()
+    this.#openings.clear()
   }
 
   #cancel(application: Application, { request, transactionId }: RequestOrder): Outcome {
@@ -273,7 +283,7 @@ export class ClientCore implements ExchangeOwner {
       this.#transactions.createClient(user, { request, branch, ...way }),
     )
     this.#exchanges.set(exchange.id, exchange)
-    if (exchange.inviteId !== '') this.#invites.set(exchange.inviteId, exchange)
+    if (exchange.newDialogId !== '') this.#openings.set(exchange.newDialogId, exchange)
     else if (dialog !== undefined && request.method === 'INVITE') dialog.ownInvite = exchange.transaction
     return { exchange, text, dialogId: dialog?.state.id ?? '' }
   }

@@ -12,6 +12,8 @@ import type { Application, Outcome } from './application.ts'
 import { confirmByClient, dialogIdOf, dialogOfClient, isTargetRefresh, refreshTarget } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
 import { reliableSequence } from '../message/reliability.ts'
+import { eventIn, lifeOf } from './subscriptions.ts'
+import type { Subscribing, SubscriptionDialogs } from './subscription-dialogs.ts'
 import { formatLocalResponse } from './response-text.ts'
 
 /**
@@ -29,6 +31,7 @@ const MOST_FORKS = 32
 /** What an exchange needs of the client core. */
 export interface ExchangeOwner {
   readonly dialogs: DialogTable
+  readonly subscriptionDialogs: SubscriptionDialogs
   readonly nextHops: NextHops
   readonly wheel: TimerWheel
   readonly ackSent: SendCallback
@@ -44,8 +47,8 @@ export class ClientExchange implements ClientTransactionUser {
   /** Undefined for what the engine sends by itself. */
   readonly application: Application | undefined
   readonly method: string
-  /** Id of the dialogs that an INVITE outside a dialog makes; empty for any other request. */
-  readonly inviteId: string
+  /** Id of the dialogs that an INVITE or SUBSCRIBE outside a dialog makes; empty for any other request. */
+  readonly newDialogId: string
   readonly #owner: ExchangeOwner
   readonly #transaction: ClientTransaction
   readonly #inside: LiveDialog | undefined
@@ -72,10 +75,10 @@ export class ClientExchange implements ClientTransactionUser {
     this.#inside = inside
     this.#request = request
     this.#cseq = request.cseq
-    const makesDialog = request.method === 'INVITE' && inside === undefined
+    const makesDialog = (request.method === 'INVITE' || request.method === 'SUBSCRIBE') && inside === undefined
     const from = makesDialog ? parseNameAddr(request.from) : undefined
     this.#fromTag = from === undefined ? '' : tagOf(from)
-    this.inviteId = makesDialog ? detached(dialogIdOf(request.callId, this.#fromTag)) : ''
+    this.newDialogId = makesDialog ? detached(dialogIdOf(request.callId, this.#fromTag)) : ''
     this.#transaction = createTransaction(this)
   }
 
@@ -104,7 +107,8 @@ export class ClientExchange implements ClientTransactionUser {
     if (status === 503) this.#owner.nextHops.failed(this.#transaction.flow)
     if (status < 200 && this.#cancel !== undefined && !this.#cancelSent) this.#sendCancel(this.#cancel)
     if (status === 100) {
-      if (this.inviteId !== '' && this.application?.wantsTrying === true) this.#deliver(response, source, undefined)
+      if (this.method === 'INVITE' && this.newDialogId !== '' && this.application?.wantsTrying === true)
+        this.#deliver(response, source, undefined)
       return
     }
     if (this.method === 'INVITE') {
@@ -113,8 +117,9 @@ export class ClientExchange implements ClientTransactionUser {
       else if (status < 300) this.#onSuccess(response, source)
       else this.#onFailure(response, source)
     } else {
+      const dialog = this.#inside ?? this.#subscribed(response)
       if (this.#inside !== undefined) this.#settle(response, this.#inside)
-      this.#deliver(response, source, this.#inside)
+      this.#deliver(response, source, dialog)
     }
     if (status >= 200) this.#request = undefined
   }
@@ -221,7 +226,39 @@ export class ClientExchange implements ClientTransactionUser {
       return this.#destroy(dialog)
     }
     if (status < 300 && isTargetRefresh(this.method)) refreshTarget(dialog.state, response)
+    this.#settleSubscription(status, response.get('Expires'), dialog)
     if (this.method === 'BYE') this.#endDialog(dialog, status === 401 || status === 407)
+  }
+
+  /** What a SUBSCRIBE or NOTIFY of ours in a dialog has come to; after a challenge it will be sent again. */
+  #settleSubscription(status: number, granted: string | undefined, dialog: LiveDialog): void {
+    const event = eventIn(this.#header('Event'))
+    if (this.method === 'SUBSCRIBE' && status < 300) {
+      dialog.subscriptions?.extend(event, lifeOf(granted, this.#header('Expires')))
+    } else if (this.method === 'NOTIFY' && status !== 401 && status !== 407) {
+      dialog.subscriptions?.notified(event, this.#header('Subscription-State') ?? '')
+    }
+  }
+
+  /** The dialog of a SUBSCRIBE that a peer has taken; undefined for any other request and answer. */
+  #subscribed(response: SipMessage): LiveDialog | undefined {
+    const ours = response.status < 300 ? this.subscribing : undefined
+    return ours === undefined ? undefined : this.#owner.subscriptionDialogs.taken(ours, response)
+  }
+
+  /** What there is to know of a SUBSCRIBE that waits for its answer outside of a dialog; undefined for any other. */
+  get subscribing(): Subscribing | undefined {
+    const request = this.#request
+    if (this.method !== 'SUBSCRIBE' || this.newDialogId === '' || request === undefined) return undefined
+    const { application } = this
+    const { from, cseq, uri } = request
+    const listener = this.#transaction.flow.listener.name
+    const said = { event: this.#header('Event'), expires: this.#header('Expires') }
+    return { application, from, fromTag: this.#fromTag, cseq, uri, listener, ...said }
+  }
+
+  #header(name: string): string | undefined {
+    return this.#request?.headers.find(([each]) => each === name)?.[1]
   }
 
   /** The application knows all forks by one id, and takes that for gone: what is left under it is hung up. */
@@ -279,6 +316,8 @@ export class ClientExchange implements ClientTransactionUser {
   #failLocally(cause: 'timeout' | 'transport', reason?: string): void {
     const request = this.#request
     if (request === undefined) return
+    // RFC 6665 §4.2.2: a notifier whose NOTIFY is not answered "SHOULD remove the subscription".
+    if (this.method === 'NOTIFY') this.#inside?.subscriptions?.end(eventIn(this.#header('Event')))
     this.#request = undefined
     for (const fork of this.#forks.values()) this.#owner.dialogs.remove(fork)
     this.#forks.clear()

@@ -5,11 +5,14 @@ import type { Flow } from '../transport/transport.ts'
 import type { Application } from './application.ts'
 import type { Dialog } from './dialog.ts'
 import type { ReliableProvisionals } from './reliable-provisionals.ts'
+import type { Subscriptions } from './subscriptions.ts'
 import type { UnacknowledgedSuccess } from './unacknowledged-success.ts'
 
 /** A dialog with what goes on in it now. */
 export interface LiveDialog {
   readonly state: Dialog
+  /** Those that it lives for, where a SUBSCRIBE has made it. */
+  subscriptions: Subscriptions | undefined
   /** The application that its requests go to; none for a fork that the engine ends by itself. */
   application: Application | undefined
   /** The way its last request came, which requests take back where the peer cannot be connected to: over WebSocket. */
@@ -47,6 +50,7 @@ export class DialogTable {
   add(state: Dialog, application: Application | undefined): LiveDialog {
     const dialog: LiveDialog = {
       state,
+      subscriptions: undefined,
       application,
       way: undefined,
       invite: undefined,
@@ -87,6 +91,7 @@ export class DialogTable {
     const { state } = dialog
     for (const success of dialog.unacknowledged) success.stop()
     dialog.unacknowledged = none
+    dialog.subscriptions?.stop()
     // RFC 3261 §17.1.1.2 has no limit for an INVITE that was answered provisionally; one whose dialog is over gets the
     // limit of one that was cancelled (§9.1), or it would wait for ever.
     if (state.state === 'confirmed') dialog.ownInvite?.cancelSent()
@@ -106,7 +111,10 @@ export class DialogTable {
   }
 
   stop(): void {
-    for (const dialog of this.#byTags.values()) for (const success of dialog.unacknowledged) success.stop()
+    for (const dialog of this.#byTags.values()) {
+      for (const success of dialog.unacknowledged) success.stop()
+      dialog.subscriptions?.stop()
+    }
     this.#byTags.clear()
     this.#byId.clear()
   }

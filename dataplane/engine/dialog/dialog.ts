@@ -90,6 +90,33 @@ export function dialogOfClient(
   }
 }
 
+/** The dialog of a SUBSCRIBE of ours as its first NOTIFY makes it (RFC 6665 §4.4.1). */
+export function dialogOfNotify(
+  subscribe: { readonly from: string; readonly fromTag: string; readonly cseq: number; readonly listener: string },
+  notify: SipMessage,
+): Dialog {
+  return {
+    id: detached(dialogIdOf(notify.callId, subscribe.fromTag)),
+    role: 'uac',
+    callId: detached(notify.callId),
+    localTag: detached(subscribe.fromTag),
+    remoteTag: detached(notify.fromTag),
+    local: detached(subscribe.from),
+    remote: detached(notify.get('From') ?? ''),
+    state: 'confirmed',
+    localSequence: subscribe.cseq,
+    remoteSequence: 0,
+    remoteTarget: detached(contactUri(notify) ?? 'sip:nowhere.invalid'),
+    routeSet: recordedRoutes(notify),
+    listener: subscribe.listener,
+  }
+}
+
+/** Takes the route set of a request of the peer's. */
+export function takeRoutes(dialog: Dialog, request: SipMessage): void {
+  dialog.routeSet = recordedRoutes(request)
+}
+
 /**
  * RFC 3261 §13.2.2.4: when a 2xx meets its early dialog, "the dialog MUST be transitioned to the "confirmed" state, and
  * the route set for the dialog MUST be recomputed based on the 2xx response … no other values are recomputed", but the
@@ -107,9 +134,12 @@ export function refreshTarget(dialog: Dialog, message: SipMessage): void {
   if (uri !== undefined) dialog.remoteTarget = detached(uri)
 }
 
-/** The requests that may change where a peer is reached: re-INVITE (RFC 3261 §12.2) and UPDATE (RFC 3311 §5). */
+/**
+ * The requests that may change where a peer is reached: re-INVITE (RFC 3261 §12.2), UPDATE (RFC 3311 §5), and those of
+ * subscriptions (RFC 5057 §5.4).
+ */
 export function isTargetRefresh(method: string): boolean {
-  return method === 'INVITE' || method === 'UPDATE'
+  return method === 'INVITE' || method === 'UPDATE' || method === 'SUBSCRIBE' || method === 'NOTIFY'
 }
 
 export interface Routing {

@@ -53,6 +53,12 @@ export function checkOutside(request: SipMessage, facts: OutsideFacts): Rejectio
   return method === 'INVITE' ? checkContact(request) : undefined
 }
 
+/** A SUBSCRIBE that some application takes needs a Contact as an INVITE does, to make a dialog (RFC 6665 §8.1, table 1). */
+export function checkSubscribe(request: SipMessage): Rejection | undefined {
+  if (request.method !== 'SUBSCRIBE') return undefined
+  return request.has('Contact') ? checkContact(request) : { status: 400, reason: 'Missing Contact', headers: [] }
+}
+
 /** Why a request in a dialog is rejected; `retryAfter` is a random number of seconds from 0 to 10. */
 export function checkInside(
   request: SipMessage,

@@ -13,7 +13,7 @@ import { type Composed, composeResponse, goesReliably } from './application-resp
 import { LatePracks } from './late-pracks.ts'
 import { rackOf } from '../message/reliability.ts'
 import { ReliableProvisionals } from './reliable-provisionals.ts'
-import { checkInside, checkOutside, type Rejection } from './request-checks.ts'
+import { checkInside, checkOutside, checkSubscribe, type Rejection } from './request-checks.ts'
 import { formatCancel, formatResponse } from './response-text.ts'
 import { type Exchange, inviteIdOf, isForeignFork, tagFor, tagOfExchange, wayBack } from './server-exchange.ts'
 import { UnacknowledgedSuccess } from './unacknowledged-success.ts'
@@ -66,7 +66,7 @@ export class ServerCore {
       known.repeat()
     } else if (request.method === 'CANCEL') this.#receiveCancel(request, key, source, reply)
     else {
-      const dialog = this.#dialogOf(request)
+      const dialog = this.#dialogOf(request) ?? this.#dialogMadeBy(request, source)
       if (dialog === undefined) this.#receiveOutside(request, key, source, reply)
       else this.#receiveInside(request, key, source, reply, dialog)
     }
@@ -89,7 +89,7 @@ export class ServerCore {
     const tag = tagFor(exchange, response)
     const composed = composeResponse(request, response, transaction.flow.listener, tag, provisionals?.next)
     if (!composed.ok) return done(refuse(composed.reason))
-    const send = () => done(this.#send(exchange, response.status, composed))
+    const send = () => done(this.#send(exchange, response, composed))
     const chained = {
       ...{ text: composed.text, described: response.body !== '', send },
       drop: () => done(refuse(UNKNOWN_TRANSACTION)),
@@ -139,11 +139,13 @@ export class ServerCore {
     return exchange.reliable
   }
 
-  #send(exchange: Exchange, status: number, { text, to, toTag }: Composed): Outcome {
+  #send(exchange: Exchange, response: ParsedMessage, composed: Composed): Outcome {
     const { transaction, request, inside } = exchange
+    const { status } = response
+    const { text, to, toTag } = composed
     const dialogId =
-      inside?.state.id ??
-      (request.method === 'INVITE' && status > 100 && status < 300 ? dialogIdOf(request.callId, request.fromTag) : '')
+      inside?.state.id ?? (makesDialog(request.method, status) ? dialogIdOf(request.callId, request.fromTag) : '')
+    this.#settleSubscriptions(exchange, response, composed)
     if (request.method === 'INVITE' && status > 100) this.#settleDialogs(exchange, { status, text, to, toTag })
     else if (inside !== undefined && isSuccess(status) && isTargetRefresh(request.method)) {
       refreshTarget(inside.state, request)
@@ -152,6 +154,16 @@ export class ServerCore {
     transaction.respond(status, text)
     if (status >= 200 && request.method === 'PRACK' && inside !== undefined) resumeAfterPrack(inside)
     return { ok: true, text, flow: transaction.flow, transactionId: transaction.id, dialogId }
+  }
+
+  #settleSubscriptions(exchange: Exchange, response: ParsedMessage, { to, toTag }: Composed): void {
+    const { subscriptionDialogs } = this.#parts.clients
+    const { request, inside } = exchange
+    if (request.method === 'SUBSCRIBE' && isSuccess(response.status)) {
+      subscriptionDialogs.accepted(exchange, response, to, toTag)
+    } else if (request.method === 'NOTIFY' && inside !== undefined && response.status >= 200) {
+      subscriptionDialogs.notified(inside, request)
+    }
   }
 
   /**
@@ -194,6 +206,11 @@ export class ServerCore {
     return message.toTag === '' ? undefined : this.#parts.dialogs.find(message.callId, message.toTag, message.fromTag)
   }
 
+  #dialogMadeBy(request: ParsedMessage, source: Flow): LiveDialog | undefined {
+    if (request.method !== 'NOTIFY' || request.toTag === '' || !this.#parts.admit(source)) return undefined
+    return this.#parts.clients.dialogMadeBy(request)
+  }
+
   #receiveOutside(request: ParsedMessage, key: string, source: Flow, reply: Flow): void {
     if (!this.#parts.admit(source)) return
     const { transactions, applications, clients, dialogs } = this.#parts
@@ -202,7 +219,8 @@ export class ServerCore {
       return this.#reject(transactions.createServer({ key, method }, reply), request, { status: 200, headers: [] })
     }
     const mergeKey = `${request.callId} ${request.fromTag} ${request.cseq} ${method}`
-    const dialogId = method === 'INVITE' ? dialogIdOf(request.callId, request.fromTag) : ''
+    const opens = method === 'INVITE' || method === 'SUBSCRIBE'
+    const dialogId = opens ? dialogIdOf(request.callId, request.fromTag) : ''
     const rejection =
       checkOutside(request, {
         merged: transactions.hasMerge(mergeKey),
@@ -213,7 +231,8 @@ export class ServerCore {
         allowed: this.#allowed,
       }) ??
       this.#checkService(method) ??
-      this.#checkRoom(method)
+      this.#checkRoom(method) ??
+      checkSubscribe(request)
     const application = rejection === undefined ? applications.next(method) : undefined
     // A merged request must not free the mark of the one it merges with when it ends first.
     const marks = rejection?.status !== 482
@@ -457,6 +476,11 @@ function resumeAfterPrack(dialog: LiveDialog): void {
 function isAwaited(prack: ParsedMessage, { reliable }: LiveDialog): boolean {
   const rack = rackOf(prack)
   return rack !== undefined && reliable?.acknowledge(rack) === true
+}
+
+/** The responses that make a dialog (RFC 3261 §12.1, RFC 6665 §4.4.1). */
+function makesDialog(method: string, status: number): boolean {
+  return method === 'INVITE' ? status > 100 && status < 300 : method === 'SUBSCRIBE' && isSuccess(status)
 }
 
 function isSuccess(status: number): boolean {
