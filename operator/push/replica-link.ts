@@ -7,6 +7,7 @@ import type { Log } from '#lib/log.ts'
 import type { Turns } from '#lib/turns.ts'
 import type { Identity } from './authenticate.ts'
 import { versionsOf, type Publication, type Versions } from './delta.ts'
+import { Outbox } from './outbox.ts'
 import { versionsAfter, type ReplicaState } from './replica-state.ts'
 
 export interface LinkLimits {
@@ -49,6 +50,7 @@ const nothing = versionsOf([])
 export class ReplicaLink {
   readonly #options: LinkOptions
   readonly #log: Log
+  readonly #outbox: Outbox
   readonly #rate: Rate
   readonly #bucket: TokenBucket
   readonly #connectedSince: number
@@ -68,12 +70,15 @@ export class ReplicaLink {
   /** Pings that were not answered. */
   #missed = 0
   #timer: Timer
+  /** It was told why, and nothing more is said or heard. */
+  #leaving = false
   #ended = false
 
   constructor(options: LinkOptions) {
     this.#options = options
     this.#log = options.log
     const { socket, clock, limits } = options
+    this.#outbox = new Outbox(socket)
     this.#rate = { perSecond: limits.messagesPerSecond, burst: limits.messagesAtOnce }
     this.#bucket = new TokenBucket(this.#rate, clock.now())
     this.#connectedSince = clock.wallTime()
@@ -119,26 +124,28 @@ export class ReplicaLink {
     if (this.#inFlight === undefined) this.#sendDelta()
   }
 
-  /** `sent` is called when the frame is with the kernel, or will never be. */
-  send(frame: string | Buffer, sent: () => void = () => undefined): void {
+  /** `sent` is called when the message is with the kernel, or will never be. */
+  send(message: Buffer, sent: () => void = () => undefined): void {
     const { socket, limits } = this.#options
-    if (socket.readyState !== socket.OPEN) return sent()
-    if (socket.bufferedAmount > limits.bufferedBytes) {
+    if (this.#leaving || socket.readyState !== socket.OPEN) return sent()
+    if (this.#outbox.bytes > limits.bufferedBytes) {
       this.#log.warn({ replica: this.#hello?.replica }, 'a replica does not read; its connection is cut')
       socket.terminate()
       return sent()
     }
-    socket.send(frame, { binary: false }, sent)
+    this.#outbox.send(message, sent)
   }
 
   /** Says why, and closes. */
   bye(reason: string): void {
+    if (this.#leaving) return
+    const { socket, clock } = this.#options
     const bye: Bye = { type: 'bye', reason }
-    this.send(JSON.stringify(bye))
-    this.#options.socket.close(1000)
-    // A peer that never answers the close must not hold the socket.
+    this.send(Buffer.from(JSON.stringify(bye)), () => socket.close(1000))
+    this.#leaving = true
+    // A peer that never reads, or never answers the close, must not hold the socket.
     this.#timer.cancel()
-    this.#timer = this.#options.clock.after(5_000, () => this.#options.socket.terminate())
+    this.#timer = clock.after(5_000, () => socket.terminate())
   }
 
   /**
@@ -165,7 +172,7 @@ export class ReplicaLink {
   }
 
   #receive(data: RawData, isBinary: boolean): void {
-    if (this.#options.socket.readyState !== this.#options.socket.OPEN) return
+    if (this.#leaving || this.#options.socket.readyState !== this.#options.socket.OPEN) return
     this.#missed = 0
     if (!this.#bucket.take(this.#rate, this.#options.clock.now())) return this.#refuse('too many messages')
     if (isBinary) return this.#refuse('a binary message; messages are JSON text')
