@@ -9,6 +9,7 @@ import { Gate } from './gate.ts'
 import { Intake } from './intake.ts'
 import { HandOver } from './message/hand-over.ts'
 import { Overload } from './overload.ts'
+import { ProxyCore } from './proxy/proxy-core.ts'
 import { TimerWheel } from './transaction/timer-wheel.ts'
 import { Transactions } from './transaction/transactions.ts'
 import { Listeners } from './transport/listeners.ts'
@@ -45,6 +46,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     onServerTerminated: (transaction) => server.onTerminated(transaction),
   })
   const clients = new ClientCore({ transactions, dialogs, listeners, nextHops, counters })
+  const proxies = new ProxyCore({ transactions, listeners, nextHops })
   const applications = new ApplicationServer({
     secret,
     clock,
@@ -52,6 +54,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     user: {
       request: (application, order, done) => clients.request(application, order, done),
       respond: (application, order, done) => server.respond(application, order, done),
+      proxy: (application, order, progress) => server.proxy(application, order, progress),
       applicationGone(application) {
         server.applicationGone(application)
         clients.applicationGone(application)
@@ -65,6 +68,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     dialogs,
     applications,
     clients,
+    proxies,
     counters,
     admit(source) {
       const { address, port, connection } = source
@@ -125,6 +129,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       transactions.stop()
       server.stop()
       clients.stop()
+      proxies.stop()
       dialogs.stop()
       wheel.stop()
       await Promise.all([...listeners.all()].map((listener) => listener.close()))

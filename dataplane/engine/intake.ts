@@ -91,11 +91,12 @@ export class Intake implements Receiver {
   #takeResponse(response: ParsedMessage, source: Flow): void {
     const { counters, transactions } = this.#parts
     counters.countResponse('received', response.method, response.status)
+    const transaction = transactions.clientOf(response)
     // RFC 3261 §8.1.3.3: "If more than one Via header field value is present in a response, the UAC SHOULD discard the
     // message." X-Engine-Local is ours alone to write.
-    if (response.values('Via').length > 1 || response.has('X-Engine-Local')) return counters.count('stray_responses')
-    const transaction = transactions.clientOf(response)
-    if (transaction === undefined) counters.count('stray_responses')
+    const strange =
+      (transaction?.relays !== true && response.values('Via').length > 1) || response.has('X-Engine-Local')
+    if (transaction === undefined || strange) counters.count('stray_responses')
     else transaction.receive(response, source)
   }
 

@@ -10,6 +10,8 @@ import type { ClientCore } from './client-core.ts'
 import { dialogIdOf, dialogOfServer, isTargetRefresh, refreshTarget } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
 import { type Composed, composeResponse, goesReliably } from './application-response.ts'
+import type { ProxyCore } from '../proxy/proxy-core.ts'
+import type { ProxyOrder, ProxyProgress } from '../proxy/proxy-order.ts'
 import { LatePracks } from './late-pracks.ts'
 import { rackOf } from '../message/reliability.ts'
 import { ReliableProvisionals } from './reliable-provisionals.ts'
@@ -33,6 +35,7 @@ interface Parts {
   readonly dialogs: DialogTable
   readonly applications: Applications
   readonly clients: ClientCore
+  readonly proxies: ProxyCore
   readonly counters: Counters
   /** False: the source gets no answer. */
   readonly admit: (source: Flow) => boolean
@@ -99,16 +102,28 @@ export class ServerCore {
     else send()
   }
 
+  /** Hands a request over to the proxy, as the application wants it. */
+  proxy(application: Application, order: ProxyOrder, progress: ProxyProgress): void {
+    const exchange = this.#exchanges.get(order.transactionId)
+    if (exchange === undefined || exchange.application !== application) return progress.refused(UNKNOWN_TRANSACTION)
+    const { transaction, request, inside, early } = exchange
+    if (inside !== undefined) return progress.refused('a request in a dialog of our own is not proxied')
+    if (early.length > 0) return progress.refused('a request that was answered provisionally is not proxied')
+    this.#forget(transaction.id)
+    this.#parts.proxies.begin(transaction, request, order, progress)
+  }
+
   /** Text of the 100 to a request that is slow to be answered. */
   tryingFor(transaction: ServerTransaction): string {
-    const exchange = this.#exchanges.get(transaction.id)
-    return exchange === undefined ? '' : formatResponse(exchange.request, { status: 100 })
+    const request = this.#exchanges.get(transaction.id)?.request ?? this.#parts.proxies.requestOf(transaction.id)
+    return request === undefined ? '' : formatResponse(request, { status: 100 })
   }
 
   onTerminated(transaction: ServerTransaction): void {
     // The application has left it unanswered.
     if (transaction.method === 'PRACK') this.#exchanges.get(transaction.id)?.inside?.reliable?.resume()
     this.#forget(transaction.id)
+    this.#parts.proxies.onTerminated(transaction)
   }
 
   /** The application has left: what it had not answered gets a 503 (RFC 3261 §21.5.4). */
@@ -145,7 +160,7 @@ export class ServerCore {
     const { text, to, toTag } = composed
     const dialogId =
       inside?.state.id ?? (makesDialog(request.method, status) ? dialogIdOf(request.callId, request.fromTag) : '')
-    this.#settleSubscriptions(exchange, response, composed)
+    this.#parts.clients.subscriptionDialogs.settle(exchange, response, composed)
     if (request.method === 'INVITE' && status > 100) this.#settleDialogs(exchange, { status, text, to, toTag })
     else if (inside !== undefined && isSuccess(status) && isTargetRefresh(request.method)) {
       refreshTarget(inside.state, request)
@@ -154,16 +169,6 @@ export class ServerCore {
     transaction.respond(status, text)
     if (status >= 200 && request.method === 'PRACK' && inside !== undefined) resumeAfterPrack(inside)
     return { ok: true, text, flow: transaction.flow, transactionId: transaction.id, dialogId }
-  }
-
-  #settleSubscriptions(exchange: Exchange, response: ParsedMessage, { to, toTag }: Composed): void {
-    const { subscriptionDialogs } = this.#parts.clients
-    const { request, inside } = exchange
-    if (request.method === 'SUBSCRIBE' && isSuccess(response.status)) {
-      subscriptionDialogs.accepted(exchange, response, to, toTag)
-    } else if (request.method === 'NOTIFY' && inside !== undefined && response.status >= 200) {
-      subscriptionDialogs.notified(inside, request)
-    }
   }
 
   /**
@@ -213,8 +218,9 @@ export class ServerCore {
 
   #receiveOutside(request: ParsedMessage, key: string, source: Flow, reply: Flow): void {
     if (!this.#parts.admit(source)) return
-    const { transactions, applications, clients, dialogs } = this.#parts
+    const { transactions, applications, clients, dialogs, proxies } = this.#parts
     const { method } = request
+    if (proxies.claims(request)) return proxies.takeInside(request, key, reply)
     if (method === 'PRACK' && this.#latePracks.take(request)) {
       return this.#reject(transactions.createServer({ key, method }, reply), request, { status: 200, headers: [] })
     }
@@ -402,6 +408,8 @@ export class ServerCore {
     const dialog = this.#dialogOf(request)
     // §13.3.1.4: the ACK of a 2xx has the CSeq number of its INVITE. Another copy of it, or one that nothing waits for, ends here.
     const waiting = dialog?.unacknowledged.find(({ sequence }) => sequence === request.cseq)
+    const { admit, proxies } = this.#parts
+    if (dialog === undefined && proxies.claims(request) && admit(source)) return proxies.takeAck(request, source)
     if (dialog === undefined || waiting === undefined) return
     waiting.stop()
     dialog.unacknowledged = dialog.unacknowledged.filter((one) => one !== waiting)
@@ -433,7 +441,7 @@ export class ServerCore {
     const toTag = exchange === undefined ? createTag() : tagOfExchange(exchange)
     transaction.respond(200, formatResponse(cancel, { status: 200, toTag }))
     // "If it has already sent a final response for the original request, the CANCEL has no effect".
-    if (exchange === undefined) return
+    if (exchange === undefined) return this.#parts.proxies.cancel(invite.id)
     this.#forget(invite.id)
     const dialogId = exchange.inside?.state.id ?? exchange.early[0]?.state.id ?? ''
     this.#finish(exchange, 487, [])

@@ -37,8 +37,16 @@ export class SubscriptionDialogs {
     this.#wheel = wheel
   }
 
-  /** The application has taken a peer's SUBSCRIBE with a 2xx. */
-  accepted(exchange: Exchange, response: SipMessage, to: string, toTag: string): void {
+  /** What the answer to a request of a peer's does to subscriptions, if it is of any. */
+  settle(exchange: Exchange, response: SipMessage, answer: { to: string; toTag: string }): void {
+    const { request, inside } = exchange
+    const { status } = response
+    if (request.method === 'SUBSCRIBE' && status >= 200 && status < 300) this.#accepted(exchange, response, answer)
+    else if (request.method === 'NOTIFY' && status >= 200 && inside !== undefined) this.#notified(inside, request)
+  }
+
+  /** The application has taken a SUBSCRIBE. */
+  #accepted(exchange: Exchange, response: SipMessage, { to, toTag }: { to: string; toTag: string }): void {
     const { request, inside, application, transaction } = exchange
     const event = eventIn(request.get('Event'))
     const life = lifeOf(response.get('Expires'), request.get('Expires'))
@@ -83,7 +91,7 @@ export class SubscriptionDialogs {
    * route set at the subscriber is taken from the NOTIFY request itself, as opposed to the route set present in the 200-class
    * response to the SUBSCRIBE request."
    */
-  notified(dialog: LiveDialog, notify: ParsedMessage): void {
+  #notified(dialog: LiveDialog, notify: ParsedMessage): void {
     if (this.#unconfirmed.delete(dialog)) takeRoutes(dialog.state, notify)
     dialog.subscriptions?.notified(eventIn(notify.get('Event')), notify.get('Subscription-State') ?? '')
   }

@@ -57,6 +57,8 @@ export interface ClientTransactionUser {
   onMovedOn(failed: Flow): void
   /** Over: nothing more will come. */
   onTerminated(): void
+  /** It is another element's request, whose Via the responses have too. */
+  readonly relays?: boolean
 }
 
 /** What all transactions share. */
@@ -122,6 +124,11 @@ export class ClientTransaction implements TimerTarget {
 
   get state(): State {
     return this.#state
+  }
+
+  /** Its responses are another element's. */
+  get relays(): boolean {
+    return this.#user.relays === true
   }
 
   /** Changes when the request goes to another server. */

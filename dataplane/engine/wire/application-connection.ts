@@ -4,7 +4,16 @@ import type { Application, Delivery, Outcome, RequestOrder, ResponseOrder } from
 import type { HandOver } from '../message/hand-over.ts'
 import { readMessage } from '../message/parse.ts'
 import { FrameDecoder } from './frame-decoder.ts'
-import { formatTime, noticeFrame, outcomeFrame, replyFrame, requestFrame, responseFrame } from './leader.ts'
+import { type ProxyOrder, type ProxyProgress, readProxyOrder } from '../proxy/proxy-order.ts'
+import {
+  formatTime,
+  noticeFrame,
+  outcomeFrame,
+  proxiedFrame,
+  replyFrame,
+  requestFrame,
+  responseFrame,
+} from './leader.ts'
 
 /** Bytes the application has not read yet, above which it gets no new calls. */
 const BEHIND = 1024 * 1024
@@ -21,6 +30,7 @@ export interface ConnectionUser {
   greeting(): string
   request(connection: ApplicationConnection, order: RequestOrder, done: (outcome: Outcome) => void): void
   respond(connection: ApplicationConnection, order: ResponseOrder, done: (outcome: Outcome) => void): void
+  proxy(connection: ApplicationConnection, order: ProxyOrder, progress: ProxyProgress): void
   closed(connection: ApplicationConnection): void
 }
 
@@ -142,7 +152,7 @@ export class ApplicationConnection implements Application {
     if (!this.#authenticated) return this.#dismiss(id, 'not authenticated')
     switch (type) {
       case 'sip':
-        return this.#tryOrder(id, tokens, end < 0 ? '' : text.slice(end + 2))
+        return this.#try(id, () => this.#order(id, tokens, end < 0 ? '' : text.slice(end + 2)))
       case 'route':
         this.#route((tokens[2] ?? '').toUpperCase())
         return this.#reply(id, 'OK')
@@ -152,7 +162,7 @@ export class ApplicationConnection implements Application {
       case 'ping':
         return this.#reply(id, 'OK|pong')
       case 'proxy':
-        return this.#reply(id, 'NOK|proxy is not supported')
+        return this.#try(id, () => this.#proxy(id, tokens, end < 0 ? '' : text.slice(end + 2)))
       default:
         return this.#dismiss(id, tokens.length < 2 ? 'Invalid message format' : 'Unknown message type')
     }
@@ -171,12 +181,23 @@ export class ApplicationConnection implements Application {
   }
 
   /** An order that cannot be written as a message is refused; it must not end the engine. */
-  #tryOrder(id: string, tokens: readonly string[], text: string): void {
+  #try(id: string, obey: () => void): void {
     try {
-      this.#order(id, tokens, text)
+      obey()
     } catch (error) {
       this.#reply(id, `NOK|${error instanceof Error ? error.message : String(error)}`)
     }
+  }
+
+  #proxy(id: string, tokens: readonly string[], text: string): void {
+    const parsed = readMessage(text)
+    const order = parsed.ok ? readProxyOrder(tokens, parsed.message) : parsed.reason
+    if (typeof order === 'string') return this.#reply(id, `NOK|${order}`)
+    this.#user.proxy(this, order, {
+      response: (response, from) => this.#send(proxiedFrame(id, response, from, this.#time())),
+      done: () => this.#reply(id, 'OK|done'),
+      refused: (reason) => this.#reply(id, `NOK|${reason}`),
+    })
   }
 
   #order(id: string, tokens: readonly string[], text: string): void {

@@ -3,6 +3,7 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
 import type { Application, Applications, Outcome, RequestOrder, ResponseOrder } from '../dialog/application.ts'
 import type { HandOver } from '../message/hand-over.ts'
+import type { ProxyOrder, ProxyProgress } from '../proxy/proxy-order.ts'
 import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
 import { ApplicationConnection } from './application-connection.ts'
 
@@ -19,6 +20,7 @@ export interface ApplicationUser {
   request(application: Application, order: RequestOrder, done: (outcome: Outcome) => void): void
   /** `done` is told when it goes out, which may be later, or cannot any more. */
   respond(application: Application, order: ResponseOrder, done: (outcome: Outcome) => void): void
+  proxy(application: Application, order: ProxyOrder, progress: ProxyProgress): void
   applicationGone(application: Application): void
   /** Addresses that are bound, as `udp/192.0.2.1:5060`. */
   addresses(): readonly string[]
@@ -109,6 +111,7 @@ export class ApplicationServer implements Applications {
         },
         request: (from, order, done) => this.#user.request(from, order, done),
         respond: (from, order, done) => this.#user.respond(from, order, done),
+        proxy: (from, order, progress) => this.#user.proxy(from, order, progress),
         closed: (left) => {
           this.#connections.delete(left)
           this.#user.applicationGone(left)

@@ -43,6 +43,17 @@ export function outcomeFrame(messageId: string, outcome: Outcome, time: string, 
   return frame(leader, text)
 }
 
+/** One of the replies to an order to proxy a request: a final response that came from there. */
+export function proxiedFrame(
+  messageId: string,
+  text: string,
+  from: { transport: string; address: string; port: number },
+  time: string,
+): string {
+  const meta = `${text.length}|${from.transport}|${from.address}|${from.port}|${time}|||continue`
+  return frame(`${randomUUID()}|response|${messageId}|OK|network|${meta}`, text)
+}
+
 /** A reply without a message: `OK`, `OK|…`, `NOK|…` or `NO|…`. */
 export function replyFrame(messageId: string, result: string): string {
   return frame(`${randomUUID()}|response|${messageId}|${result}`, '')
