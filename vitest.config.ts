@@ -1,6 +1,9 @@
 import { defineConfig } from 'vitest/config'
 import { testsOrProjects } from './test/engine/on-drachtio.ts'
 
+/** In milliseconds. Tests wait for events, so that this ends what hangs, and nothing that a busy machine only holds up. */
+const hung = 120_000
+
 export default defineConfig({
   test: {
     ...testsOrProjects({ include: ['**/*.test.ts'], exclude: ['**/node_modules/**'] }),
@@ -8,7 +11,8 @@ export default defineConfig({
     pool: 'forks',
     maxWorkers: 2,
     sequence: { shuffle: true },
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    testTimeout: hung,
+    hookTimeout: hung,
+    expect: { poll: { timeout: hung / 2 } },
   },
 })

@@ -21,7 +21,8 @@ import {
 } from '../test/kube/cluster.ts'
 import { type ControlPlane, startControlPlane } from '../test/kube/control-plane.ts'
 import type { Process } from '../test/kube/process.ts'
-import { freePorts, operatorNamespace, Programs } from '../test/operator/processes.ts'
+import { operatorNamespace, Programs } from '../test/operator/processes.ts'
+import { freePorts } from '../test/sip/free-port.ts'
 import { conditionOf } from '../test/operator/fleet.ts'
 import type { Crowd, Taken } from './bench-push-replicas.ts'
 

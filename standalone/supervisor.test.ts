@@ -62,7 +62,7 @@ describe('Supervisor', () => {
   })
 
   async function until<T>(what: string, probe: () => T | undefined | false): Promise<T> {
-    const signal = AbortSignal.timeout(15_000)
+    const signal = AbortSignal.timeout(100_000)
     for (;;) {
       const found = probe()
       if (found !== undefined && found !== false) return found

@@ -5,6 +5,7 @@ import type { Resource } from '#api/snapshot.ts'
 import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { Secret, stringifyWithSecrets } from '#lib/secret.ts'
+import { freePorts } from '../../test/sip/free-port.ts'
 import type { ListenerAddress } from '../engine/engine.types.ts'
 import { Applier, type Verdict } from './apply.ts'
 import { listenerResource, routeResource, trunkResource } from './testing/resources.ts'
@@ -30,15 +31,6 @@ async function bind(address: string, port: number): Promise<Socket> {
   })
   open.push(socket)
   return socket
-}
-
-/** Ports that are free now, all different. */
-async function freePorts(count: number): Promise<number[]> {
-  const sockets = await Promise.all(Array.from({ length: count }, () => bind('127.0.0.1', 0)))
-  const ports = sockets.map((socket) => socket.address().port)
-  await Promise.all(sockets.map((socket) => close(socket)))
-  open.splice(0)
-  return ports
 }
 
 /** Real UDP sockets with the engine's manners. */

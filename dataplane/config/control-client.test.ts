@@ -7,6 +7,7 @@ import type { Timer } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { stringifyWithSecrets } from '#lib/secret.ts'
+import { freePorts } from '../../test/sip/free-port.ts'
 import { Applier } from './apply.ts'
 import { ControlClient, type ControlClientOptions } from './control-client.ts'
 import { trunkResource } from './testing/resources.ts'
@@ -108,10 +109,7 @@ async function listen(): Promise<{ url: string; accept: () => Promise<Control>; 
 
 /** Where nobody listens. */
 async function closedUrl(): Promise<string> {
-  const server = new WebSocketServer({ host: '127.0.0.1', port: 0 })
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  await new Promise((resolve) => server.close(resolve))
+  const [port = 0] = await freePorts(1)
   return `ws://127.0.0.1:${port}`
 }
 

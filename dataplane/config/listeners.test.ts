@@ -1,11 +1,11 @@
 import { once } from 'node:events'
-import { createServer } from 'node:net'
 import { connect as connectTls } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import type { ListenerConfig, Resource } from '#api/snapshot.ts'
 import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
 import { Secret, stringifyWithSecrets } from '#lib/secret.ts'
+import { freePorts } from '../../test/sip/free-port.ts'
 import { Authority } from '../../test/tls/certificates.ts'
 import { createEngine } from '../engine/engine.ts'
 import type { Engine } from '../engine/engine.types.ts'
@@ -24,21 +24,13 @@ beforeEach(async () => {
   lines.length = 0
   engine = createEngine({ clock: systemClock, log, secret: 'none', admit: () => false })
   applier = new Applier({ fleet: 'voice/edge', addresses: ['127.0.0.1'], sockets: engine, clock: systemClock, log })
-  port = await freePort()
+  ;[port = 0] = await freePorts(1)
 })
 
 afterEach(async () => {
   await applier.stop()
   await engine.stop()
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const bound = server.address()
-  server.close()
-  return bound !== null && typeof bound === 'object' ? bound.port : 0
-}
 
 function tlsListener(name: string, changes: Partial<ListenerConfig> = {}): Resource {
   const { certificate, key } = authority.issue({ dns: [name] })

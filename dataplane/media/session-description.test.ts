@@ -41,9 +41,12 @@ describe('withoutAddresses', () => {
   it('takes time in proportion to the length, whatever it is made of', () => {
     for (const filler of ['a', 'a:', '1.', '1.1.1.', ':']) {
       const long = described(`a=x:${filler.repeat(60_000 / filler.length)}`)
-      const start = performance.now()
-      withoutAddresses(long)
-      expect(performance.now() - start, filler).toBeLessThan(500)
+      const times = Array.from({ length: 3 }, () => {
+        const start = performance.now()
+        withoutAddresses(long)
+        return performance.now() - start
+      })
+      expect(Math.min(...times), filler).toBeLessThan(500)
     }
   })
 })

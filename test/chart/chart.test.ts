@@ -67,7 +67,7 @@ describe.skipIf(!inject('kubernetes'))('the chart', () => {
   afterAll(async () => {
     rmSync(folder, { recursive: true, force: true })
     await plane?.stop()
-  }, 60_000)
+  })
 
   it('passes helm lint --strict', () => {
     const { status, stdout } = spawnSync(programs.helm, ['lint', '--strict', chart, ...args(everything)], {

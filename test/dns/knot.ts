@@ -4,13 +4,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { freeTcpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 
 const run = promisify(execFile)
 
 /** Knot DNS on loopback, with one zone: `carrier.test`, whose negative answers live 60 s. */
 export async function startKnot(records: readonly string[]) {
-  const [port = 0] = await freeTcpPorts(1)
+  const [port = 0] = await freePorts(1)
   const directory = await mkdtemp(join(tmpdir(), 'knot-'))
   const socket = join(directory, 'control')
   let serial = 1

@@ -6,7 +6,7 @@ import { Locator } from '../../dataplane/dns/locate.ts'
 import { nextHopLookup } from '../../dataplane/dns/next-hop-lookup.ts'
 import { Calling } from '../engine/calling.ts'
 import { answerWith, SipPeer } from '../engine/sip-peer.ts'
-import { freeTcpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { startKnot } from './knot.ts'
 
 describe.skipIf(!inject('peers').knotd)('a next hop that is a name', () => {
@@ -54,7 +54,7 @@ describe.skipIf(!inject('peers').knotd)('a next hop that is a name', () => {
 
   it('and cannot be connected to is passed over for the next server at once (RFC 3263 §4.3)', async () => {
     const second = await SipPeer.tcp()
-    const [closed = 0] = await freeTcpPorts(1)
+    const [closed = 0] = await freePorts(1)
     await zone(`_sip._tcp.sip 60 SRV 10 0 ${closed} here`, `_sip._tcp.sip 60 SRV 20 0 ${second.port} here`)
     const order = calling.order('OPTIONS')
     await calling.application.command('sip|||sip:sip.carrier.test;transport=tcp', order)

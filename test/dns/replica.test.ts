@@ -8,7 +8,7 @@ import { PushServer } from '../../operator/push/push-server.ts'
 import { answerWith, requestText, SipPeer } from '../engine/sip-peer.ts'
 import { worldOf } from '../replica/manifests.ts'
 import { ReplicaProcess } from '../replica/replica-process.ts'
-import { freeUdpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { startKnot } from './knot.ts'
 
 const fleet = 'voice/edge'
@@ -22,7 +22,7 @@ async function peer(): Promise<SipPeer> {
 
 /** A fleet whose carrier is `sip.carrier.test`, without a port. */
 async function snapshotOf(pbx: SipPeer) {
-  const [port = 0] = await freeUdpPorts(1)
+  const [port = 0] = await freePorts(1)
   const world = worldOf({ port, pbx: pbx.port, carrier: 9 })
   const carrier = SipTrunk.parse({
     ...world.trunks[1],
@@ -79,5 +79,5 @@ describe.skipIf(!inject('peers').knotd)('a replica that is given a DNS server', 
     expect(invite.message.uri).toBe('sip:+15550100@sip.carrier.test')
     answerWith(invite, { status: 486, toTag: 'b' })
     await pbx.response(486, 'INVITE')
-  }, 90_000)
+  })
 })

@@ -36,7 +36,7 @@ const srv = (priority: number, weight: number, port: number, ttl = 60) =>
 const here = 'here 600 A 127.0.0.1'
 /** One failure is enough, and time is the test's. */
 const keepalive = { ...trunk().keepalive, failureThreshold: 1 }
-const quickHunting = { ...builtInBehaviour.timers, noResponseMilliseconds: 300 }
+const quickHunting = { ...builtInBehaviour.timers, noResponseMilliseconds: 2_000 }
 
 describe.skipIf(!inject('peers').knotd)('a trunk whose servers are in SRV records', () => {
   let knot: Awaited<ReturnType<typeof startKnot>>

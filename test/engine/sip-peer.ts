@@ -96,6 +96,9 @@ export class SipPeer {
       })
     }
     const server: Server = listen(follow)
+    // Those over which no handshake is done yet are among them.
+    const accepted = new Set<Stream>()
+    server.on('connection', (stream: Stream) => void accepted.add(stream))
     await new Promise<void>((resolve) => server.listen(port, address, resolve))
     const bound = server.address()
     const peer: SipPeer = new SipPeer(
@@ -108,7 +111,7 @@ export class SipPeer {
         out.write(text, 'latin1')
       },
       () => {
-        for (const stream of streams) stream.destroy()
+        for (const stream of [...streams, ...accepted]) stream.destroy()
         return new Promise((resolve) => server.close(() => resolve()))
       },
     )

@@ -5,7 +5,8 @@ import type { KubeClient } from '../../operator/kube/client.ts'
 import { type AnyObject, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { answerAll, conditionOf, createFleet, prepare, untilTrue } from '../operator/fleet.ts'
-import { freePorts, Programs } from '../operator/processes.ts'
+import { Programs } from '../operator/processes.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { obstacle, provide } from '../tools/programs.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { healthInArgoCd, kstatus, type Verdict, verdictsOfExpressions } from './verdicts.ts'
@@ -29,17 +30,17 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       programs = new Programs(plane, client)
       ports = await freePorts(3)
       programs.operator('operator-0', ports[0] ?? 0, ports[1] ?? 0)
-    }, 60_000)
+    })
     afterAll(async () => {
       await programs?.stop()
       peer?.close()
       await plane?.stop()
-    }, 60_000)
+    })
 
     const edge = { namespace: 'voice', name: 'edge' }
     const carrier = { namespace: 'voice', name: 'carrier' }
 
-    it('are judged alike by kstatus, Argo CD and Flux in every part of their life', { timeout: 90_000 }, async () => {
+    it('are judged alike by kstatus, Argo CD and Flux in every part of their life', async () => {
       onTestFailed(() => console.error(programs.lastLines()))
       await createFleet(client, { listener: ports[2] ?? 0, peer: peer.port })
       const waiting = await until(client, voiceServices, edge, (service) => {

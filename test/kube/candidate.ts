@@ -19,8 +19,9 @@ const election = new LeaderElection({
   clock: systemClock,
   log: silentLog,
   metrics: kubeMetrics(),
-  leaseSeconds: 3,
-  renewSeconds: 2,
+  // Long enough that a machine that stands still for seconds makes nobody lose it, and that who has lost it knows first.
+  leaseSeconds: 16,
+  renewSeconds: 8,
   retrySeconds: 0.5,
 })
 election.start()

@@ -1,11 +1,11 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:https'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { stringify } from 'yaml'
+import { freePorts } from '../sip/free-port.ts'
 import { provide } from '../tools/programs.ts'
 import { Process } from './process.ts'
 
@@ -48,7 +48,8 @@ export async function startControlPlane(): Promise<ControlPlane> {
   const programs = await provide('etcd', 'kube-apiserver', 'kube-controller-manager')
   for (let attempt = 1; ; attempt++) {
     const folder = mkdtempSync(join(tmpdir(), 'sbcfleet-control-plane-'))
-    const plane = new RunningControlPlane(folder, programs, await freePorts())
+    const [etcd = 0, peer = 0, api = 0] = await freePorts(3)
+    const plane = new RunningControlPlane(folder, programs, { etcd, peer, api })
     try {
       await plane.start()
       return plane
@@ -225,17 +226,4 @@ async function waitFor(what: string, process: Process, milliseconds: number, rea
     if (Date.now() > end) throw new Error(`${what} is not ready after ${milliseconds / 1000} s`)
     await delay(100)
   }
-}
-
-async function freePorts(): Promise<Ports> {
-  const servers = await Promise.all(
-    Array.from({ length: 3 }, async () => {
-      const server = createServer()
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-      return server
-    }),
-  )
-  const [etcd = 0, peer = 0, api = 0] = servers.map((server) => (server.address() as AddressInfo).port)
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))))
-  return { etcd, peer, api }
 }

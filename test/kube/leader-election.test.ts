@@ -48,7 +48,7 @@ describe.skipIf(!inject('kubernetes'))('leader election between processes on a r
   it('passes to the next one, under the next epoch, when the leader is killed', async () => {
     const a = compete('a')
     expect(await news.next()).toBe('a elected 0')
-    expect(await lease()).toMatchObject({ holderIdentity: 'a', leaseDurationSeconds: 3, leaseTransitions: 0 })
+    expect(await lease()).toMatchObject({ holderIdentity: 'a', leaseDurationSeconds: 16, leaseTransitions: 0 })
     compete('b')
     a.kill('SIGKILL')
     expect(await news.next()).toBe('b elected 1')

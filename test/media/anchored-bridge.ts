@@ -65,8 +65,9 @@ export async function beginAnchored(
       await bridge.noCalls()
       for (const engine of engines) {
         if (!engine.alive) continue
-        const limit = Date.now() + 10_000
-        while ((await engine.sessions()).length > 0) if (Date.now() > limit) throw new Error('sessions stay for 10 s')
+        const limit = Date.now() + 60_000
+        while ((await engine.sessions()).length > 0)
+          if (Date.now() > limit) throw new Error('sessions stay for a minute')
       }
     },
     async end() {
@@ -110,7 +111,7 @@ export async function hangUp(anchored: AnchoredBridge, from: Party, other: SipPe
 
 async function mediaGoesTo(engines: readonly Rtpengine[], peers: readonly RtpPeer[]): Promise<void> {
   const wanted = peers.map(({ address, port }) => `${address}:${port}`).sort()
-  const limit = Date.now() + 10_000
+  const limit = Date.now() + 60_000
   for (;;) {
     const found: string[] = []
     for (const engine of engines) {

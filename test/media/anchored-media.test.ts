@@ -237,6 +237,6 @@ async function answer(media: AnchoredMedia, from: Side, sdp: string): Promise<st
 }
 
 async function until(holds: () => Promise<boolean>): Promise<void> {
-  const limit = Date.now() + 10_000
-  while (!(await holds())) if (Date.now() > limit) throw new Error('not within 10 s')
+  const limit = Date.now() + 60_000
+  while (!(await holds())) if (Date.now() > limit) throw new Error('not within a minute')
 }

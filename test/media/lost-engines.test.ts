@@ -49,7 +49,7 @@ describe.skipIf(!inject('peers').rtpengine)('an engine that is lost in a call', 
     const call = await connect(anchored)
     const dead = await busyEngine(anchored)
     await dead.kill()
-    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length, { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length).toBe(1)
     anchored.bridge.clock.advance(10_000)
     const { toA, toB } = await moved(anchored, call)
     for (const message of [toA, toB]) {
@@ -66,7 +66,7 @@ describe.skipIf(!inject('peers').rtpengine)('an engine that is lost in a call', 
     await engine.kill()
     const again = await startRtpengine({ port: engine.port })
     try {
-      await expect.poll(() => anchored.pool.list(), { timeout: 10_000 }).toMatchObject([{ up: true }])
+      await expect.poll(() => anchored.pool.list()).toMatchObject([{ up: true }])
       // Either a ping has met nobody, or a look at the session shows that the engine does not know it any more.
       const { toA } = await moved(anchored, call, turning(anchored, 1_000, anchored.bridge.pbx.request('INVITE')))
       expect(streamOf(toA.body)).not.toEqual(streamOf(call.toA))
@@ -82,7 +82,7 @@ describe.skipIf(!inject('peers').rtpengine)('an engine that is lost in a call', 
     const anchored = await begin()
     await connect(anchored)
     await (await busyEngine(anchored)).kill()
-    await expect.poll(() => anchored.pool.list().some(({ up }) => up), { timeout: 10_000 }).toBe(false)
+    await expect.poll(() => anchored.pool.list().some(({ up }) => up)).toBe(false)
     await endsWith(anchored, 'SIP;cause=500;text="Media lost"', 1_000)
   })
 
@@ -90,7 +90,7 @@ describe.skipIf(!inject('peers').rtpengine)('an engine that is lost in a call', 
     const anchored = await begin({ engines: 2 })
     await connect(anchored)
     await (await busyEngine(anchored)).kill()
-    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length, { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length).toBe(1)
     anchored.bridge.clock.advance(10_000)
     answer(await anchored.bridge.pbx.request('INVITE'), anchored.bridge.pbx, 488)
     await endsWith(anchored, 'SIP;cause=500;text="Media lost"', 0)
@@ -101,7 +101,7 @@ describe.skipIf(!inject('peers').rtpengine)('an engine that is lost in a call', 
     const { bridge, a, b } = anchored
     const call = await connect(anchored)
     await (await busyEngine(anchored)).kill()
-    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length, { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length).toBe(1)
     call.caller.send('INVITE', { body: a.sdp({ version: 2 }) })
     const carried = await bridge.carrier.request('INVITE')
     // The look at the media comes while that offer is open: the call waits with its own, and then needs none.
@@ -124,7 +124,7 @@ describe.skipIf(!inject('peers').rtpengine)('an engine that is lost in a call', 
     const { bridge, a } = anchored
     const call = await connect(anchored)
     await (await busyEngine(anchored)).kill()
-    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length, { timeout: 10_000 }).toBe(1)
+    await expect.poll(() => anchored.pool.list().filter(({ up }) => up).length).toBe(1)
     call.caller.send('INVITE', { body: a.sdp({ version: 2, payloads: [0] }) })
     const refused = await bridge.carrier.request('INVITE')
     answer(refused, bridge.carrier, 488)

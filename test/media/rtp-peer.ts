@@ -9,7 +9,7 @@ export interface RtpPeer {
   readonly heard: readonly string[]
   /** Its session description. */
   sdp(options?: { direction?: string; version?: number; payloads?: readonly number[]; extra?: string }): string
-  /** Sends to where the description that it was given says, until the condition holds; rejects after 10 s. */
+  /** Sends to where the description that it was given says, until the condition holds; rejects after a minute. */
   talkUntil(description: string, word: string, holds: () => boolean): Promise<void>
   close(): void
 }
@@ -34,10 +34,10 @@ export async function openRtpPeer(address: string): Promise<RtpPeer> {
       `m=audio ${port} RTP/AVP ${payloads.join(' ')}\r\na=${direction}\r\n${extra}`,
     async talkUntil(description, word, holds) {
       const to = streamOf(description)
-      const limit = Date.now() + 10_000
+      const limit = Date.now() + 60_000
       while (!holds()) {
         if (Date.now() > limit)
-          throw new Error(`${address}:${port} talked to ${to.address}:${to.port} for 10 s in vain`)
+          throw new Error(`${address}:${port} talked to ${to.address}:${to.port} for a minute in vain`)
         socket.send(rtp(sequence++, word), to.port, to.address)
         await new Promise((resolve) => setTimeout(resolve, packetMilliseconds))
       }

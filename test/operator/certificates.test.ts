@@ -16,9 +16,10 @@ import {
   voiceServices,
 } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { answerAll, createFleet, untilTrue } from './fleet.ts'
-import { freePorts, Programs } from './processes.ts'
+import { Programs } from './processes.ts'
 
 const day = 86_400_000
 const service = 'sbcfleet-control.sbcfleet.svc'
@@ -45,7 +46,7 @@ describe.skipIf(!inject('kubernetes'))('the certificate that replicas see', () =
     await makeNamespace(client, 'sbcfleet')
     await makeNamespace(client, 'voice')
     peer = await openPeer(answerAll)
-  }, 60_000)
+  })
   beforeEach(async () => {
     ;[listener = 0, control = 0, probe = 0] = await freePorts(3)
     programs = new Programs(plane, client)
@@ -61,11 +62,11 @@ describe.skipIf(!inject('kubernetes'))('the certificate that replicas see', () =
         }
       }
     }
-  }, 60_000)
+  })
   afterAll(async () => {
     peer?.close()
     await plane?.stop()
-  }, 60_000)
+  })
 
   /** Writes the Secret as cert-manager does, or as the operator. */
   async function write(data: Record<string, string>): Promise<void> {
@@ -114,47 +115,43 @@ describe.skipIf(!inject('kubernetes'))('the certificate that replicas see', () =
       holds(config?.data?.['ca.crt'] ?? ''),
     )
 
-  it(
-    'comes from cert-manager, and its renewals cut nobody off, another authority included',
-    { timeout: 120_000 },
-    async () => {
-      onTestFailed(() => console.error(programs.lastLines()))
-      const authority = issueAuthority('first', validity)
-      const first = issued(authority, authority.certificate)
-      const operator = programs.operator('first', control, probe, { SBCFLEET_TLS_ISSUER: 'Other' })
-      await createFleet(client, { listener, peer: peer.port })
-      await write(first)
-      const replica = await programs.replica('voice/edge', 'edge-0', '127.0.0.1', [control])
-      await untilTrue(client, sipTrunks, 'carrier', ['Programmed'])
-      const connection = open(authority.certificate)
-      await once(connection, 'secureConnect')
+  it('comes from cert-manager, and its renewals cut nobody off, another authority included', async () => {
+    onTestFailed(() => console.error(programs.lastLines()))
+    const authority = issueAuthority('first', validity)
+    const first = issued(authority, authority.certificate)
+    const operator = programs.operator('first', control, probe, { SBCFLEET_TLS_ISSUER: 'Other' })
+    await createFleet(client, { listener, peer: peer.port })
+    await write(first)
+    const replica = await programs.replica('voice/edge', 'edge-0', '127.0.0.1', [control])
+    await untilTrue(client, sipTrunks, 'carrier', ['Programmed'])
+    const connection = open(authority.certificate)
+    await once(connection, 'secureConnect')
 
-      const second = issued(authority, authority.certificate)
-      await write(second)
-      await untilServed(second['tls.crt'] ?? '', authority.certificate)
-      await change(61)
+    const second = issued(authority, authority.certificate)
+    await write(second)
+    await untilServed(second['tls.crt'] ?? '', authority.certificate)
+    await change(61)
 
-      // Another authority: first it is accepted beside the one before, then it signs.
-      const other = issueAuthority('second', validity)
-      const both = other.certificate + authority.certificate
-      await write({ ...second, 'ca.crt': both })
-      await authoritiesTold((text) => text === both)
-      await programs.mount('voice/edge', 'edge-0')
-      const third = issued(other, both)
-      await write(third)
-      await untilServed(third['tls.crt'] ?? '', other.certificate)
-      expect(connection.destroyed).toBe(false)
-      connection.destroy()
-      await change(62)
+    // Another authority: first it is accepted beside the one before, then it signs.
+    const other = issueAuthority('second', validity)
+    const both = other.certificate + authority.certificate
+    await write({ ...second, 'ca.crt': both })
+    await authoritiesTold((text) => text === both)
+    await programs.mount('voice/edge', 'edge-0')
+    const third = issued(other, both)
+    await write(third)
+    await untilServed(third['tls.crt'] ?? '', other.certificate)
+    expect(connection.destroyed).toBe(false)
+    connection.destroy()
+    await change(62)
 
-      await operator.kill()
-      programs.operator('second', control, probe, { SBCFLEET_TLS_ISSUER: 'Other' })
-      await change(63)
-      expect(replica.hasEnded).toBe(false)
-    },
-  )
+    await operator.kill()
+    programs.operator('second', control, probe, { SBCFLEET_TLS_ISSUER: 'Other' })
+    await change(63)
+    expect(replica.hasEnded).toBe(false)
+  })
 
-  it('is kept when the Secret holds what cannot be used', { timeout: 120_000 }, async () => {
+  it('is kept when the Secret holds what cannot be used', async () => {
     onTestFailed(() => console.error(programs.lastLines()))
     const authority = issueAuthority('first', validity)
     const good = issued(authority, authority.certificate)
@@ -170,33 +167,29 @@ describe.skipIf(!inject('kubernetes'))('the certificate that replicas see', () =
     await untilServed(better['tls.crt'] ?? '', authority.certificate)
   })
 
-  it(
-    "is signed by the operator's next authority when replicas have it, and not before",
-    { timeout: 120_000 },
-    async () => {
-      onTestFailed(() => console.error(programs.lastLines()))
-      const issue = (present: CertificateSet | undefined, now: number) => renewed(present, { dnsNames, now })
-      const old = issue(undefined, Date.now() - 2500 * day)
-      await write(dataOf(old))
-      const operator = programs.operator('first', control, probe)
-      await createFleet(client, { listener, peer: peer.port })
-      const ours = old?.authority?.certificate ?? ''
-      await authoritiesTold((text) => text.startsWith(ours) && text.length > ours.length)
-      await programs.replica('voice/edge', 'edge-0', '127.0.0.1', [control])
-      await untilTrue(client, sipTrunks, 'carrier', ['Programmed'])
-      await operator.kill()
+  it("is signed by the operator's next authority when replicas have it, and not before", async () => {
+    onTestFailed(() => console.error(programs.lastLines()))
+    const issue = (present: CertificateSet | undefined, now: number) => renewed(present, { dnsNames, now })
+    const old = issue(undefined, Date.now() - 2500 * day)
+    await write(dataOf(old))
+    const operator = programs.operator('first', control, probe)
+    await createFleet(client, { listener, peer: peer.port })
+    const ours = old?.authority?.certificate ?? ''
+    await authoritiesTold((text) => text.startsWith(ours) && text.length > ours.length)
+    await programs.replica('voice/edge', 'edge-0', '127.0.0.1', [control])
+    await untilTrue(client, sipTrunks, 'carrier', ['Programmed'])
+    await operator.kill()
 
-      // The same a day later.
-      const announced = issue(old, Date.now() - 2 * day)
-      await write(dataOf(announced))
-      programs.operator('second', control, probe)
-      const next = announced?.next?.certificate ?? ''
-      await until(client, secrets as typeof configMaps, secretName, (secret) => {
-        return Buffer.from(secret?.data?.['authority.crt'] ?? '', 'base64').toString() === next
-      })
-      await authoritiesTold((text) => text === next + ours)
-    },
-  )
+    // The same a day later.
+    const announced = issue(old, Date.now() - 2 * day)
+    await write(dataOf(announced))
+    programs.operator('second', control, probe)
+    const next = announced?.next?.certificate ?? ''
+    await until(client, secrets as typeof configMaps, secretName, (secret) => {
+      return Buffer.from(secret?.data?.['authority.crt'] ?? '', 'base64').toString() === next
+    })
+    await authoritiesTold((text) => text === next + ours)
+  })
 })
 
 function dataOf(set: CertificateSet | undefined): Record<string, string> {

@@ -5,9 +5,10 @@ import type { ObjectName } from '../../operator/kube/resource.ts'
 import { ownedKinds } from '../../operator/watch.ts'
 import { sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { DeadlyProxy, type Moment } from './deadly-proxy.ts'
 import { conditionOf, createAccount, prepare } from './fleet.ts'
-import { freePorts, operatorNamespace, Programs } from './processes.ts'
+import { operatorNamespace, Programs } from './processes.ts'
 
 /** A certificate, seven objects and a finalizer. What a process leaves undone is the next one's, which dies elsewhere in it. */
 const deaths = 10
@@ -28,12 +29,12 @@ describe.skipIf(!inject('kubernetes'))('an operator that is killed between any t
     proxy = await DeadlyProxy.start(plane)
     programs = new Programs(plane, client)
     ports = await freePorts(2)
-  }, 60_000)
+  })
   afterAll(async () => {
     await programs?.stop()
     proxy?.stop()
     await plane?.stop()
-  }, 60_000)
+  })
 
   async function createFleet(name: string): Promise<void> {
     await client.create(voiceServices, {

@@ -12,8 +12,9 @@ import {
 } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import type { Process } from '../kube/process.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { conditionOf } from './fleet.ts'
-import { freePorts, operatorNamespace, Programs } from './processes.ts'
+import { operatorNamespace, Programs } from './processes.ts'
 
 /** A definition in the form that an older release might have had. */
 type Older = (definition: CustomResourceDefinition) => CustomResourceDefinition
@@ -37,11 +38,11 @@ describe.skipIf(!inject('kubernetes'))('an operator whose CustomResourceDefiniti
     const ports = await freePorts(2)
     probe = ports[1] ?? 0
     operator = programs.operator('operator', ports[0] ?? 0, probe)
-  }, 60_000)
+  })
   afterAll(async () => {
     await programs?.stop()
     await plane?.stop()
-  }, 60_000)
+  })
 
   async function install(plural: string, older: Older): Promise<void> {
     const definition = older(definitionOf(plural))

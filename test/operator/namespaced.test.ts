@@ -12,9 +12,10 @@ import {
   voiceServices,
 } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { kubernetesVersion, provide } from '../tools/programs.ts'
 import { conditionOf, createFleet } from './fleet.ts'
-import { freePorts, operatorNamespace, Programs } from './processes.ts'
+import { operatorNamespace, Programs } from './processes.ts'
 
 const chart = join(import.meta.dirname, '../../charts/sbcfleet')
 
@@ -38,18 +39,18 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     const release = ['template', 'sbcfleet', chart, '-n', operatorNamespace]
     kubectl(['apply', '-f', '-'], execFileSync(tools.helm, [...release, ...rights, ...values], { encoding: 'utf8' }))
     programs = new Programs(plane, client)
-  }, 60_000)
+  })
   afterAll(async () => {
     await programs?.stop()
     await plane?.stop()
-  }, 60_000)
+  })
 
   function kubectl(args: readonly string[], input?: string): string {
     const env = { ...process.env, KUBECONFIG: plane.kubeconfig }
     return execFileSync(tools.kubectl, args, { encoding: 'utf8', env, ...(input !== undefined && { input }) })
   }
 
-  it('runs the fleets of that namespace, and sees no other', { timeout: 60_000 }, async () => {
+  it('runs the fleets of that namespace, and sees no other', async () => {
     onTestFailed(() => console.error(programs.lastLines()))
     const [control = 0, probe = 0, listener = 0] = await freePorts(3)
     const foreign = {

@@ -4,9 +4,10 @@ import { leases } from '../../operator/kube/leader-election.ts'
 import { secrets, sipTrunks, until } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import type { Process } from '../kube/process.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { answerAll, conditionOf, createAccount, createFleet, isUnregister, untilTrue, prepare } from './fleet.ts'
-import { freePorts, operatorNamespace, Programs } from './processes.ts'
+import { operatorNamespace, Programs } from './processes.ts'
 
 const carrier = { namespace: 'voice', name: 'carrier' }
 
@@ -30,12 +31,12 @@ describe.skipIf(!inject('kubernetes'))('one operator and one replica', () => {
     await createFleet(client, { listener: ports[0] ?? 0, peer: peer.port })
     await programs.replica('voice/edge', 'edge-0', '127.0.0.1', [ports[1] ?? 0])
     await untilTrue(client, sipTrunks, 'carrier', ['Ready', 'Registered', 'Reachable'])
-  }, 120_000)
+  })
   afterAll(async () => {
     await programs?.stop()
     peer?.close()
     await plane?.stop()
-  }, 60_000)
+  })
 
   function start(name: string): Process {
     return programs.operator(name, ports[1] ?? 0, ports[2] ?? 0)
@@ -46,7 +47,7 @@ describe.skipIf(!inject('kubernetes'))('one operator and one replica', () => {
     await untilTrue(client, sipTrunks, 'carrier', ['Programmed', 'Ready'], metadata.generation)
   }
 
-  it('take a leader whose Lease was deleted, though its first epoch is an old one', { timeout: 120_000 }, async () => {
+  it('take a leader whose Lease was deleted, though its first epoch is an old one', async () => {
     onTestFailed(() => console.error(programs.lastLines()))
     const lease = { namespace: operatorNamespace, name: 'sbcfleet' }
     // The Lease of somebody who held it long: the next one leads under epoch 8, which the replica hears of.
@@ -63,27 +64,27 @@ describe.skipIf(!inject('kubernetes'))('one operator and one replica', () => {
     expect(operator.hasEnded).toBe(false)
   })
 
-  it('show within a second that a Secret is gone, and have its successor', { timeout: 60_000 }, async () => {
+  it('show within a second that a Secret is gone, and have its successor', async () => {
     onTestFailed(() => console.error(programs.lastLines()))
-    const times: number[] = []
+    const gone: number[] = []
+    const back: number[] = []
     const secret = { namespace: 'voice', name: 'account' }
     for (let round = 0; round < 5; round++) {
       const data = { password: Buffer.from(`password ${round}`).toString('base64') }
       let began = Date.now()
       await client.delete(secrets, secret)
       await until(client, sipTrunks, carrier, (trunk) => conditionOf(trunk, 'ResolvedRefs')?.status === 'False')
-      times.push(Date.now() - began)
+      gone.push(Date.now() - began)
       began = Date.now()
       await client.create(secrets, { metadata: secret, data } as never)
       await until(client, sipTrunks, carrier, (trunk) => conditionOf(trunk, 'ResolvedRefs')?.status === 'True')
-      times.push(Date.now() - began)
+      back.push(Date.now() - began)
     }
-    // On a machine that does nothing else all of them; the best half shows that nothing waits for a second by itself.
-    times.sort((a, b) => a - b)
-    expect(times[4]).toBeLessThan(1_000)
+    // On a machine that does nothing else all of them; the quickest shows that nothing waits for a second by itself.
+    for (const times of [gone, back]) expect(Math.min(...times)).toBeLessThan(1_000)
   })
 
-  it('let a trunk go when the registrar has answered, and not before', { timeout: 90_000 }, async () => {
+  it('let a trunk go when the registrar has answered, and not before', async () => {
     onTestFailed(() => console.error(programs.lastLines()))
     let answers = false
     const departures: (() => void)[] = []

@@ -3,9 +3,10 @@ import type { KubeClient } from '../../operator/kube/client.ts'
 import { requestText, SipPeer } from '../engine/sip-peer.ts'
 import { sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { answerAll, conditionOf, createFleet, isUnregister, statefulSets, untilTrue, prepare } from './fleet.ts'
-import { freePorts, Programs } from './processes.ts'
+import { Programs } from './processes.ts'
 
 describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', () => {
   let plane: ControlPlane
@@ -23,17 +24,17 @@ describe.skipIf(!inject('kubernetes'))('the operator on a real Kubernetes API', 
     programs = new Programs(plane, client)
     ports = await freePorts(3)
     programs.operator('operator-0', ports[0] ?? 0, ports[1] ?? 0)
-  }, 60_000)
+  })
   afterAll(async () => {
     await programs?.stop()
     peer?.close()
     await plane?.stop()
-  }, 60_000)
+  })
 
   const edge = { namespace: 'voice', name: 'edge' }
   const carrier = { namespace: 'voice', name: 'carrier' }
 
-  it('brings a fleet from manifests to status True, and back to nothing', { timeout: 60_000 }, async () => {
+  it('brings a fleet from manifests to status True, and back to nothing', async () => {
     onTestFailed(() => console.error(programs.lastLines()))
     await createFleet(client, { listener: ports[2] ?? 0, peer: peer.port })
     const waiting = await until(client, voiceServices, edge, (service) => {

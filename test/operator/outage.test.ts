@@ -4,9 +4,10 @@ import type { KubeClient } from '../../operator/kube/client.ts'
 import { sipTrunks } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import type { Process } from '../kube/process.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { answerAll, createFleet, isUnregister, untilTrue, prepare } from './fleet.ts'
-import { freePorts, Programs } from './processes.ts'
+import { Programs } from './processes.ts'
 
 /** How long the API server is away, in milliseconds: longer than any Lease lives. */
 const outage = 60_000
@@ -30,12 +31,12 @@ describe.skipIf(!inject('kubernetes'))('a fleet whose API server is gone for a m
     await createFleet(client, { listener, peer: peer.port })
     replica = await programs.replica('voice/edge', 'edge-0', '127.0.0.1', [control])
     await untilTrue(client, sipTrunks, 'carrier', ['Ready', 'Registered', 'Reachable'])
-  }, 120_000)
+  })
   afterAll(async () => {
     await programs?.stop()
     peer?.close()
     await plane?.stop()
-  }, 60_000)
+  })
 
   it('runs on, and takes a change when it is back with no history', { timeout: 300_000 }, async () => {
     onTestFailed(() => console.error(programs.lastLines()))

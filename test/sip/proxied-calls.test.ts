@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { startKamailioProxy } from '../trunks/kamailio.ts'
 import { callThroughManifests, type Fleet, startFleet } from './fleet.ts'
-import { freeUdpPorts } from './free-port.ts'
+import { freePorts } from './free-port.ts'
 import { startSipp } from './sipp.ts'
 
 const calls = 10
@@ -44,25 +44,26 @@ describe.skipIf(!inject('peers').sipp || !inject('peers').kamailio)(
     let ports: readonly number[]
 
     beforeAll(async () => {
-      ports = await freeUdpPorts(3)
+      ports = await freePorts(3)
       const [listener = 0, caller = 0, called = 0] = ports
       proxies = await Promise.all([caller, called].map((peer) => startKamailioProxy({ fleet: listener, peer })))
       const trunks = proxies.map(({ port }) => [{ address: '127.0.0.1', port }])
       fleet = await startFleet(callThroughManifests({ listener, caller: trunks[0] ?? [], called: trunks[1] ?? [] }))
-    }, 60_000)
+    })
 
     afterAll(async () => {
       await fleet?.stop()
       await Promise.all((proxies ?? []).map((proxy) => proxy.close()))
     })
 
-    it.for(scenarios)('%s', { timeout: 60_000 }, async ([, callerScenario, calledScenario, routed]) => {
+    it.for(scenarios)('%s', async ([, callerScenario, calledScenario, routed]) => {
       const [, caller = 0, called = 0] = ports
       const before = counted(Object.keys(routed))
       const uas = startSipp({
         ...{ scenario: calledScenario, local: { address: '127.0.0.1', port: called } },
-        ...{ calls, holdMilliseconds: 100, limitSeconds: 45 },
+        ...{ calls, holdMilliseconds: 100 },
       })
+      await uas.listening
       const uac = startSipp({
         ...{ scenario: callerScenario, local: { address: '127.0.0.1', port: caller }, number: '+15550100' },
         ...{
@@ -70,7 +71,6 @@ describe.skipIf(!inject('peers').sipp || !inject('peers').kamailio)(
           calls,
           callsPerSecond: 20,
           holdMilliseconds: 100,
-          limitSeconds: 45,
         },
       })
       for (const result of await Promise.all([uac.done, uas.done])) {

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pass } from 'node:timers/promises'
 
 export interface SippOptions {
   /** `uac` and `uas` are SIPp's own scenarios; anything else is a file of `test/sip/scenarios` without its ending. */
@@ -17,7 +18,7 @@ export interface SippOptions {
   readonly holdMilliseconds?: number
   /** User part that is called. */
   readonly number?: string
-  /** Ends the program after so many seconds, whatever state it is in. */
+  /** Ends the program after so many seconds, 100 unless told otherwise, whatever state it is in. */
   readonly limitSeconds?: number
   /** More command line arguments, as `-t t1` for TCP or `-key name value`. */
   readonly more?: readonly string[]
@@ -38,6 +39,8 @@ export interface SippResult {
 
 export interface SippRun {
   readonly process: ChildProcess
+  /** Resolves when it can be called; on other systems than Linux, at once. */
+  readonly listening: Promise<void>
   readonly done: Promise<SippResult>
   /** Lets it end the calls it has and leave; `done` tells the rest. */
   stop(): void
@@ -52,14 +55,29 @@ export function startSipp(options: SippOptions): SippRun {
   const child = spawn('sipp', argumentsOf(options), { cwd: folder, stdio: ['ignore', 'ignore', 'pipe'] })
   let stderr = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
-  const limit = setTimeout(() => child.kill('SIGKILL'), (options.limitSeconds ?? 60) * 1000)
+  const limit = setTimeout(() => child.kill('SIGKILL'), (options.limitSeconds ?? 100) * 1000)
   const done = once(child, 'close').then(([exitCode]) => {
     clearTimeout(limit)
     const result = readResult(folder, exitCode as number | null, stderr)
     rmSync(folder, { recursive: true, force: true })
     return result
   })
-  return { process: child, done, stop: () => child.kill('SIGUSR1') }
+  return {
+    process: child,
+    done,
+    listening: untilListening(child, options.local.port),
+    stop: () => child.kill('SIGUSR1'),
+  }
+}
+
+/** Where the kernel shows who listens: local address and port are hexadecimal. */
+const socketTables = ['udp', 'udp6', 'tcp', 'tcp6'].map((name) => `/proc/net/${name}`).filter(existsSync)
+
+/** What is sent to a program before it listens is lost over UDP, and refused over TCP. */
+async function untilListening(child: ChildProcess, port: number): Promise<void> {
+  const local = new RegExp(`^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} `, 'm')
+  const isOpen = () => socketTables.some((table) => local.test(readFileSync(table, 'utf8')))
+  while (socketTables.length > 0 && !isOpen() && child.exitCode === null && child.signalCode === null) await pass(10)
 }
 
 function argumentsOf(options: SippOptions): string[] {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, inject, it } from 'vitest'
 import { callThroughManifests, type Fleet, startFleet } from './fleet.ts'
-import { freeTcpPorts } from './free-port.ts'
+import { freePorts } from './free-port.ts'
 import { startSipp } from './sipp.ts'
 
 const scenarios: [what: string, caller: string, called: string][] = [
@@ -24,19 +24,20 @@ describe.skipIf(!inject('peers').sipp)('SIPp calls over TCP', () => {
   const called = { address: '127.0.0.3', port: 0 }
 
   beforeAll(async () => {
-    const [first = 0, second = 0, third = 0] = await freeTcpPorts(3)
+    const [first = 0, second = 0, third = 0] = await freePorts(3)
     listener = first
     caller.port = second
     called.port = third
     const manifests = callThroughManifests({ listener, transport: 'TCP', caller: [caller], called: [called] })
     fleet = await startFleet(manifests)
-  }, 60_000)
+  })
 
   afterAll(() => fleet?.stop())
 
-  it.for(scenarios)('%s', { timeout: 60_000 }, async ([, callerScenario, calledScenario]) => {
-    const overTcp = { calls, holdMilliseconds: 100, limitSeconds: 45, more: ['-t', 't1'] }
+  it.for(scenarios)('%s', async ([, callerScenario, calledScenario]) => {
+    const overTcp = { calls, holdMilliseconds: 100, more: ['-t', 't1'] }
     const uas = startSipp({ ...overTcp, scenario: calledScenario, local: called })
+    await uas.listening
     const uac = startSipp({
       ...{ ...overTcp, scenario: callerScenario, local: caller, remote: `127.0.0.1:${listener}` },
       ...{ callsPerSecond: 20, number: '+15550100' },

@@ -4,7 +4,7 @@ import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { answer, Party } from '../call/bridge.ts'
 import { type Arrival, SipPeer } from '../engine/sip-peer.ts'
 import { type Fleet, startFleet } from './fleet.ts'
-import { freeUdpPorts } from './free-port.ts'
+import { freePorts } from './free-port.ts'
 
 const fleetAddress = '127.0.0.1'
 
@@ -218,7 +218,7 @@ describe.skipIf(platform() !== 'linux')('everything a fleet sends on the wire', 
   let far: Side
 
   beforeAll(async () => {
-    const [inside = 0, outside = 0] = await freeUdpPorts(2)
+    const [inside = 0, outside = 0] = await freePorts(2)
     near = {
       ...{ word: 'nearside', port: inside, session: '6660000666', media: 46_600 },
       peer: await SipPeer.udp('127.0.66.1', fleetAddress),
@@ -228,7 +228,7 @@ describe.skipIf(platform() !== 'linux')('everything a fleet sends on the wire', 
       peer: await SipPeer.udp('127.0.99.1', fleetAddress),
     }
     fleet = await startFleet(manifests(near, far))
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await fleet?.stop()

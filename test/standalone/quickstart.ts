@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { freeUdpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 
 const directory = join(import.meta.dirname, '../../examples/quickstart')
 
@@ -12,7 +12,7 @@ export interface Quickstart {
 
 /** The quickstart on ports that were free a moment ago. */
 export async function quickstartOnFreePorts(): Promise<Quickstart> {
-  const [inside = 0, outside = 0, pbx = 0, carrier = 0] = await freeUdpPorts(4)
+  const [inside = 0, outside = 0, pbx = 0, carrier = 0] = await freePorts(4)
   const moved: Record<string, number> = { 5060: inside, 5080: outside, 5090: pbx, 5070: carrier }
   const manifests = Object.fromEntries(
     readdirSync(directory).map((file) => {

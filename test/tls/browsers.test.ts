@@ -9,7 +9,7 @@ import { serialiseText } from '../../dataplane/engine/message/serialise.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { answerWith, sdp, SipPeer } from '../engine/sip-peer.ts'
 import { type Fleet, startFleet } from '../sip/fleet.ts'
-import { freeTcpPorts, freeUdpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { Authority } from './certificates.ts'
 
 const authority = new Authority()
@@ -89,7 +89,7 @@ class Browser {
   }
 
   async next(): Promise<SipMessage> {
-    await expect.poll(() => this.#pieces.length, { timeout: 10_000 }).toBeGreaterThan(this.#read)
+    await expect.poll(() => this.#pieces.length).toBeGreaterThan(this.#read)
     const parsed = readMessage(this.#pieces[this.#read++] ?? '')
     if (!parsed.ok) throw new Error(parsed.reason)
     return parsed.message
@@ -107,11 +107,10 @@ describe('a browser over secure WebSocket, and a PBX outside a NAT', () => {
   let pbx: SipPeer
 
   beforeAll(async () => {
-    ;[wss = 0] = await freeTcpPorts(1)
-    ;[udp = 0] = await freeUdpPorts(1)
+    ;[wss = 0, udp = 0] = await freePorts(2)
     pbx = await SipPeer.udp(pbxAddress, '127.0.0.1')
     fleet = await startFleet(manifests({ wss, udp, pbx: pbx.port }))
-  }, 60_000)
+  })
 
   afterAll(async () => {
     await fleet?.stop()

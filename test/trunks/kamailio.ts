@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { requestText, SipPeer } from '../engine/sip-peer.ts'
-import { freeUdpPorts } from '../sip/free-port.ts'
+import { freePorts } from '../sip/free-port.ts'
 
 export const kamailioPassword = 'Circle of Life'
 
@@ -49,7 +49,7 @@ export async function startKamailioProxy(ports: { fleet: number; peer: number; r
 
 /** Runs Kamailio on a free port of loopback; resolves when it answers OPTIONS. */
 async function runKamailio(configuration: (port: number) => string) {
-  const [port = 0] = await freeUdpPorts(1)
+  const [port = 0] = await freePorts(1)
   const directory = await mkdtemp(join(tmpdir(), 'kamailio-'))
   const file = join(directory, 'kamailio.cfg')
   await writeFile(file, configuration(port))
@@ -137,7 +137,8 @@ request_route {
 
 /** RFC 3261 section 22.1: nobody challenges an ACK or a CANCEL. The ACK of the 407 ends here, so there is a transaction for it. */
 const challenge = (fleet: number, realm: string) => `
-  if (is_method("ACK")) t_check_trans();
+  # A retransmission is answered as before, and ends here: its nonce has been used.
+  if (!is_method("CANCEL")) t_check_trans();
   if ($sp == ${fleet} && !is_method("ACK") && !is_method("CANCEL")) {
     if (!pv_proxy_authenticate("${realm}", "${kamailioPassword}", "0")) {
       xlog("L_ERR", "challenged: $rm \n");

@@ -2,6 +2,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { Secret } from '#lib/secret.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
 import { registration, target, trunk } from '../../dataplane/trunks/trunks-fixture.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { startTrunks as startTrunksOn } from './start-trunks.ts'
 import { headerOf, openPeer, registrarAnswers } from './udp-peer.ts'
 
@@ -218,7 +219,7 @@ describe('a keepalive on the wire', () => {
     const one = trunk({ targets: [target({ host: peer.address, port: peer.port })], keepalive })
     const { trunks, clock, engine } = await startTrunks(one)
     clock.advance(0)
-    await expect.poll(() => peer.received.length).toBe(1)
+    await expect.poll(() => peer.received.length).toBeGreaterThan(0)
     expect(engine.gauges()).toMatchObject({ clientTransactions: 1 })
     clock.advance(4000)
     expect(trunks.targets()[0]?.detail).toContain('no answer from')
@@ -226,9 +227,7 @@ describe('a keepalive on the wire', () => {
   })
 
   it('over TCP to a port where nobody listens fails before its time is over', async () => {
-    const gone = await openPeer(() => undefined)
-    const { port } = gone
-    gone.close()
+    const [port = 0] = await freePorts(1)
     const one = trunk({
       targets: [target({ port, host: '127.0.0.1', transport: 'TCP', listener: 'tcp' })],
       keepalive: { ...keepalive, failureThreshold: 1 },

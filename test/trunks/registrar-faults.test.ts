@@ -39,7 +39,7 @@ describe('a registrar on the wire', () => {
     // The first request is still sent again by its transaction, and gets its answer now.
     silent = false
     const given = peer.received.length
-    await expect.poll(() => peer.received.length, { timeout: 10_000 }).toBeGreaterThan(given)
+    await expect.poll(() => peer.received.length).toBeGreaterThan(given)
     expect(state()).toMatchObject({ state: 'Unregistered', failure: 'NoAnswer' })
     // The next one, after the wait, makes the binding.
     clock.advance(10_000)

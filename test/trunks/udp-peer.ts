@@ -20,19 +20,27 @@ export function headerOf({ text }: Pick<Received, 'text'>, name: string): string
   })
 }
 
-/** A SIP peer on a free UDP port of loopback that answers as `answer` says, so many times; undefined means silence. */
+/**
+ * A SIP peer on a free UDP port of loopback that answers as `answer` says, so many times; undefined means silence. What was
+ * answered, or is an ACK, and comes once more is a retransmission: it gets the same answer, and is not received again.
+ */
 export async function openPeer(
   answer: (request: Received) => { status: string; headers?: readonly string[]; copies?: number } | undefined,
   address = '127.0.0.1',
 ) {
   const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4')
   const received: Received[] = []
+  const answered = new Map<string, string | undefined>()
   socket.on('message', (datagram, from) => {
     const text = datagram.toString()
+    const given = answered.get(text)
+    if (given !== undefined) socket.send(given, from.port, from.address)
+    if (answered.has(text)) return
     const [method = '', uri = ''] = text.split(' ')
     const request = { text, method, uri, from }
     received.push(request)
     const reply = answer(request)
+    if (method === 'ACK') answered.set(text, undefined)
     if (reply === undefined) return
     const copied = ['Via', 'From', 'Call-ID', 'CSeq'].flatMap((name) =>
       headerOf(request, name).map((value) => `${name}: ${value}`),
@@ -40,9 +48,9 @@ export async function openPeer(
     const [asked = ''] = headerOf(request, 'To')
     const to = `To: ${asked}${asked.includes(';tag=') ? '' : ';tag=peer'}`
     const lines = [`SIP/2.0 ${reply.status}`, ...copied, to, ...(reply.headers ?? []), 'Content-Length: 0']
-    for (let copy = 0; copy < (reply.copies ?? 1); copy++) {
-      socket.send(`${lines.join('\r\n')}\r\n\r\n`, from.port, from.address)
-    }
+    const response = `${lines.join('\r\n')}\r\n\r\n`
+    answered.set(text, response)
+    for (let copy = 0; copy < (reply.copies ?? 1); copy++) socket.send(response, from.port, from.address)
   })
   socket.bind(0, address)
   await once(socket, 'listening')

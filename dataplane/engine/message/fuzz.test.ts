@@ -168,7 +168,7 @@ describe('20,000 mutations of real messages', () => {
       }
     }
     for (const count of Object.values(verdicts)) expect(count).toBeGreaterThan(1000)
-  }, 120_000)
+  })
 })
 
 describe('64 KiB made to be slow', () => {
@@ -196,12 +196,13 @@ describe('64 KiB made to be slow', () => {
     ['tags', withLine(`To: <sip:a@h>${fill(';tag=1')}`)],
     ['digits', withLine(`CSeq: ${fill('1')} INVITE`)],
   ])('does not succeed with %s', (_what, text) => {
-    const start = performance.now()
-    for (let round = 0; round < 5; round++) {
+    const times = Array.from({ length: 5 }, () => {
+      const start = performance.now()
       const result = parseMessage(text)
       if (result.ok) for (const [name] of result.message.headers()) result.message.values(name)
-    }
+      return performance.now() - start
+    })
     // About a millisecond each; what is quadratic in 64 KiB takes seconds.
-    expect((performance.now() - start) / 5).toBeLessThan(250)
+    expect(Math.min(...times)).toBeLessThan(250)
   })
 })
