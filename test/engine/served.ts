@@ -1,7 +1,7 @@
 import Srf from 'drachtio-srf'
 import type { Clock } from '#lib/clock.ts'
-import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
+import { ManualClock } from '#lib/manual-clock.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
 import type { Engine, EngineOptions, ListenerAddress } from '../../dataplane/engine/engine.types.ts'
 
@@ -36,6 +36,7 @@ export async function serve(options: StartOptions = {}): Promise<Served> {
 
 interface StartOptions {
   readonly address?: string
+  /** Stands still unless given, so that nothing is sent twice, however long the machine takes. */
   readonly clock?: Clock
   readonly admit?: EngineOptions['admit']
   readonly tlsTo?: EngineOptions['tlsTo']
@@ -53,7 +54,7 @@ interface Started {
 
 /** An engine with its listeners, and no application. */
 export async function start(options: StartOptions = {}): Promise<Started> {
-  const { address = '127.0.0.1', clock = systemClock, admit = () => true } = options
+  const { address = '127.0.0.1', clock = new ManualClock(), admit = () => true } = options
   const log: string[] = []
   const engine = createEngine({
     clock,

@@ -2,7 +2,6 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { systemClock } from '#lib/clock.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { ApplicationProbe } from './application.ts'
 import { answerWith, requestText, sdp, SipPeer } from './sip-peer.ts'
@@ -334,7 +333,7 @@ describe('admission', () => {
   it('gives an unknown source no answer at all, but lets it into a dialog that it knows', async () => {
     const alice = await peer('udp')
     const stranger = await peer('udp')
-    await begin({ clock: systemClock, admit: ({ port, listener }) => listener === 'udp' && port === alice.port })
+    await begin({ admit: ({ port, listener }) => listener === 'udp' && port === alice.port })
     const uri = 'sip:b@c'
     alice.send(requestText(alice, { method: 'INVITE', uri, callId: 'admitted', body: sdp }), engine.udp.port)
     const { transactionId } = await application.request('INVITE')
