@@ -82,7 +82,7 @@ export const scenes: readonly Scene[] = [
       )
       await eventually(
         'all pods are new and ready',
-        120,
+        300,
         () => podsOf(cluster),
         (pods) => pods.length === 2 && pods.every((pod) => !before.includes(pod.metadata.uid) && isReady(pod)),
       )
@@ -119,7 +119,7 @@ export const scenes: readonly Scene[] = [
       await cluster.kubectl('delete', 'secret', 'carrier-account', '-n', 'voice')
       await eventually(
         'the trunk says that its Secret is missing',
-        10,
+        60,
         () => cluster.get<Resource>('sipt', 'carrier', '-n', 'voice'),
         (trunk) => conditionOf(trunk, 'ResolvedRefs') === 'False',
       )
@@ -130,17 +130,17 @@ export const scenes: readonly Scene[] = [
   {
     name: 'kubectl delete un-registers, and leaves nothing behind',
     async play(cluster) {
-      await cluster.kubectl('delete', 'sipt,vsvc', '--all', '-n', 'voice', '--timeout=60s')
+      await cluster.kubectl('delete', 'sipt,vsvc', '--all', '-n', 'voice', '--timeout=180s')
       await cluster.kubectl('delete', 'secret', 'carrier-account', '-n', 'voice')
       await eventually(
         'nothing is registered',
-        20,
+        60,
         async () => peers?.last(),
         (last) => last === 'registered 0',
       )
       await eventually(
         'the namespace is empty',
-        90,
+        300,
         () => objectsIn(cluster, 'voice'),
         (left) => left.length === 0,
       )
@@ -153,12 +153,12 @@ export const scenes: readonly Scene[] = [
       await isTrue(cluster, 'sipt', 'carrier', ['Ready'])
       await cluster.helm('uninstall', 'sbcfleet', '-n', 'sbcfleet', '--wait')
       // Without an operator these would hang, had their finalizers not been taken away.
-      await cluster.kubectl('delete', 'sipt,vsvc', '--all', '-n', 'voice', '--timeout=60s')
+      await cluster.kubectl('delete', 'sipt,vsvc', '--all', '-n', 'voice', '--timeout=180s')
       await cluster.kubectl('delete', 'lease', 'sbcfleet', '-n', 'sbcfleet')
       await cluster.kubectl('delete', 'secret', 'sbcfleet-control-tls', '-n', 'sbcfleet')
       await eventually(
         'the namespace is empty',
-        90,
+        300,
         () => objectsIn(cluster, 'sbcfleet'),
         (left) => left.length === 0,
       )
@@ -204,7 +204,7 @@ async function isTrue(
   kind: string,
   name: string,
   types: readonly string[],
-  seconds = 60,
+  seconds = 180,
   generation = 0,
 ) {
   await eventually(
@@ -220,7 +220,7 @@ async function isTrue(
 async function replicasAre(cluster: Cluster, count: number): Promise<void> {
   await eventually(
     `${count} replicas are programmed, and there are no others`,
-    120,
+    300,
     async () => ({ service: await cluster.get<Resource>('vsvc', 'edge', '-n', 'voice'), pods: await podsOf(cluster) }),
     ({ service, pods }) =>
       service.status?.replicas?.programmed === count && pods.length === count && pods.every(isReady),
@@ -236,7 +236,7 @@ async function scale(cluster: Cluster, count: number): Promise<void> {
 async function callThroughAll(cluster: Cluster): Promise<void> {
   const address = await nodeAddress(cluster)
   for (const { metadata, status } of await podsOf(cluster)) {
-    const caller = ['sipp', '-sn', 'uac', '-i', address, '-p', '5091', '-nostdin', '-timeout', '20s', '-timeout_error']
+    const caller = ['sipp', '-sn', 'uac', '-i', address, '-p', '5091', '-nostdin', '-timeout', '60s', '-timeout_error']
     const call = ['-m', '1', '-d', '200', '-s', '5551234', `${status.podIP}:5060`]
     await cluster.exec(...caller, ...call).catch((error: unknown) => {
       throw new Error(`no call goes through ${metadata.name}: ${String(error).slice(-3000)}`)

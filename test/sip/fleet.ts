@@ -66,8 +66,7 @@ export async function startFleet(manifests: Record<string, string>, ...args: str
         child.kill('SIGTERM')
         await once(child, 'exit')
       }
-      rmSync(folder, { recursive: true, force: true })
-      rmSync(statusDir, { recursive: true, force: true })
+      for (const path of [folder, statusDir]) rmSync(path, { recursive: true, force: true, maxRetries: 5 })
     },
   }
   const resources =
