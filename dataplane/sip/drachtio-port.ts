@@ -1,7 +1,7 @@
 import { Server, type Socket } from 'node:net'
 import Drachtio from 'drachtio-srf'
 import type { Log } from '#lib/log.ts'
-import type { HandOver } from '../engine/message/hand-over.ts'
+import { HANDED_OVER, type HandOver } from '../engine/message/hand-over.ts'
 import { readMessage } from '../engine/message/parse.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import {
@@ -14,7 +14,7 @@ import {
 } from './port.ts'
 import { srfHeaders } from './srf-headers.ts'
 import { SrfIncomingRequest } from './srf-incoming.ts'
-import { sendWritten } from './srf-response.ts'
+import { sendWritten, type Way } from './srf-response.ts'
 import { asPortError, SrfTransaction } from './srf-outgoing.ts'
 import type { Srf, SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
 
@@ -138,8 +138,7 @@ export function followDrachtio(
 export class DrachtioPort implements SipPort {
   readonly #srf: Srf
   readonly #log: Log
-  readonly #largestFrame: number
-  readonly #handOver: HandOver | undefined
+  readonly #way: Way
   readonly #outstanding = new Set<SrfTransaction>()
   /** INVITEs without final answer: drachtio-srf finds the one a CANCEL is for by its Call-ID alone. */
   readonly #invites = new Map<string, SrfIncomingRequest>()
@@ -159,8 +158,7 @@ export class DrachtioPort implements SipPort {
   ) {
     this.#srf = srf
     this.#log = log
-    this.#largestFrame = largestFrame
-    this.#handOver = handOver
+    this.#way = { largestFrame, handOver }
     const receive = (req: SrfRequest, res: SrfResponse) => this.#receive(req, res)
     srf.use(receive)
     // The handler above takes them; this tells the server that they are wanted.
@@ -186,7 +184,8 @@ export class DrachtioPort implements SipPort {
   }
 
   send(request: OutgoingRequest, events: TransactionEvents): ClientTransaction {
-    const transaction = new SrfTransaction(events, this.#largestFrame, (over) => this.#outstanding.delete(over))
+    const { largestFrame } = this.#way
+    const transaction = new SrfTransaction(events, largestFrame, (over) => this.#outstanding.delete(over))
     this.#outstanding.add(transaction)
     const { method, uri = 'sip:placeholder', dialogId, nextHop, fork, body } = request
     const headers =
@@ -194,8 +193,7 @@ export class DrachtioPort implements SipPort {
     try {
       const options = {
         method,
-        headers: srfHeaders(headers, body, this.#largestFrame),
-        ...(body !== undefined && { body: body.content }),
+        ...this.#content(method, uri, srfHeaders(headers, body, largestFrame), body?.content),
         ...(dialogId !== undefined && { stackDialogId: dialogId }),
         ...(nextHop !== undefined && { proxy: nextHop }),
       }
@@ -221,6 +219,13 @@ export class DrachtioPort implements SipPort {
     }
   }
 
+  /** Header fields and body of a request as drachtio-srf is to see them. */
+  #content(method: string, uri: string, headers: Record<string, string>, body: string | undefined) {
+    const { handOver } = this.#way
+    if (handOver === undefined) return { headers, ...(body !== undefined && { body }) }
+    return { headers: { [HANDED_OVER]: handOver.order(requestText(method, uri, headers, body)) } }
+  }
+
   #sent(transaction: SrfTransaction, req: SrfRequest): void {
     req.on('response', (res: SrfResponse, ack: SrfAck) => {
       const message = this.#parse(res.msg.raw ?? '')
@@ -239,14 +244,15 @@ export class DrachtioPort implements SipPort {
       return this.#onDialogLost(req.stackDialogId ?? '', message?.get('Reason') ?? 'ended by the SIP server')
     }
     if (message === undefined) {
-      if (req.method !== 'ACK') sendWritten(res, { ...malformed, callId: res.msg.get('call-id') ?? '' }, undefined)
+      if (req.method !== 'ACK')
+        sendWritten(res, { ...malformed, callId: res.msg.get('call-id') ?? '' }, this.#way, undefined)
       return
     }
     const key = inviteKey(message)
     const onOver = () => {
       if (this.#invites.get(key) === request) this.#invites.delete(key)
     }
-    const request = new SrfIncomingRequest(req, res, message, this.#largestFrame, onOver)
+    const request = new SrfIncomingRequest(req, res, message, this.#way, onOver)
     if (req.method === 'INVITE') this.#watchInvite(key, request, req)
     this.#onRequest(request)
   }
@@ -262,7 +268,7 @@ export class DrachtioPort implements SipPort {
   }
 
   #parse(raw: string): SipMessage | undefined {
-    const handed = this.#handOver?.take(raw)
+    const handed = this.#way.handOver?.take(raw)
     if (handed !== undefined) return handed
     const result = readMessage(raw)
     if (result.ok) return result.message
@@ -278,6 +284,13 @@ export class DrachtioPort implements SipPort {
     this.#invites.clear()
     this.#onDisconnect()
   }
+}
+
+/** The header fields are checked, and so is the method. */
+function requestText(method: string, uri: string, headers: Record<string, string>, body = ''): string {
+  let text = `${method} ${uri} SIP/2.0\r\n`
+  for (const [name, value] of Object.entries(headers)) text += `${name}: ${value}\r\n`
+  return `${text}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
 /** Equal in an INVITE and its CANCEL (RFC 3261 section 9.1). */

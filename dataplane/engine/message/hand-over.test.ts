@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { HandOver } from './hand-over.ts'
+import { HANDED_OVER, HandOver } from './hand-over.ts'
 import { readMessage } from './parse.ts'
 import type { SipMessage } from './sip-message.ts'
 
@@ -63,5 +63,32 @@ describe('the hand-over', () => {
     const handOver = new HandOver()
     handOver.put(read(invite))
     expect(handOver.take('INVITE sip:b@h SIP/2.0\r\nCall-ID: c@h\r\nX-Handed-Over: 2\r\n\r\n')).toBeUndefined()
+  })
+
+  it('takes an order by the header field that stands for it, once', () => {
+    const handOver = new HandOver()
+    const order = `INVITE sip:b@h SIP/2.0\r\n${HANDED_OVER}: ${handOver.order(invite)}\r\ncontent-length: 0\r\n\r\n`
+    expect(handOver.takeOrder(order)).toBe(invite)
+    expect(handOver.takeOrder(order)).toBe(order)
+  })
+
+  it('tells orders apart', () => {
+    const handOver = new HandOver()
+    const [one, other] = [invite, ringing].map((text) => `x\r\n${HANDED_OVER}: ${handOver.order(text)}\r\n\r\n`)
+    expect(handOver.takeOrder(other ?? '')).toBe(ringing)
+    expect(handOver.takeOrder(one ?? '')).toBe(invite)
+  })
+
+  it('hands an order over as its bytes in UTF-8, one character each', () => {
+    const handOver = new HandOver()
+    const order = `x\r\n${HANDED_OVER}: ${handOver.order(invite.replace('Subject: x', 'Subject: Zoë'))}\r\n\r\n`
+    expect(handOver.takeOrder(order)).toContain('\r\nSubject: Zo\xc3\xab\r\n')
+  })
+
+  it('takes no header field of a peer for an order', () => {
+    const handOver = new HandOver()
+    handOver.order(invite)
+    const relayed = invite.replace('Subject: x', `${HANDED_OVER}: 1`)
+    expect(handOver.takeOrder(relayed)).toBe(relayed)
   })
 })

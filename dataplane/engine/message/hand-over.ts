@@ -1,14 +1,22 @@
 import { isAscii } from 'node:buffer'
+import { randomUUID } from 'node:crypto'
 import { readMessage } from './parse.ts'
 import type { SipMessage } from './sip-message.ts'
 
+/** The header field of an order in whose place a whole message was handed over. */
+export const HANDED_OVER = 'X-Handed-Over'
+
 /**
- * Messages on their way from the engine to an application of the same process. In the frames that go between them stands a
- * short message in the place of each, with what the protocol's library reads itself; the port behind it takes the message
+ * Messages on their way between the engine and an application of the same process. In the frames that go between them stands
+ * a short message in the place of each, with what the protocol's library reads itself; the port behind it takes the message
  * by that, as the engine has read it. Text that is not ASCII is read in two ways, byte by byte and as UTF-8, so it stays
- * in the frame.
+ * in the frame. What the application orders goes the other way likewise, whatever it holds.
  */
 export class HandOver {
+  readonly #orders = new Map<string, string>()
+  /** Begins what an order is handed over by. It is random: no header field that a peer has sent is taken for it. */
+  readonly #prefix = `${randomUUID()}-`
+  readonly #mark = `\r\n${HANDED_OVER}: ${this.#prefix}`
   #now = new Map<string, SipMessage | string>()
   #before = new Map<string, SipMessage | string>()
   #count = 0
@@ -37,6 +45,25 @@ export class HandOver {
     return read.ok ? read.message : undefined
   }
 
+  /** Value of the header field `HANDED_OVER` for an order that stands for the message, which is to be sent. */
+  order(text: string): string {
+    const number = String(++this.#count)
+    // The engine has one character per byte.
+    this.#orders.set(number, Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1'))
+    return this.#prefix + number
+  }
+
+  /** The message that an order stands for; the text of the order where it stands for itself. Can be taken once. */
+  takeOrder(text: string): string {
+    const at = text.indexOf(this.#mark)
+    if (at < 0) return text
+    const start = at + this.#mark.length
+    const number = text.slice(start, text.indexOf('\r\n', start))
+    const order = this.#orders.get(number)
+    this.#orders.delete(number)
+    return order ?? text
+  }
+
   /** Frames leave: what those before them stood for is taken by now, or never. */
   turn(): void {
     const done = this.#before
@@ -47,7 +74,7 @@ export class HandOver {
 
   #keep(text: string, callId: string, more: string, kept: SipMessage | string): string {
     const startLine = text.slice(0, text.indexOf('\r\n'))
-    const short = `${startLine}\r\nCall-ID: ${callId}\r\n${more}X-Handed-Over: ${++this.#count}\r\n\r\n`
+    const short = `${startLine}\r\nCall-ID: ${callId}\r\n${more}${HANDED_OVER}: ${++this.#count}\r\n\r\n`
     this.#now.set(short, kept)
     return short
   }

@@ -201,13 +201,13 @@ export class ApplicationConnection implements Application {
   }
 
   #order(id: string, tokens: readonly string[], text: string): void {
-    const parsed = readMessage(text)
+    const parsed = readMessage(this.#handOver === undefined ? text : this.#handOver.takeOrder(text))
     if (!parsed.ok) return this.#reply(id, `NOK|${parsed.reason}`)
     const { message } = parsed
     const [, , transactionId = '', dialogId = '', nextHop = ''] = tokens
     if (message.kind === 'response') {
       this.#user.respond(this, { transactionId, response: message }, (outcome) => {
-        this.#send(outcomeFrame(id, outcome, this.#time(), true))
+        this.#send(outcomeFrame(id, this.#answered(outcome), this.#time(), true))
       })
     } else {
       this.#user.request(this, { transactionId, dialogId, nextHop, request: message }, (outcome) => {
@@ -226,6 +226,12 @@ export class ApplicationConnection implements Application {
   #written(outcome: Outcome): Outcome {
     if (this.#handOver === undefined || !outcome.ok) return outcome
     return { ...outcome, text: this.#handOver.putWritten(outcome.text) }
+  }
+
+  /** Of a response nobody asks for more than that it was sent. */
+  #answered(outcome: Outcome): Outcome {
+    if (this.#handOver === undefined || !outcome.ok) return outcome
+    return { ...outcome, text: `${outcome.text.slice(0, outcome.text.indexOf('\r\n'))}\r\n\r\n` }
   }
 
   #reply(id: string, result: string): void {
