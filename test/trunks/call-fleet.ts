@@ -104,14 +104,19 @@ export async function openFleet(options: {
     pbx,
     loops,
     port: udp.port,
-    /** Calls, and resolves with the final answer. */
-    call: async (user = '200'): Promise<{ status: number; get: (name: string) => string | undefined }> => {
-      const callId = randomUUID()
-      pbx.send(requestText(pbx, { method: 'INVITE', uri: uri.replace('200@', `${user}@`), callId }), udp.port)
+    /** Calls, and resolves with the final answer. What fails is acknowledged as a proxy does it. */
+    call: async (
+      user = '200',
+      callId: string = randomUUID(),
+    ): Promise<{ status: number; get: (name: string) => string | undefined }> => {
+      const invite = { uri: uri.replace('200@', `${user}@`), callId, branch: `z9hG4bK-${randomUUID()}` }
+      pbx.send(requestText(pbx, { method: 'INVITE', ...invite }), udp.port)
       const { message } = await pbx.next(
-        (one) => one.kind === 'response' && one.callId === callId && (one.status ?? 0) >= 200,
+        (one) => one.branch === invite.branch && one.method === 'INVITE' && (one.status ?? 0) >= 200,
       )
-      if (message.status === 200) await hangUp(callId, message.get('To')?.split('tag=')[1] ?? '')
+      const { toTag } = message
+      if (message.status === 200) await hangUp(callId, toTag)
+      else pbx.send(requestText(pbx, { method: 'ACK', ...invite, toTag }), udp.port)
       return { status: message.status ?? 0, get: (name) => message.get(name) }
     },
     /** Resolves as soon as it holds. */

@@ -73,6 +73,21 @@ describe('hunting on the wire', () => {
   })
 })
 
+it('a proxy that forks one after another gets a call for each branch (RFC 3261 §8.2.2.2, §16.6)', async () => {
+  const peer = await gateway('486 Busy Here')
+  const { call } = await fleet({ trunks: { carrier: [peer] } })
+  expect((await call('201', 'forked')).status).toBe(486)
+  peer.state.invite = '404 Not Found'
+  expect((await call('202', 'forked')).status).toBe(404)
+  peer.state.invite = '200 OK'
+  expect((await call('203', 'forked')).status).toBe(200)
+  expect(peer.received.filter(({ method }) => method === 'INVITE').map(({ uri }) => uri.slice(0, 8))).toEqual([
+    'sip:201@',
+    'sip:202@',
+    'sip:203@',
+  ])
+})
+
 describe('targets that are down', () => {
   it('get no call: with two routes for a number the next call takes the second at once (keepalive check 4)', async () => {
     const [sick, second] = [await gateway('200 OK', '503 Service Unavailable'), await gateway('200 OK')]

@@ -21,6 +21,7 @@ function start(method: string, transport: 'UDP' | 'TCP' = 'UDP'): Bench {
     counters,
     responseSent: () => {},
     tryingFor: () => 'SIP/2.0 100 Trying\r\n\r\n',
+    onServerSettled: () => {},
     onServerTerminated: () => (ended = true),
   }
   const transaction = new ServerTransaction(context, { key: 'key', method }, listener.flow)

@@ -44,6 +44,8 @@ export interface ServerTransactionContext {
   readonly responseSent: SendCallback
   /** Text of the 100 to the request, which is slow to be answered. */
   tryingFor(transaction: ServerTransaction): string
+  /** It is ongoing no more: another request with its Call-ID, From tag and CSeq is not merged with it. */
+  onServerSettled(transaction: ServerTransaction): void
   onServerTerminated(transaction: ServerTransaction): void
 }
 
@@ -179,10 +181,19 @@ export class ServerTransaction implements TimerTarget {
     }
   }
 
-  /** The core repeats a 2xx to INVITE until its ACK comes (§13.3.1.4), so nothing of it stays; of others, only the text. */
+  /**
+   * The core repeats a 2xx to INVITE until its ACK comes (§13.3.1.4), so nothing of it stays; of others, only the text.
+   *
+   * A request is merged only with "an ongoing transaction" (§8.2.2.2), and what waits for Timer H, I or J is none: a proxy that
+   * forks one after another (§16.6) sends the next branch, with the same From tag, Call-ID and CSeq, as soon as this one has
+   * failed. A call that is up goes on.
+   */
   #settle(): void {
     if (this.#state === 'accepted') this.#last = undefined
-    else if (this.#state === 'completed' && this.#last !== undefined) this.#last = detached(this.#last)
+    else if (this.#state === 'completed' && this.#last !== undefined) {
+      this.#last = detached(this.#last)
+      this.#context.onServerSettled(this)
+    }
   }
 
   #send(): void {

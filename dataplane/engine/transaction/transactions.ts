@@ -14,7 +14,8 @@ export class Transactions implements TransactionContext, ServerTransactionContex
   readonly tryingFor: (transaction: ServerTransaction) => string
   readonly #clients = new Map<string, ClientTransaction>()
   readonly #servers = new Map<string, ServerTransaction>()
-  readonly #merges = new Set<string>()
+  /** Server transactions that merged requests are held against, by Call-ID, From tag and CSeq. */
+  readonly #merges = new Map<string, ServerTransaction>()
   readonly #onServerTerminated: (transaction: ServerTransaction) => void
 
   constructor(
@@ -72,11 +73,11 @@ export class Transactions implements TransactionContext, ServerTransactionContex
     const mergeKey = request.mergeKey === undefined ? undefined : detached(request.mergeKey)
     const transaction = new ServerTransaction(this, { key, method: request.method, mergeKey }, flow)
     this.#servers.set(key, transaction)
-    if (mergeKey !== undefined) this.#merges.add(mergeKey)
+    if (mergeKey !== undefined) this.#merges.set(mergeKey, transaction)
     return transaction
   }
 
-  /** A request with that Call-ID, From tag and CSeq is being answered, or was lately. */
+  /** A request with that Call-ID, From tag and CSeq is being answered, or is an INVITE that was accepted lately. */
   hasMerge(mergeKey: string): boolean {
     return this.#merges.has(mergeKey)
   }
@@ -94,9 +95,14 @@ export class Transactions implements TransactionContext, ServerTransactionContex
     this.#clients.set(clientKey(transaction.branch, transaction.method), transaction)
   }
 
+  onServerSettled(transaction: ServerTransaction): void {
+    const { mergeKey } = transaction
+    if (mergeKey !== undefined && this.#merges.get(mergeKey) === transaction) this.#merges.delete(mergeKey)
+  }
+
   onServerTerminated(transaction: ServerTransaction): void {
     this.#servers.delete(transaction.key)
-    if (transaction.mergeKey !== undefined) this.#merges.delete(transaction.mergeKey)
+    this.onServerSettled(transaction)
     this.#onServerTerminated(transaction)
   }
 
