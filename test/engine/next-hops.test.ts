@@ -90,7 +90,7 @@ describe('the way of a request', () => {
       ['sip||', 'INVITE sip:placeholder SIP/2.0\r\n\r\n', 'invalid request-uri: sip:placeholder'],
       ['sip||', calling.order('MESSAGE').concat('hello'), 'missing content-type'],
       ['sip||unknown;from-tag=1', calling.order('INFO'), 'Server error: unable to find dialog for dialog id provided'],
-      ['proxy|x||', calling.order('INVITE'), 'proxy is not supported'],
+      ['proxy|x||', calling.order('INVITE'), 'Invalid proxy request: not enough information provided'],
     ] as const
     for (const [leader, text, reason] of refusals) {
       expect((await calling.application.command(leader, text)).tokens).toEqual(['NOK', reason])
