@@ -31,6 +31,12 @@ describe('fitAnswer', () => {
     expect(fitAnswer(session + said, session + audio('8 0 18'))).toBe(session + answer)
   })
 
+  it('looks at each format and each attribute once, however many there are', () => {
+    const formats = Array.from({ length: 50_000 }, (_, index) => String(index))
+    const said = audio(formats.join(' '), ...formats.map((format) => `fmtp:${format} x`))
+    expect(fitAnswer(session + said, session + audio(formats.join(' ')))).toBe(session + said)
+  })
+
   it('rejects a stream that is new, whatever it is (feature item 8, check 4)', () => {
     const answer = fitAnswer(session + audio('0'), session + audio('0') + video(4002))
     expect(answer).toBe(`${session}${audio('0')}m=video 0 RTP/AVP 96\r\n`)

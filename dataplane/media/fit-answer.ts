@@ -43,13 +43,14 @@ function commonPayloads(offered: string, said: string): string[] {
     .filter((payload) => theirs.has(payload))
 }
 
-function withPayloads(stream: string, kept: readonly string[]): string {
+function withPayloads(stream: string, common: readonly string[]): string {
+  const kept = new Set(common)
   return stream
     .replace(mediaLine, (_line, kind: string, port: string, count = '', protocol: string) =>
       [`m=${kind}`, `${port}${count}`, protocol, ...kept].join(' '),
     )
     .replace(/^a=(?:rtpmap|fmtp|rtcp-fb):(\d+) [^\r\n]*(?:\r\n|\n|\r|$)/gm, (line, payload: string) =>
-      kept.includes(payload) ? line : '',
+      kept.has(payload) ? line : '',
     )
 }
 

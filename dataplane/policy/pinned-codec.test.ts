@@ -70,4 +70,33 @@ describe('pinCodec (feature item 8, PreserveCodec)', () => {
     const g729 = description(['m=audio 4000 RTP/AVP 18'])
     expect(pinCodec(g711, g711, g729)).toBe(g711)
   })
+
+  it('pins the first audio stream, whatever comes after it', () => {
+    const offer = description(['m=audio 4000 RTP/AVP 0 18', 'm=audio 0 RTP/AVP 18'])
+    expect(pinCodec(offer, g711, g711)).toBe(description(['m=audio 4000 RTP/AVP 0', 'm=audio 0 RTP/AVP 18']))
+  })
+})
+
+describe('formats of a peer (RFC 4566 section 9: fmt = token)', () => {
+  const pcmu = 'a=rtpmap:0 PCMU/8000'
+
+  it.each(['(', '*', '[', '\\', 'a{9', '(?<x', '(a+)+$', '.', '0|18', 'constructor', '__proto__'])(
+    'are text and no pattern: %j',
+    (format) => {
+      const evil = [`a=rtpmap:${'a'.repeat(64)}! PCMU/8000`, `a=rtpmap:${format} G729/8000`, `a=fmtp:${format} x`]
+      const offer = description([`m=audio 4000 RTP/AVP ${format} 0`, pcmu, ...evil])
+      expect(pinCodec(offer, g711, g711)).toBe(description(['m=audio 4000 RTP/AVP 0', pcmu, ...evil.slice(0, 1)]))
+      expect(pinCodec(description([`m=audio 4000 RTP/AVP ${format}`]), g711, g711)).toBeUndefined()
+      // Of that call it is the codec, which the new offer lacks.
+      expect(pinCodec(g711, offer, offer)).toBeUndefined()
+    },
+  )
+
+  it('may be as many as a message holds, with as many attributes: each is looked at once', () => {
+    const formats = Array.from({ length: 50_000 }, (_, index) => String(1000 + index))
+    const attributes = formats.map((format) => `a=rtpmap:${format} G729/8000`)
+    const offer = description([`m=audio 4000 RTP/AVP 0 ${formats.join(' ')}`, ...attributes])
+    expect(pinCodec(offer, g711, g711)).toBe(description(['m=audio 4000 RTP/AVP 0']))
+    expect(pinCodec(offer, offer, offer)).toBe(description(['m=audio 4000 RTP/AVP 0']))
+  })
 })

@@ -77,12 +77,14 @@ export function tagOf(address: NameAddr): string {
 /** The value with the first of its tags, where a peer has given several. */
 export function withOneTag(value: string): string {
   const address = /;\s*tag\s*=.*;\s*tag\s*=/i.test(value) ? parseNameAddr(value) : undefined
-  const tags = address?.params.filter(([name]) => name.toLowerCase() === 'tag') ?? []
-  if (address === undefined || tags.length < 2) return value
-  return formatNameAddr({
-    ...address,
-    params: address.params.filter((each) => each === tags[0] || !tags.includes(each)),
-  })
+  if (address === undefined) return value
+  const first = address.params.find(isTag)
+  const params = address.params.filter((each) => each === first || !isTag(each))
+  return params.length === address.params.length ? value : formatNameAddr({ ...address, params })
+}
+
+function isTag([name]: readonly [name: string, value: string]): boolean {
+  return name.toLowerCase() === 'tag'
 }
 
 /** Checks display name and URI of the address that begins there, without making strings; undefined when malformed. */
