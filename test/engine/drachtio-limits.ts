@@ -7,6 +7,7 @@ const limits: Readonly<Record<string, readonly string[]>> = {
     'check 1: PassThrough: a refresh reaches the callee with SE, refresher and the same o=, and its 200 comes back',
     'check 5: without description, with SE: the session timer starts anew',
     'check 2: with a session timer nobody is asked, unless that is wanted',
+    'a re-INVITE refreshes the session end to end, with its session timer headers (RFC 4028 section 7.4)',
   ],
   'Time of transactions': [
     'gives the caller 408 when nobody is there',
@@ -30,7 +31,11 @@ const limits: Readonly<Record<string, readonly string[]>> = {
   Forks: [
     'hides that the callee forks: one To tag for the caller, ACK and BYE for a late 200 (RFC 3261 section 13.2.2.4; feature item 1, check 7)',
   ],
-  'A new Contact inside a call': ['check 6: a new Contact in UPDATE is where the BYE goes'],
+  'A new Contact inside a call': [
+    'check 6: a new Contact in UPDATE is where the BYE goes',
+    'a re-INVITE moves media and Contact, and the BYE goes there (RFC 3665 section 3.7)',
+  ],
+  'CANCEL that crosses with the 200': ['the CANCEL crosses with the 200: ACK, then BYE (RFC 3261 section 9.1)'],
   'Routes of our own': [
     'takes the Service-Route that the registrar gave, on its way to the target (RFC 3608 section 5)',
   ],

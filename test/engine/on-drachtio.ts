@@ -16,6 +16,7 @@ const onDrachtio = {
       'test/call/calls.test.ts',
       'test/call/in-dialog-keepalive.test.ts',
       'test/call/mid-call-offers.test.ts',
+      'test/sip/calls.test.ts',
       'test/media/calls.test.ts',
       'test/media/midcall.test.ts',
       'test/media/local-answers.test.ts',

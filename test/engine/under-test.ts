@@ -2,6 +2,7 @@ import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Log } from '#lib/log.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
 import type { EngineOptions, ListenerAddress } from '../../dataplane/engine/engine.types.ts'
+import { FrameDecoder } from '../../dataplane/engine/wire/frame-decoder.ts'
 import { askAddresses } from '../../dataplane/sip/drachtio-addresses.ts'
 import { connectDrachtio, type DrachtioAddress, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
 import type { SipPort } from '../../dataplane/sip/port.ts'
@@ -61,9 +62,11 @@ function embedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): Engi
 function drachtio(server: DrachtioAddress): EngineUnderTest {
   const taken = new Set<number>()
   const streams = new Set<Socket>()
+  let routed = Promise.resolve()
   // The server goes on after the test; what is between can end.
   const relay = createServer((near) => {
     const far = connect(server.port, server.host)
+    routed = lastRoute(near, far)
     for (const [one, other] of [[near, far] as const, [far, near] as const]) {
       streams.add(one)
       one.on('error', () => {})
@@ -88,6 +91,7 @@ function drachtio(server: DrachtioAddress): EngineUnderTest {
       if (!relay.listening) await new Promise<void>((resolve) => relay.listen(0, '127.0.0.1', resolve))
       const { port } = relay.address() as AddressInfo
       const connected = await connectDrachtio({ host: '127.0.0.1', port, secret }, log)
+      await routed
       return Object.assign(new StrictPort(connected), { close: () => connected.close() })
     },
     gauges: () => undefined,
@@ -98,4 +102,26 @@ function drachtio(server: DrachtioAddress): EngineUnderTest {
       await askAddresses(server)
     },
   }
+}
+
+/**
+ * Resolves when the server has answered all that an application asked of it up to the last method: before, it refuses requests of
+ * that method. drachtio-srf is connected as soon as the secret was taken.
+ */
+function lastRoute(application: Socket, server: Socket): Promise<void> {
+  const [asked, answered] = [new FrameDecoder(), new FrameDecoder()]
+  let open = 0
+  let all = false
+  application.on('data', (bytes: Buffer) => {
+    for (const frame of asked.push(bytes).frames) {
+      open++
+      all ||= frame.endsWith('|route|register')
+    }
+  })
+  return new Promise((resolve) => {
+    server.on('data', (bytes: Buffer) => {
+      open -= answered.push(bytes).frames.filter((frame) => frame.includes('|response|')).length
+      if (all && open === 0) resolve()
+    })
+  })
 }
