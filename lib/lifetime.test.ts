@@ -1,3 +1,5 @@
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
 import { describe, expect, it } from 'vitest'
 import { createLog } from './log.ts'
 import { startParts, stopParts, type Part } from './lifetime.ts'
@@ -32,5 +34,16 @@ describe('parts', () => {
     const broken = part('b', done, { stop: () => Promise.reject(new Error('stuck')) })
     await stopParts([part('a', done), broken, part('c', done)], log)
     expect(done).toEqual(['stop c', 'stop a'])
+  })
+})
+
+describe('a process that shows life', () => {
+  it('ends in good order when its parent has gone and it does not know yet', async () => {
+    const child = fork(new URL('testdata/busy-child.ts', import.meta.url))
+    const exited = once(child, 'exit')
+    child.send('be busy')
+    await once(child, 'message')
+    child.disconnect()
+    expect(await exited).toEqual([0, null])
   })
 })

@@ -65,7 +65,9 @@ export function endOn(end: (hurry: boolean) => Promise<void>, log: Log): void {
 /** Shows once a second that the event loop turns, to a parent that holds a channel to us. */
 export function showLife(): void {
   if (process.send === undefined) return
-  setInterval(() => process.connected && process.send?.('alive'), 1000).unref()
+  // A parent that has just gone makes this an error, which is nobody's to handle: `disconnect` tells of it.
+  const ignored = () => undefined
+  setInterval(() => process.connected && process.send?.('alive', undefined, undefined, ignored), 1000).unref()
 }
 
 /** A fault nobody expected leaves the process in a state nobody knows: it is logged, and whoever watches starts anew. */
