@@ -25,7 +25,8 @@ export const reasons = {
     Pending: 'Some replicas have not yet acknowledged this generation.',
     NoReplicas: 'No replica is connected.',
     RejectedByDataplane: 'A replica refused; the message names the replica, the field and the cause.',
-    ResourcesRefused: 'The API server refused an object of the fleet; the message has its words.',
+    ResourcesRefused:
+      'An object of the fleet cannot be made: the API server refuses it, or somebody else has one of its name; the message says which.',
     NotAccepted: 'Nothing to run, since the resource is not accepted.',
   },
   Registered: {

@@ -221,6 +221,13 @@ export const voiceServiceRules: readonly Rule<{ metadata: { name: string } }>[] 
     holds: ({ metadata }) => /^[a-z]([-a-z0-9]{0,46}[a-z0-9])?$/.test(metadata.name),
     path: () => ['metadata', 'name'],
   },
+  {
+    cel: "!self.metadata.name.endsWith('-replicas')",
+    message:
+      'metadata.name must not end in "-replicas": a VoiceService of the name before that has a Service with this name',
+    holds: ({ metadata }) => !metadata.name.endsWith('-replicas'),
+    path: () => ['metadata', 'name'],
+  },
 ]
 
 export const VoiceService = withRules(

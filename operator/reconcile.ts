@@ -16,7 +16,9 @@ import { keyOf } from './kube/resource.ts'
 import type { PushServer } from './push/push-server.ts'
 import type { FleetStatuses } from './fleet-statuses.ts'
 import type { ReplicaSettings } from './resources/fleet.ts'
-import { fleetObjects } from './resources/objects.ts'
+import type { Manifest } from './resources/kinds.ts'
+import { type FleetObject, fleetObjects } from './resources/objects.ts'
+import { foreignness } from './resources/ownership.ts'
 
 export interface FleetReconcilerOptions {
   readonly cluster: Cluster
@@ -93,31 +95,45 @@ export class FleetReconciler {
     this.#options.push.forget(key)
   }
 
-  /** Applies the objects of the fleet. One that is refused does not keep the others from it. */
+  /**
+   * Applies the objects of the fleet. One that is refused does not keep the others from it, but as long as a name belongs
+   * to somebody else, nothing is made that is not there yet: half a fleet is of no use.
+   */
   async #provide({ voiceService }: FleetInCluster, signal: AbortSignal): Promise<Provided> {
-    const { cluster, applier } = this.#options
+    const { applier } = this.#options
     const settings = this.#options.settings()
     const { metadata } = voiceService?.object ?? {}
     if (voiceService?.value === undefined || metadata?.uid === undefined || settings === undefined) return {}
     // What is on its way out is collected with everything it owns.
     if (metadata.deletionTimestamp !== undefined) return {}
-    const refusals: string[] = []
-    let failure: unknown
-    for (const { resource, manifest } of fleetObjects({
-      voiceService: voiceService.value,
-      uid: metadata.uid,
-      settings,
-    })) {
-      const live = cluster.owned.get(resource.plural)?.get(keyOf(manifest))
+    const wanted = fleetObjects({ voiceService: voiceService.value, uid: metadata.uid, settings })
+    const found = await Promise.all(wanted.map((object) => this.#find(object, signal)))
+    const refusals = found.flatMap(({ refused }) => refused ?? [])
+    const isTaken = refusals.length > 0
+    let failure = found.find((one) => one.failure !== undefined)?.failure
+    for (const { object, live, refused, failure: unseen } of found) {
+      if (refused !== undefined || unseen !== undefined || (isTaken && live === undefined)) continue
       try {
-        await applier.apply(resource, manifest, live, signal)
+        await applier.apply(object.resource, object.manifest, live, signal)
       } catch (error) {
-        if (isRefusal(error))
-          refusals.push(`${resource.kind} ${manifest.metadata.name}: ${error.status.message ?? error.reason}`)
+        if (isRefusal(error)) refusals.push(wordsOf(object, error))
         else failure ??= error
       }
     }
     return { failure, ...(refusals.length > 0 && { refused: refusals.join('; ') }) }
+  }
+
+  /** What stands under the name of an object of a fleet. The stores only have what is labelled as ours, so more is asked for. */
+  async #find(object: FleetObject, signal: AbortSignal): Promise<Found> {
+    const { cluster, applier } = this.#options
+    const { resource, manifest } = object
+    try {
+      const known = cluster.owned.get(resource.plural)?.get(keyOf(manifest))
+      const live = known ?? (await applier.find(resource, manifest, signal))
+      return { object, live, refused: live === undefined ? undefined : foreignness(live, object) }
+    } catch (error) {
+      return isRefusal(error) ? { object, refused: wordsOf(object, error) } : { object, failure: error }
+    }
   }
 
   /** Adds and removes finalizers. Returns how long the next deadline is away, in milliseconds. */
@@ -147,8 +163,17 @@ export class FleetReconciler {
   }
 }
 
+interface Found {
+  readonly object: FleetObject
+  readonly live?: Manifest | undefined
+  /** Why it must not be applied. */
+  readonly refused?: string | undefined
+  /** Why it is not known what stands there. */
+  readonly failure?: unknown
+}
+
 interface Provided {
-  /** The API server's words on what it will not have. */
+  /** What cannot be made, and why: the API server's words, or whose it is. */
   readonly refused?: string
   /** What trying again may cure. */
   readonly failure?: unknown
@@ -192,6 +217,10 @@ function madeOf(
 function isRefusal(error: unknown): error is ApiError {
   if (isUnknownField(error)) return true
   return error instanceof ApiError && [400, 403, 409, 413, 422].includes(error.code)
+}
+
+function wordsOf({ resource, manifest }: FleetObject, { status, reason }: ApiError): string {
+  return `${resource.kind} ${manifest.metadata.name}: ${status.message ?? reason}`
 }
 
 function soonest(delays: readonly (number | undefined)[]): Outcome {

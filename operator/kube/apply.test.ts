@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { ApiError } from './api-error.ts'
 import { Applier } from './apply.ts'
 import type { KubeObject, Resource } from './resource.ts'
 
@@ -13,6 +14,9 @@ function setUp() {
   let version = 10
   const requests: unknown[] = []
   const applier = new Applier({
+    get: async () => {
+      throw new ApiError('GET', 404, {})
+    },
     apply: async (_resource, object, options) => {
       requests.push(options)
       const spec = { ...(object as typeof wanted).spec, clusterIP: '10.0.0.7' }

@@ -1,4 +1,5 @@
 import { canonicalJson, contentHash } from '#lib/hash.ts'
+import { isNotFound } from './api-error.ts'
 import type { KubeClient } from './client.ts'
 import { compareVersions, keyOf, type KubeObject, type Resource } from './resource.ts'
 
@@ -16,14 +17,31 @@ interface Applied {
  * the object has changed since the last time. Fields that we leave out belong to others, and are left alone.
  */
 export class Applier {
-  readonly #api: Pick<KubeClient, 'apply'>
+  readonly #api: Pick<KubeClient, 'apply' | 'get'>
   readonly #applied = new Map<string, Applied>()
 
-  constructor(api: Pick<KubeClient, 'apply'>) {
+  constructor(api: Pick<KubeClient, 'apply' | 'get'>) {
     this.#api = api
   }
 
-  /** `live` is the object as last seen, if it was; the result is as it is now. */
+  /** The object that has this name, whosever it is; undefined when there is none. */
+  async find<T extends KubeObject>(
+    resource: Resource<T>,
+    { metadata }: KubeObject,
+    signal?: AbortSignal,
+  ): Promise<T | undefined> {
+    try {
+      return await this.#api.get(resource, metadata, signal)
+    } catch (error) {
+      if (isNotFound(error)) return undefined
+      throw error
+    }
+  }
+
+  /**
+   * `live` is the object as last seen, if it was; the result is as it is now. Where that object is gone (409) or another
+   * one has come in its place (422), nothing is made or changed.
+   */
   async apply<T extends KubeObject>(
     resource: Resource<T>,
     wanted: KubeObject,
@@ -34,7 +52,9 @@ export class Applier {
     const hash = contentHash(canonicalJson(wanted))
     const before = this.#applied.get(key)
     if (live !== undefined && before?.wanted === hash && isAsApplied(live, before)) return live
-    const now = await this.#api.apply(resource, wanted, { fieldManager, force: true, signal })
+    const uid = live?.metadata.uid
+    const sent = uid === undefined ? wanted : { ...wanted, metadata: { ...wanted.metadata, uid } }
+    const now = await this.#api.apply(resource, sent, { fieldManager, force: true, signal })
     this.#applied.set(key, { wanted: hash, became: fingerprint(now), resourceVersion: now.metadata.resourceVersion })
     return now
   }

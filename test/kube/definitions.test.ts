@@ -58,6 +58,9 @@ function overTls(listener: object): object {
 const againstCel: Readonly<Record<string, readonly object[]>> = {
   'metadata.name must be at most 48 lower-case letters, digits and "-", and start with a letter: Services and replicas are named after it':
     ['a'.repeat(49), '7up', 'a.b'].map((name) => ({ metadata: { name, namespace } })),
+  'metadata.name must not end in "-replicas": a VoiceService of the name before that has a Service with this name': [
+    { metadata: { name: 'edge-replicas', namespace } },
+  ],
   'two listeners may not share port and IP family, unless one of them is UDP and the other is not': [
     {
       listeners: [

@@ -130,6 +130,19 @@ describe.skipIf(!inject('kubernetes'))('what is written to a real API server', (
     expect(items[0]?.metadata.resourceVersion).toBe(healed.metadata.resourceVersion)
   })
 
+  it('is never an object that came in the place of the one that was seen', async () => {
+    const applier = new Applier(client)
+    const name = { namespace, name: 'control' }
+    const seen = await applier.apply(configMaps, { metadata: name }, undefined)
+    await client.delete(configMaps, name)
+    const gone = applier.apply(configMaps, { metadata: name, data: { ours: '1' } } as KubeObject, seen)
+    await expect(gone).rejects.toThrow('409 Conflict')
+    const foreign = await client.create(configMaps, { metadata: name, data: { theirs: '1' } })
+    const taken = applier.apply(configMaps, { metadata: name, data: { ours: '2' } } as KubeObject, seen)
+    await expect(taken).rejects.toThrow('422 Invalid')
+    expect(await applier.find(configMaps, { metadata: name })).toEqual(foreign)
+  })
+
   it('is collected with its owner', async () => {
     const owner = await createTrunk('carrier')
     const owned: KubeObject = {
