@@ -26,7 +26,7 @@ const ALPHANUM = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789
 const UNRESERVED = ALPHANUM + "-_.!~*'()"
 const VISIBLE = String.fromCharCode(...Array.from({ length: 0x7f - 0x21 }, (_, offset) => 0x21 + offset))
 
-const classes = new Uint16Array(128)
+const classes = Array.from({ length: 256 }, () => 0)
 const members: readonly (readonly [bit: number, characters: string])[] = [
   [TOKEN, ALPHANUM + "-.!%*_+`'~"],
   [USER, UNRESERVED + '&=+$,;?/#'],

@@ -163,8 +163,8 @@ const LISTS: readonly string[] = [
 ]
 
 interface Entry {
-  /** Of the name in lower case. */
-  readonly codes: Uint8Array
+  /** Of the name in lower case. In an array, since a look at a typed one costs half as much again. */
+  readonly codes: readonly number[]
   readonly header: HeaderName
 }
 
@@ -179,7 +179,7 @@ function register(rows: readonly string[], form: HeaderForm): void {
     const names = row.split(' ')
     const header: HeaderName = { name: names[0] ?? row, form, bit: form === 'one' ? 1 << index : 0 }
     for (const name of names) {
-      buckets[bucketOf(name.length, name.charCodeAt(0))]?.push({ codes: Buffer.from(name.toLowerCase()), header })
+      buckets[bucketOf(name.length, name.charCodeAt(0))]?.push({ codes: [...Buffer.from(name.toLowerCase())], header })
     }
   }
 }
@@ -202,7 +202,7 @@ export function matchHeader(text: string, start: number, end: number): HeaderNam
 }
 
 /** As `isSameWord`, and faster: an element of an array costs less than a character of a string. */
-function isSame(text: string, start: number, codes: Uint8Array): boolean {
+function isSame(text: string, start: number, codes: readonly number[]): boolean {
   for (let offset = 0; offset < codes.length; offset++) {
     const code = text.charCodeAt(start + offset)
     const wanted = codes[offset]

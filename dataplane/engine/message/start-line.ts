@@ -43,7 +43,7 @@ function readRequestLine(text: string, start: number, end: number): StartLine {
   const uri = text.slice(methodEnd + 1, uriEnd)
   const version = end - uriEnd === 8 && text.startsWith('SIP/2.0', uriEnd + 1)
   const problem = version ? undefined : versionProblem(text.slice(uriEnd + 1, end))
-  return request(method, uri, problem !== MALFORMED, problem ?? uriProblem(uri))
+  return request(method, uri, problem !== MALFORMED, problem ?? uriProblem(text, methodEnd + 1, uriEnd))
 }
 
 function request(method: string, uri: string, readable: boolean, problem: Problem | undefined): StartLine {
@@ -56,14 +56,15 @@ function versionProblem(version: string): Problem | undefined {
   return /^SIP\/\d+\.\d+$/i.test(version) ? UNKNOWN_VERSION : MALFORMED
 }
 
-function uriProblem(uri: string): Problem | undefined {
-  const kind = uriKind(uri, 0, uri.length)
+function uriProblem(text: string, start: number, end: number): Problem | undefined {
+  const kind = uriKind(text, start, end)
   if (kind === 'malformed') return { status: 400, reason: 'Malformed Request-URI' }
   // RFC 3261 §8.2.2.1: "If the Request-URI uses a scheme not supported by the UAS, it SHOULD reject the request with a
   // 416 (Unsupported URI Scheme) response."
   if (kind === 'other') return { status: 416, reason: 'Unsupported URI Scheme' }
   // RFC 3261 §19.1.1, table 1: headers are not allowed in a Request-URI.
-  if (uri.includes('?') && parseUri(uri)?.headers !== undefined) {
+  const question = text.indexOf('?', start)
+  if (question >= 0 && question < end && parseUri(text.slice(start, end))?.headers !== undefined) {
     return { status: 400, reason: 'Headers in Request-URI' }
   }
   return undefined
