@@ -1,4 +1,3 @@
-import { isAscii } from 'node:buffer'
 import { randomUUID } from 'node:crypto'
 import { readMessage } from './parse.ts'
 import type { SipMessage } from './sip-message.ts'
@@ -49,7 +48,7 @@ export class HandOver {
   order(text: string): string {
     const number = String(++this.#count)
     // The engine has one character per byte.
-    this.#orders.set(number, Buffer.byteLength(text) === text.length ? text : Buffer.from(text).toString('latin1'))
+    this.#orders.set(number, isPlain(text) ? text : Buffer.from(text).toString('latin1'))
     return this.#prefix + number
   }
 
@@ -80,6 +79,7 @@ export class HandOver {
   }
 }
 
+/** Whether its bytes are the same in both encodings: ASCII alone has one byte a character in UTF-8. */
 function isPlain(text: string): boolean {
-  return isAscii(Buffer.from(text, 'latin1'))
+  return Buffer.byteLength(text) === text.length
 }

@@ -97,7 +97,12 @@ export function decodeUser(uri: Uri): string {
 
 /** What kind of URI stands there; 'malformed' when there is no scheme, or a character or an order no URI has. */
 export function uriKind(text: string, start: number, end: number): 'sip' | 'tel' | 'other' | 'malformed' {
-  if (isSameWord(text, start, 'sip')) {
+  // Nearly every URI begins with these letters, in any case; for a letter one bit tells which.
+  if (
+    (text.charCodeAt(start) | 0x20) === 0x73 &&
+    (text.charCodeAt(start + 1) | 0x20) === 0x69 &&
+    (text.charCodeAt(start + 2) | 0x20) === 0x70
+  ) {
     const colon = (text.charCodeAt(start + 3) | 0x20) === 0x73 ? start + 4 : start + 3
     if (colon < end && text.charCodeAt(colon) === 0x3a) return isWholeSipUri(text, colon + 1, end) ? 'sip' : 'malformed'
   }
