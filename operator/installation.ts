@@ -33,7 +33,24 @@ async function missingKinds(api: Pick<KubeClient, 'read'>, signal: AbortSignal):
     const missing = kinds.filter(({ kind }) => !served.has(kind)).map(({ kind }) => kind)
     return missing.length === 0 ? undefined : `${group}/${version} has no ${missing.join(' and no ')}: ${wayOut}`
   } catch (error) {
-    if (isNotFound(error)) return `the API server does not serve ${group}/${version}: ${wayOut}`
-    return `the API server cannot be asked: ${error instanceof Error ? error.message : String(error)}`
+    if (!isNotFound(error)) return `the API server cannot be asked: ${messageOf(error)}`
+    const others = await servedVersions(api, signal)
+    if (others.length === 0) return `the API server does not serve ${group}/${version}: ${wayOut}`
+    const found = `the API server serves ${group} as ${others.join(' and ')}, and this release only knows ${version}`
+    return `${found}: run the release of the operator that belongs to the CustomResourceDefinitions, or ${wayOut}`
   }
+}
+
+/** Versions of our kinds that are served, as those of another release; none when the kinds are not there at all. */
+async function servedVersions(api: Pick<KubeClient, 'read'>, signal: AbortSignal): Promise<string[]> {
+  try {
+    const { versions = [] } = await api.read<{ versions?: { version: string }[] }>(`/apis/${group}`, signal)
+    return versions.map((one) => one.version)
+  } catch {
+    return []
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }
