@@ -4,7 +4,7 @@ import { apiVersion, VoiceService } from '#api/voice-service.ts'
 import { group, version } from '#api/kinds.ts'
 import type { Log } from '#lib/log.ts'
 import type { SecretObject } from './control-certificate.ts'
-import type { KubeObject, Resource } from './kube/resource.ts'
+import { type KubeObject, nameOf as partsOf, type Resource } from './kube/resource.ts'
 import type { WithStatus } from './kube/status-writer.ts'
 import { type Change, Store } from './kube/store.ts'
 import { selectorOf } from './resources/fleet.ts'
@@ -49,6 +49,7 @@ export class Cluster {
   readonly owned: ReadonlyMap<string, Store<Manifest>>
   /** What an object means is found out once. */
   readonly #read = new WeakMap<OurObject, Read<unknown>>()
+  readonly #secretNames = new WeakMap<OurObject, readonly string[]>()
   readonly #secretsRead = new WeakMap<SecretObject, SecretManifest | undefined>()
 
   constructor(ownedKinds: readonly Resource[], log: Log) {
@@ -66,17 +67,17 @@ export class Cluster {
   /** Reads everything of one fleet, by `namespace/name` of its VoiceService. */
   fleet(key: string): FleetInCluster {
     const service = this.voiceServices.get(key)
-    const namespace = key.slice(0, key.indexOf('/'))
+    const { namespace, name } = partsOf(key)
     const trunks = this.trunks.byIndex('fleet', key)
     return {
       voiceService: service === undefined ? undefined : this.#readAs(VoiceService, service),
       trunks: trunks.map((trunk) => this.#readAs(SipTrunk, trunk)).toSorted(byName),
-      secrets: [...new Set([...(service === undefined ? [] : [service]), ...trunks].flatMap(secretsOf))].flatMap(
-        (secret) => this.#secret(secret),
-      ),
+      secrets: [
+        ...new Set([...(service === undefined ? [] : [service]), ...trunks].flatMap((one) => this.#secretsOf(one))),
+      ].flatMap((secret) => this.#secret(secret)),
       neighbours: this.trunks
         .list()
-        .filter((trunk) => trunk.metadata.namespace === namespace && fleetOfTrunk(trunk) !== key)
+        .filter((trunk) => trunk.metadata.namespace === namespace && voiceServiceNameOf(trunk) !== name)
         .flatMap((trunk) => this.#readAs(SipTrunk, trunk).value ?? []),
       services: this.voiceServices
         .list()
@@ -100,9 +101,18 @@ export class Cluster {
     if (change.type !== 'updated') return
     const known = this.#read.get(change.old)
     const meant = meantOf(change.object)
-    if (known !== undefined && meant !== undefined && meantOf(change.old) === meant) {
-      this.#read.set(change.object, { ...known, object: change.object })
-    }
+    if (known === undefined || meant === undefined || meantOf(change.old) !== meant) return
+    this.#read.set(change.object, { ...known, object: change.object })
+    this.#secretNames.set(change.object, this.#secretsOf(change.old))
+  }
+
+  /** Asked of every object of a fleet whenever one of them has changed. */
+  #secretsOf(object: OurObject): readonly string[] {
+    const known = this.#secretNames.get(object)
+    if (known !== undefined) return known
+    const names = secretsOf(object)
+    this.#secretNames.set(object, names)
+    return names
   }
 
   #secret(key: string): SecretManifest[] {
@@ -126,9 +136,13 @@ function meantOf({ metadata }: OurObject): string | undefined {
 }
 
 /** `namespace/name` of the VoiceService that a trunk names. */
-export function fleetOfTrunk({ metadata, spec }: KubeObject & { readonly spec?: unknown }): string {
+export function fleetOfTrunk(trunk: KubeObject & { readonly spec?: unknown }): string {
+  return `${trunk.metadata.namespace}/${voiceServiceNameOf(trunk)}`
+}
+
+function voiceServiceNameOf({ spec }: { readonly spec?: unknown }): string {
   const { voiceServiceRef } = (spec ?? {}) as { voiceServiceRef?: { name?: string } }
-  return `${metadata.namespace}/${voiceServiceRef?.name ?? ''}`
+  return voiceServiceRef?.name ?? ''
 }
 
 /** `namespace/name` of the Secrets that a VoiceService or SipTrunk names, wherever in its spec. */

@@ -56,7 +56,7 @@ const settleMilliseconds = 15_000
 export class FleetStatuses {
   readonly #options: FleetStatusesOptions
   readonly #began: number
-  /** What was said last: what is read may be older. */
+  /** What was said last of each object: what is read may be older. */
   readonly #said = new Map<string, Said>()
   /** By fleet. */
   readonly #made = new Map<string, MadeStatuses>()
@@ -176,14 +176,13 @@ export class FleetStatuses {
 
   #previous<S extends Status>(object: OurObject): S | undefined {
     const said = this.#said.get(sayingOf(object))
-    return said !== undefined && said.object.metadata.uid === object.metadata.uid
-      ? (said.status as S)
-      : (object.status as S | undefined)
+    return (said === undefined ? object.status : said.status) as S | undefined
   }
 }
 
-function sayingOf(object: OurObject): string {
-  return `${object.kind} ${keyOf(object)}`
+/** Of no other object, now or later. */
+function sayingOf({ kind, metadata }: OurObject): string {
+  return metadata.uid ?? `${kind} ${keyOf({ metadata })}`
 }
 
 function readStatus<S>(read: Read<unknown> | undefined): S | undefined {
@@ -202,9 +201,10 @@ interface SaidByCompiler {
 
 /** What compiling said of a resource. */
 function conditionsBy({ conditions }: Verdicts): (resource: VoiceService | SipTrunk) => SaidByCompiler {
-  const byName = new Map(conditions.map((one) => [`${one.resource.kind} ${one.resource.name}`, one]))
+  const byName = { VoiceService: new Map<string, SaidByCompiler>(), SipTrunk: new Map<string, SaidByCompiler>() }
+  for (const one of conditions) byName[one.resource.kind].set(one.resource.name, one)
   return ({ kind, metadata }) => {
-    const found = byName.get(`${kind} ${metadata.name}`)
+    const found = byName[kind].get(metadata.name)
     if (found === undefined) throw new Error(`compiling said nothing of ${kind} ${metadata.name}`)
     return { accepted: found.accepted, resolvedRefs: found.resolvedRefs }
   }

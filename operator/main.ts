@@ -29,7 +29,7 @@ import { addProcessMetrics } from './process-metrics.ts'
 import { PushServer, pushPath } from './push/push-server.ts'
 import { tokenReview } from './push/token-review.ts'
 import { FleetReconciler } from './reconcile.ts'
-import { isStatusOnly, ownedKinds, watchesOf, wokenBy } from './watch.ts'
+import { goneIn, isStatusOnly, ownedKinds, watchesOf, wokenBy } from './watch.ts'
 
 /** One operator replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
 async function run(env: Env, log: Log): Promise<void> {
@@ -144,9 +144,10 @@ async function run(env: Env, log: Log): Promise<void> {
   }
   for (const watch of watches) {
     watch.store.onChange((change) => {
-      if (change.type === 'removed') {
+      const gone = goneIn(change)
+      if (gone !== undefined) {
         if (watch.resource === voiceServices || watch.resource === sipTrunks) {
-          statuses.forget(watch.resource, change.old as OurObject)
+          statuses.forget(watch.resource, gone as OurObject)
           if (watch.resource === voiceServices) pace.forget(change.key)
         } else applier.forget(watch.resource, change.key)
       }

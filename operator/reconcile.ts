@@ -1,10 +1,8 @@
 import type { SipTrunk } from '#api/sip-trunk.ts'
-import type { VoiceService } from '#api/voice-service.ts'
 import type { Clock } from '#lib/clock.ts'
-import { contentHash } from '#lib/hash.ts'
 import type { Log } from '#lib/log.ts'
 import type { Secret } from '#lib/secret.ts'
-import { type Cluster, type FleetInCluster, type OurObject, type Read, sipTrunks } from './cluster.ts'
+import { type Cluster, type FleetInCluster, type Read, sipTrunks } from './cluster.ts'
 import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
 import { Memory } from './compile/memory.ts'
 import { finalizerStep } from './finalizer.ts'
@@ -50,7 +48,7 @@ interface Result {
 export class FleetReconciler {
   readonly #options: FleetReconcilerOptions
   /** The last result of each fleet, and of what it was made: most wake-ups change nothing of that. */
-  readonly #results = new Map<string, { readonly made: string; readonly result: Result }>()
+  readonly #results = new Map<string, { readonly made: readonly unknown[]; readonly result: Result }>()
   readonly #memories = new Map<string, Memory>()
 
   constructor(options: FleetReconcilerOptions) {
@@ -81,7 +79,7 @@ export class FleetReconciler {
     const nonceRoot = this.#options.nonceRoot()
     const made = madeOf(fleet, nonceRoot)
     const known = this.#results.get(key)
-    if (known?.made === made) return known.result
+    if (known !== undefined && areSame(known.made, made)) return known.result
     const memory = this.#memories.get(key) ?? new Memory()
     this.#memories.set(key, memory)
     const result = compiledOf(fleet, nonceRoot, memory)
@@ -196,21 +194,24 @@ function lasting(trunks: readonly Read<SipTrunk>[]): SipTrunk[] {
   return trunks.flatMap(({ object, value }) => (object.metadata.deletionTimestamp === undefined ? (value ?? []) : []))
 }
 
-/** Equal for fleets that compile to the same. A status is no part of it, and neither is anything else but spec and age. */
+/**
+ * The same things for fleets that compile to the same: what was read is the same object for as long as it means the same. Of thousands
+ * of trunks no text is made whenever one of them has changed.
+ */
 function madeOf(
   { voiceService, trunks, secrets, neighbours, services }: FleetInCluster,
   nonceRoot: Secret | undefined,
-): string {
-  const version = ({ metadata: { uid, generation, deletionTimestamp } }: OurObject) =>
-    `${uid} ${generation} ${deletionTimestamp}`
-  const named = ({ metadata: { name } }: SipTrunk | VoiceService) => name
-  return JSON.stringify([
-    [voiceService, ...trunks].map((read) => read && version(read.object)),
-    secrets.map(({ metadata, data }) => [metadata.name, data]),
-    neighbours.map(named),
-    services.map(named),
-    nonceRoot && contentHash(nonceRoot.reveal()),
-  ])
+): unknown[] {
+  const made: unknown[] = [nonceRoot?.reveal(), voiceService?.value ?? voiceService?.object.metadata.uid]
+  for (const { value, object } of trunks) made.push(object.metadata.deletionTimestamp === undefined ? value : undefined)
+  for (const { metadata, spec } of neighbours) made.push(metadata.name, spec.voiceServiceRef.name)
+  for (const { metadata } of services) made.push(metadata.name)
+  made.push(...secrets)
+  return made
+}
+
+function areSame(some: readonly unknown[], others: readonly unknown[]): boolean {
+  return some.length === others.length && some.every((one, index) => one === others[index])
 }
 
 /** The API server has understood, and will not: no use in asking again soon. */

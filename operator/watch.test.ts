@@ -2,7 +2,9 @@ import { describe, expect, it } from 'vitest'
 import { createLog } from '#lib/log.ts'
 import { Cluster } from './cluster.ts'
 import { secrets } from './control-certificate.ts'
-import { watchesOf } from './watch.ts'
+import type { KubeObject } from './kube/resource.ts'
+import type { Change } from './kube/store.ts'
+import { goneIn, watchesOf } from './watch.ts'
 
 const listener = (tls: object) => ({ name: 'tls', transport: 'TLS', port: 5061, tls })
 const fleets = {
@@ -38,5 +40,19 @@ describe('a Secret', () => {
     const watch = watchesOf(cluster()).find(({ resource }) => resource === secrets)
     const secret = { apiVersion: 'v1', kind: 'Secret', metadata: { name, namespace: 'voice' } }
     expect([...(watch?.wakes(secret) ?? [])].sort()).toEqual(expected)
+  })
+})
+
+describe('an object', () => {
+  const object = (uid: string, resourceVersion: string) => ({ metadata: { name: 'edge', uid, resourceVersion } })
+  const [first, changed, another] = [object('1', '1'), object('1', '2'), object('2', '3')]
+
+  it.each<[string, Change<KubeObject>, KubeObject | undefined]>([
+    ['there when it is new', { type: 'added', key: 'edge', object: first }, undefined],
+    ['there when it has changed', { type: 'updated', key: 'edge', object: changed, old: first }, undefined],
+    ['gone when it was removed', { type: 'removed', key: 'edge', old: first }, first],
+    ['gone when another one has its name', { type: 'updated', key: 'edge', object: another, old: first }, first],
+  ])('is %s', (_, change, gone) => {
+    expect(goneIn(change)).toBe(gone)
   })
 })

@@ -64,6 +64,12 @@ export function wokenBy({ wakes }: Watch, change: Change<KubeObject>): Set<strin
   return new Set(objects.flatMap(wakes))
 }
 
+/** The object that a change says is no more: it was removed, or another one of its name was found in its place. */
+export function goneIn(change: Change<KubeObject>): KubeObject | undefined {
+  if (change.type === 'added') return undefined
+  return change.type === 'updated' && change.object.metadata.uid === change.old.metadata.uid ? undefined : change.old
+}
+
 /** Whether a change is nothing but our own writing of a status. */
 export function isStatusOnly(change: Change<KubeObject>): boolean {
   if (change.type !== 'updated') return false

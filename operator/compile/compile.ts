@@ -109,7 +109,8 @@ function versionOf(body: ResourceBody): string {
 }
 
 function revisionOf(resources: readonly Resource[]): string {
-  return contentHash(canonicalJson(resources.map(({ key, version }) => [key, version])))
+  // No object is in it, so that it is canonical as it is.
+  return contentHash(JSON.stringify(resources.map(({ key, version }) => [key, version])))
 }
 
 function collect(verdicts: readonly Verdict[]): Verdicts {

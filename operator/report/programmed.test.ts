@@ -17,6 +17,12 @@ describe('Programmed', () => {
       'True Programmed: 1/1 replicas run generation 2.',
     ],
     [
+      'as many as are desired run it, and another one does not yet',
+      { voiceService: voiceService(1), replicas: [replica('edge-0'), replica('edge-1', { versions: {} })] },
+      'True Programmed: 1/1 replicas run generation 5.',
+      'True Programmed: 1/1 replicas run generation 2.',
+    ],
+    [
       'no replica is connected',
       { replicas: [] },
       'False NoReplicas: None of 2 replicas is connected.',

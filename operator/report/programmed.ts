@@ -27,22 +27,27 @@ export interface Rollout {
   readonly replicas: readonly ReplicaState[]
   /** What they run. Those that took the same without objection share one map. */
   readonly running: readonly ReplicaState['versions'][]
-  /** By kind and name of the manifest they come from. */
-  readonly byOrigin: ReadonlyMap<string, readonly Resource[]>
+  /** By kind, then by name, of the manifest they come from. */
+  readonly byOrigin: Readonly<Record<Programmable['kind'], ReadonlyMap<string, readonly Resource[]>>>
   readonly listeners: ReadonlyMap<string, Resource>
+  /** Of everything of the VoiceService that there is to run. */
   readonly keys: ReadonlySet<string>
+  /** What is said of a generation that all replicas run: the same of almost all trunks. */
+  readonly complete: Map<number, Programmed>
 }
 
 /** `replicas` are those that are connected. */
 export function rolloutOf(snapshot: Snapshot | undefined, replicas: readonly ReplicaState[], desired: number): Rollout {
-  const byOrigin = new Map<string, Resource[]>()
+  const byOrigin = { VoiceService: new Map<string, Resource[]>(), SipTrunk: new Map<string, Resource[]>() }
   const listeners = new Map<string, Resource>()
+  const keys = new Set<string>()
   for (const resource of snapshot?.resources ?? []) {
-    const origin = `${resource.origin.kind} ${resource.origin.name}`
-    const known = byOrigin.get(origin)
-    if (known === undefined) byOrigin.set(origin, [resource])
+    const { origin, body, key } = resource
+    const known = byOrigin[origin.kind].get(origin.name)
+    if (known === undefined) byOrigin[origin.kind].set(origin.name, [resource])
     else known.push(resource)
-    if (resource.body.type === 'Listener') listeners.set(resource.body.name, resource)
+    if (body.type === 'Listener') listeners.set(body.name, resource)
+    if (body.type !== 'Trunk') keys.add(key)
   }
   const staying = replicas.filter(({ draining }) => !draining)
   return {
@@ -52,7 +57,8 @@ export function rolloutOf(snapshot: Snapshot | undefined, replicas: readonly Rep
     running: [...new Set(staying.map(({ versions }) => versions))],
     byOrigin,
     listeners,
-    keys: new Set(snapshot?.resources.map(({ key }) => key)),
+    keys,
+    complete: new Map(),
   }
 }
 
@@ -66,35 +72,42 @@ export function programmedOf(manifest: Programmable, rollout: Rollout): Programm
   if (desired === 0) return failed(0, 'NoReplicas', 'spec.replicas of the VoiceService is 0.')
   if (replicas.length === 0) return failed(0, 'NoReplicas', `None of ${desired} replicas is connected.`)
 
-  const own = rollout.byOrigin.get(`${manifest.kind} ${manifest.name}`) ?? []
-  const needed: Needed = { kind: manifest.kind, own, listeners: listenersOf(own, rollout), keys: rollout.keys }
+  const own = rollout.byOrigin[manifest.kind].get(manifest.name) ?? []
+  const needed: Needed = { kind: manifest.kind, own, listeners: rollout.listeners, keys: rollout.keys }
   const without = replicasWithout(needed, rollout)
+  if (without.length === 0 && replicas.length >= desired) return completeOf(generation, rollout)
   const refusals = without.flatMap((replica) => refusalBy(replica, needed) ?? [])
   const count = Math.min(replicas.length - without.length, desired)
   const summary = `${count}/${desired} replicas run generation ${generation}`
   if (refusals.length > 0) return failed(count, 'RejectedByDataplane', `${summary}; ${listed(refusals, 3)}`)
-  if (count === desired) {
-    return {
-      count,
-      condition: condition({ type: 'Programmed', status: 'True', reason: 'Programmed', message: `${summary}.` }),
-    }
-  }
+  if (count === desired) return completeOf(generation, rollout)
   const waiting = without.map(({ replica }) => `${replica} has not acknowledged it`)
   if (replicas.length < desired) waiting.push(`${desired - replicas.length} not connected`)
   return failed(count, 'Pending', `${summary}; ${listed(waiting, 3)}`)
+}
+
+function completeOf(generation: number, { desired, complete }: Rollout): Programmed {
+  const known = complete.get(generation)
+  if (known !== undefined) return known
+  const message = `${desired}/${desired} replicas run generation ${generation}.`
+  const programmed: Programmed = {
+    count: desired,
+    condition: condition({ type: 'Programmed', status: 'True', reason: 'Programmed', message }),
+  }
+  complete.set(generation, programmed)
+  return programmed
 }
 
 /** What a replica must run for a manifest. */
 interface Needed {
   readonly kind: Programmable['kind']
   readonly own: readonly Resource[]
-  readonly listeners: readonly Resource[]
-  /** Of everything that there is to run. */
-  readonly keys: ReadonlySet<string>
+  /** By name: the requests of a trunk leave from some of them, and without one of those, in whatever version, it is of no use. */
+  readonly listeners: Rollout['listeners']
+  readonly keys: Rollout['keys']
 }
 
-/** The listeners that the requests of a trunk leave from: without one of them, in whatever version, it is of no use. */
-function listenersOf(own: readonly Resource[], { listeners }: Rollout): Resource[] {
+function listenersOf({ own, listeners }: Needed): Resource[] {
   const names = new Set(
     own.flatMap(({ body }) => (body.type === 'Trunk' ? body.targets.map(({ listener }) => listener) : [])),
   )
@@ -102,24 +115,29 @@ function listenersOf(own: readonly Resource[], { listeners }: Rollout): Resource
 }
 
 function replicasWithout(needed: Needed, { replicas, running }: Rollout): readonly ReplicaState[] {
-  const lacking = new Set(running.filter((versions) => !isRun(needed, versions)))
-  return lacking.size === 0 ? [] : replicas.filter(({ versions }) => lacking.has(versions))
+  const lacking = running.filter((versions) => !isRun(needed, versions))
+  return lacking.length === 0 ? [] : replicas.filter(({ versions }) => lacking.includes(versions))
 }
 
+/** Asked of every trunk for every map of versions, whatever has changed. */
 function isRun({ kind, own, listeners, keys }: Needed, versions: ReplicaState['versions']): boolean {
-  return (
-    own.every(({ key, version }) => versions.get(key) === version) &&
-    listeners.every(({ key }) => versions.has(key)) &&
-    (kind === 'SipTrunk' || !hasLeftovers(versions, keys))
-  )
+  for (const { key, version, body } of own) {
+    if (versions.get(key) !== version) return false
+    if (body.type !== 'Trunk') continue
+    for (const { listener } of body.targets) {
+      const resource = listeners.get(listener)
+      if (resource !== undefined && !versions.has(resource.key)) return false
+    }
+  }
+  return kind === 'SipTrunk' || !hasLeftovers(versions, keys)
 }
 
-function refusalBy({ replica, refused, errors }: ReplicaState, { kind, own, listeners }: Needed): string | undefined {
+function refusalBy({ replica, refused, errors }: ReplicaState, needed: Needed): string | undefined {
   if (refused !== undefined) return `${replica}: refused the whole configuration (${refused})`
   if (errors.length === 0) return undefined
-  for (const resource of [...own, ...listeners]) {
+  for (const resource of [...needed.own, ...listenersOf(needed)]) {
     const error = errors.find(({ key, version }) => key === resource.key && version === resource.version)
-    if (error !== undefined) return `${replica}: ${refusalOf(kind, resource, error)}`
+    if (error !== undefined) return `${replica}: ${refusalOf(needed.kind, resource, error)}`
   }
   return undefined
 }

@@ -72,16 +72,13 @@ export function statusOf(view: FleetView, made = new MadeStatuses()): FleetStatu
   const desired = view.voiceService.resource.spec.replicas
   const reports = reportsByTrunk(view.replicas)
   const rollout = rolloutOf(view.snapshot, view.replicas, desired)
-  return {
-    voiceService: voiceServiceStatus(view, rollout),
-    trunks: new Map(
-      view.trunks.map((trunk) => {
-        const { name } = trunk.resource.metadata
-        const programmed = programmedOf(programmable('SipTrunk', trunk), rollout)
-        return [name, made.of({ trunk, programmed, desired, reports: reports(name) }, view.now)]
-      }),
-    ),
+  const trunks = new Map<string, SipTrunkStatus>()
+  for (const trunk of view.trunks) {
+    const { name } = trunk.resource.metadata
+    const programmed = programmedOf(programmable('SipTrunk', trunk), rollout)
+    trunks.set(name, made.of({ trunk, programmed, desired, reports: reports(name) }, view.now))
   }
+  return { voiceService: voiceServiceStatus(view, rollout), trunks }
 }
 
 /** The status of a SipTrunk whose VoiceService does not exist. */
@@ -162,6 +159,7 @@ function areSame(one: TrunkFacts, other: TrunkFacts): boolean {
 }
 
 function areAlike(one: AnyCondition, other: AnyCondition): boolean {
+  if (one === other) return true
   return one.status === other.status && one.reason === other.reason && one.message === other.message
 }
 
