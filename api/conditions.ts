@@ -17,6 +17,7 @@ export const reasons = {
     SecretInvalid: 'A Secret that is referred to holds something that cannot be used, as a key of another certificate.',
     TrunkNotFound:
       'A SipTrunk that is referred to does not exist in the namespace, or belongs to another VoiceService.',
+    TrunkNotAccepted: 'A SipTrunk that is referred to is left out itself; its condition Accepted says why.',
     VoiceServiceNotFound: 'The VoiceService that the trunk refers to does not exist in its namespace.',
     ListenerNotFound: 'A listener that is referred to is not in the VoiceService.',
   },
@@ -56,6 +57,7 @@ export const reasons = {
   Ready: {
     Ready: 'Accepted, references resolved, and programmed on every replica.',
     NotAccepted: 'See the condition Accepted.',
+    PartiallyInvalid: 'Parts of it are left out, while the rest runs; see the condition Accepted.',
     NotResolved: 'See the condition ResolvedRefs.',
     NotProgrammed: 'See the condition Programmed.',
     Pending: 'The operator has not looked at it yet; is it running?',

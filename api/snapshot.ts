@@ -66,6 +66,19 @@ export const ListenerConfig = z.strictObject({
 })
 export type ListenerConfig = z.infer<typeof ListenerConfig>
 
+/** Stands for certificates that cannot be had, as long as a Secret is missing: a replica refuses it, and keeps what it has. */
+export const noCertificates: ListenerTlsConfig = {
+  certificate: '',
+  key: new Secret(''),
+  others: [],
+  minVersion: 'TLSv1.2',
+}
+
+/** Whether a listener waits for its certificates. */
+export function lacksCertificates(body: ResourceBody): boolean {
+  return body.type === 'Listener' && body.tls?.certificate === ''
+}
+
 export const TargetConfig = z.strictObject({
   name: z.string().describe('Name of the target.'),
   host: z.string().describe('Address or DNS name of the peer.'),

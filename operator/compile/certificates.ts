@@ -1,6 +1,6 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto'
 import type { SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
-import type { ListenerTlsConfig, TrunkTlsConfig } from '#api/snapshot.ts'
+import { type ListenerTlsConfig, noCertificates, type TrunkTlsConfig } from '#api/snapshot.ts'
 import type { Listener } from '#api/voice-service.ts'
 import { Secret } from '#lib/secret.ts'
 import type { Finding, Findings } from './check.ts'
@@ -14,9 +14,6 @@ export interface SecretContext {
 type Credentials = ListenerTlsConfig['others'][number]
 export type Read<T> = { readonly value: T } | { readonly finding: Finding }
 
-/** Stands for what cannot be used: a replica refuses it, and keeps the listener as it has it. */
-const unusable: ListenerTlsConfig = { certificate: '', key: new Secret(''), others: [], minVersion: 'TLSv1.2' }
-
 /** The certificates of a listener, with their Secrets in the clear. */
 export function compileListenerTls(
   tls: NonNullable<Listener['tls']>,
@@ -29,7 +26,7 @@ export function compileListenerTls(
   const authorities =
     tls.clientCaRef === undefined ? undefined : take('clientCaRef.name', readAuthorities(tls.clientCaRef.name, context))
   // Without its authorities a listener would let in clients that have no certificate.
-  if (own === undefined || (tls.clientCaRef !== undefined && authorities === undefined)) return unusable
+  if (own === undefined || (tls.clientCaRef !== undefined && authorities === undefined)) return noCertificates
   const others = tls.additionalSecretRefs.flatMap(
     ({ name }, index) => take(`additionalSecretRefs[${index}].name`, readCredentials(name, context)) ?? [],
   )

@@ -151,7 +151,8 @@ function trunkProblem(name: string, { voiceService, trunks, neighbours }: RouteC
   const found = trunks.get(name)
   if (found?.config !== undefined) return undefined
   if (found !== undefined) {
-    return { message: `SipTrunk ${namespace}/${name} is left out itself; see its condition Accepted` }
+    const message = `SipTrunk ${namespace}/${name} is left out itself; see its condition Accepted`
+    return { unresolved: 'TrunkNotAccepted', message } as const
   }
   const unresolved = 'TrunkNotFound'
   const fleet = fullName(voiceService)

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
+import { noCertificates } from '#api/snapshot.ts'
 import { statusOf, type FleetView } from './status-of.ts'
-import { portInUse, replica, spell, view, voiceService } from './testing/fleet.ts'
+import { portInUse, replica, snapshot, spell, view, voiceService } from './testing/fleet.ts'
 
 describe('Programmed', () => {
   it.each<[string, Partial<FleetView>, service: string, trunk: string]>([
@@ -96,6 +97,24 @@ describe('Programmed', () => {
     const { voiceService: status, trunks } = statusOf(view(changes))
     expect(spell(status.conditions, 'Programmed')).toBe(service)
     expect(spell(trunks.get('carrier')?.conditions, 'Programmed')).toBe(carrier)
+  })
+
+  it('is on the way, and nobody has refused it, where a listener waits for its Secret', () => {
+    const [listener, ...trunks] = snapshot.resources
+    if (listener?.body.type !== 'Listener') throw new Error('there is no listener')
+    const waiting = { ...listener, body: { ...listener.body, transport: 'TLS' as const, tls: noCertificates } }
+    const replicas = ['edge-0', 'edge-1'].map((name) =>
+      replica(name, { versions: { 'Listener/udp': '' }, errors: [portInUse('l2')] }),
+    )
+    const changes = { snapshot: { ...snapshot, resources: [waiting, ...trunks] }, replicas }
+    const { voiceService: status, trunks: statuses } = statusOf(view(changes))
+    const message = 'replicas run generation'
+    expect(spell(status.conditions, 'Programmed')).toBe(
+      `False Pending: 0/2 ${message} 5; spec.listeners[0] waits for its Secret`,
+    )
+    expect(spell(statuses.get('carrier')?.conditions, 'Programmed')).toBe(
+      `False Pending: 0/2 ${message} 2; VoiceService edge spec.listeners[0] waits for its Secret`,
+    )
   })
 
   it('names the first three refusals and counts the others', () => {

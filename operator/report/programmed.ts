@@ -1,5 +1,5 @@
 import { condition, type Condition } from '#api/conditions.ts'
-import type { Resource, Snapshot } from '#api/snapshot.ts'
+import { lacksCertificates, type Resource, type Snapshot } from '#api/snapshot.ts'
 import type { ResourceError } from '#api/wire.ts'
 import type { ReplicaState } from '../push/replica-state.ts'
 import { listed } from './stamp.ts'
@@ -81,7 +81,9 @@ export function programmedOf(manifest: Programmable, rollout: Rollout): Programm
   const summary = `${count}/${desired} replicas run generation ${generation}`
   if (refusals.length > 0) return failed(count, 'RejectedByDataplane', `${summary}; ${listed(refusals, 3)}`)
   if (count === desired) return completeOf(generation, rollout)
-  const waiting = without.map(({ replica }) => `${replica} has not acknowledged it`)
+  const lacking = [...own, ...listenersOf(needed)].filter(({ body }) => lacksCertificates(body))
+  const waiting = lacking.length === 0 ? without.map(({ replica }) => `${replica} has not acknowledged it`) : []
+  waiting.unshift(...new Set(lacking.map((resource) => `${placeOf(manifest.kind, resource)} waits for its Secret`)))
   if (replicas.length < desired) waiting.push(`${desired - replicas.length} not connected`)
   return failed(count, 'Pending', `${summary}; ${listed(waiting, 3)}`)
 }
@@ -136,6 +138,8 @@ function refusalBy({ replica, refused, errors }: ReplicaState, needed: Needed): 
   if (refused !== undefined) return `${replica}: refused the whole configuration (${refused})`
   if (errors.length === 0) return undefined
   for (const resource of [...needed.own, ...listenersOf(needed)]) {
+    // What waits for a Secret was sent to be refused.
+    if (lacksCertificates(resource.body)) continue
     const error = errors.find(({ key, version }) => key === resource.key && version === resource.version)
     if (error !== undefined) return `${replica}: ${refusalOf(needed.kind, resource, error)}`
   }
@@ -148,11 +152,15 @@ function hasLeftovers(versions: ReplicaState['versions'], keys: ReadonlySet<stri
   return false
 }
 
-/** The field in the manifest: where the resource comes from, named when it is another one, and the field inside it. */
-function refusalOf(kind: Programmable['kind'], { origin }: Resource, error: ResourceError): string {
+/** The field in the manifest: where the resource comes from, and the field inside it. */
+function refusalOf(kind: Programmable['kind'], resource: Resource, error: ResourceError): string {
   const inside = error.field.replace(/^body\b\.?/, '')
-  const field = inside === '' ? origin.field : `${origin.field}.${inside}`
-  return `${origin.kind === kind ? '' : `${origin.kind} ${origin.name} `}${field}: ${error.message}`
+  return `${placeOf(kind, resource)}${inside === '' ? '' : `.${inside}`}: ${error.message}`
+}
+
+/** Where a resource comes from, named when it is another manifest. */
+function placeOf(kind: Programmable['kind'], { origin }: Resource): string {
+  return `${origin.kind === kind ? '' : `${origin.kind} ${origin.name} `}${origin.field}`
 }
 
 function failed(

@@ -22,6 +22,22 @@ describe('withProgress', () => {
   it.each<[string, StatusCondition[], string, string]>([
     ['is invalid', of(['Accepted', 'False', 'Invalid'], ['Ready', 'False', 'NotAccepted']), 'Stalled', 'Accepted says'],
     [
+      'is invalid in part',
+      of(['Accepted', 'True', 'PartiallyInvalid'], ['Ready', 'False', 'PartiallyInvalid']),
+      'Stalled',
+      'Accepted says',
+    ],
+    [
+      'is left out until its Secret comes',
+      of(
+        ['Accepted', 'False', 'Invalid'],
+        ['ResolvedRefs', 'False', 'SecretNotFound'],
+        ['Ready', 'False', 'NotAccepted'],
+      ),
+      'Reconciling',
+      'ResolvedRefs: ResolvedRefs says',
+    ],
+    [
       'was refused by a replica',
       of(['Programmed', 'False', 'RejectedByDataplane'], ['Ready', 'False', 'NotProgrammed']),
       'Stalled',

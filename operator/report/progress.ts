@@ -9,7 +9,7 @@ interface WithConditions {
 /**
  * Adds what tools that follow kstatus look at, as Flux and Argo CD do: `Stalled` when only a change by the user can help,
  * else `Reconciling` until it is Ready. Abnormal-true conditions are there only while they hold. A reference to what does
- * not exist is no dead end, since it may be on its way.
+ * not exist is no dead end, since it may be on its way; what else is wrong is not certain before it has come.
  */
 export function withProgress<S extends WithConditions>(status: S, stamp: Stamp): S {
   const conditions = status.conditions ?? []
@@ -21,15 +21,19 @@ export function withProgress<S extends WithConditions>(status: S, stamp: Stamp):
 
 function progressOf(conditions: readonly StatusCondition[]): AnyCondition | undefined {
   const find = (type: string) => conditions.find((one) => one.type === type)
-  const [ready, accepted, programmed] = ['Ready', 'Accepted', 'Programmed'].map(find)
+  const [ready, accepted, resolved, programmed] = ['Ready', 'Accepted', 'ResolvedRefs', 'Programmed'].map(find)
   if (ready?.status === 'True') return undefined
-  if (accepted?.reason === 'Invalid') {
+  if (resolved?.status === 'False') return progressing(`ResolvedRefs: ${resolved.message}`)
+  if (accepted?.reason === 'Invalid' || accepted?.reason === 'PartiallyInvalid') {
     return condition({ type: 'Stalled', status: 'True', reason: 'NotAccepted', message: accepted.message })
   }
   if (programmed?.reason === 'RejectedByDataplane' || programmed?.reason === 'ResourcesRefused') {
     return condition({ type: 'Stalled', status: 'True', reason: 'Refused', message: programmed.message })
   }
-  const message = ready?.message ?? 'Ready is not known yet.'
+  return progressing(ready?.message ?? 'Ready is not known yet.')
+}
+
+function progressing(message: string): AnyCondition {
   return condition({ type: 'Reconciling', status: 'True', reason: 'Progressing', message })
 }
 

@@ -35,6 +35,19 @@ describe('Ready', () => {
     expect(spell(carrierOf({ trunks: [{ ...trunk('carrier'), ...conditions }] }).conditions, 'Ready')).toBe(message)
   })
 
+  it('needs every part, also where the others run', () => {
+    const accepted = condition({ type: 'Accepted', status: 'True', reason: 'PartiallyInvalid', message: 'no route a' })
+    const { voiceService: status } = statusOf(view({ voiceService: { ...voiceService(2), accepted } }))
+    expect(spell(status.conditions, 'Programmed')).toMatch(/^True/)
+    expect(spell(status.conditions, 'Ready')).toBe('False PartiallyInvalid: Accepted: no route a')
+  })
+
+  it('does not need what the engine cannot do', () => {
+    const accepted = condition({ type: 'Accepted', status: 'True', reason: 'LimitedByEngine', message: 'no WSS' })
+    const { voiceService: status } = statusOf(view({ voiceService: { ...voiceService(2), accepted } }))
+    expect(spell(status.conditions, 'Ready')).toMatch(/^True Ready/)
+  })
+
   it('needs Programmed', () => {
     const message = 'False NotProgrammed: Programmed: None of 2 replicas is connected.'
     expect(spell(statusOf(view({ replicas: [] })).voiceService.conditions, 'Ready')).toBe(message)

@@ -164,7 +164,7 @@ function areAlike(one: AnyCondition, other: AnyCondition): boolean {
 }
 
 /**
- * Accepted, resolved and programmed. What the outside world answers is no part of it, so that a carrier's outage does not
+ * Accepted as a whole, resolved and programmed: nobody may believe that a part is in force which was left out. What the outside world answers is no part of it, so that a carrier's outage does not
  * hold up a deployment.
  */
 function readyOf(conditions: readonly AnyCondition[]): Condition<'Ready'> {
@@ -175,6 +175,10 @@ function readyOf(conditions: readonly AnyCondition[]): Condition<'Ready'> {
     const cause = conditions.find((other) => other.type === needed)
     const message = cause === undefined ? `${needed} is not known yet` : `${needed}: ${cause.message}`
     return condition({ type, status: 'False', reason, message })
+  }
+  const partial = conditions.find(({ reason }) => reason === 'PartiallyInvalid')
+  if (partial !== undefined) {
+    return condition({ type, status: 'False', reason: 'PartiallyInvalid', message: `Accepted: ${partial.message}` })
   }
   const message = 'Accepted, references resolved, and programmed on every replica.'
   return condition({ type, status: 'True', reason: 'Ready', message })

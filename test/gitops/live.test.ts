@@ -2,11 +2,13 @@ import { createSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
-import { type AnyObject, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
+import type { KubeObject, Resource } from '../../operator/kube/resource.ts'
+import { type AnyObject, secrets, sipTrunks, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { answerAll, conditionOf, createFleet, prepare, untilTrue } from '../operator/fleet.ts'
 import { Programs } from '../operator/processes.ts'
 import { freePorts } from '../sip/free-port.ts'
+import { Authority } from '../tls/certificates.ts'
 import { obstacle, provide } from '../tools/programs.ts'
 import { openPeer } from '../trunks/udp-peer.ts'
 import { healthInArgoCd, kstatus, type Verdict, verdictsOfExpressions } from './verdicts.ts'
@@ -28,7 +30,7 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       client = await prepare(plane)
       peer = await openPeer(answerAll)
       programs = new Programs(plane, client)
-      ports = await freePorts(3)
+      ports = await freePorts(5)
       programs.operator('operator-0', ports[0] ?? 0, ports[1] ?? 0)
     })
     afterAll(async () => {
@@ -73,6 +75,56 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       await client.patch(sipTrunks, carrier, { metadata: { finalizers: null } })
     })
 
+    it('wait for a Secret that comes later, and end at a part that is invalid', async () => {
+      onTestFailed(() => console.error(programs.lastLines()))
+      const secure = { namespace: 'voice', name: 'secure' }
+      const peerOverTls = { namespace: 'voice', name: 'peer-over-tls' }
+      await client.create(voiceServices, {
+        metadata: secure,
+        spec: {
+          listeners: [
+            { name: 'udp', transport: 'UDP', port: ports[3] },
+            { name: 'tls', transport: 'TLS', port: ports[4], tls: { secretRef: { name: 'later' } } },
+          ],
+        },
+      })
+      await client.create(sipTrunks, {
+        metadata: peerOverTls,
+        spec: {
+          voiceServiceRef: { name: 'secure' },
+          listeners: ['tls'],
+          targets: [{ name: 'main', host: '127.0.0.1', port: ports[4], transport: 'TLS' }],
+        },
+      })
+      await programs.replica('voice/secure', 'secure-0', '127.0.0.1', ports.slice(0, 1))
+      for (const [resource, id] of [
+        [voiceServices, secure],
+        [sipTrunks, peerOverTls],
+      ] as const) {
+        const waiting = await until(client, resource, id, (object) => {
+          return conditionOf(object, 'Programmed')?.message.includes('waits for its Secret') === true
+        })
+        await isJudged(waiting, 'InProgress', 'Progressing')
+      }
+
+      const { certificate, key } = new Authority().issue({ dns: ['sbc.example'] })
+      const base64 = (text: string) => Buffer.from(text).toString('base64')
+      const data = { 'tls.crt': base64(certificate), 'tls.key': base64(key) }
+      await client.create(secrets, { metadata: { namespace: 'voice', name: 'later' }, data } as AnyObject)
+      await isJudged(await untilTrue(client, sipTrunks, 'peer-over-tls', ['Ready']), 'Current', 'Healthy')
+      await isJudged(await untilTrue(client, voiceServices, 'secure', ['Ready']), 'Current', 'Healthy')
+
+      const targets = [{ trunkRef: { name: 'peer-over-tls' } }]
+      await client.patch(voiceServices, secure, {
+        spec: { routes: [{ name: 'a', match: { calledPattern: '(' }, targets }] },
+      })
+      const invalid = await until(client, voiceServices, secure, (object) => {
+        return conditionOf(object, 'Accepted')?.reason === 'PartiallyInvalid'
+      })
+      await isJudged(invalid, 'Failed', 'Degraded')
+      await untilTold(client, 'secure', 'Stalled', 'spec.routes[0].match.calledPattern')
+    })
+
     async function listenOn(port: number): Promise<void> {
       await client.patch(voiceServices, edge, { spec: { listeners: [{ name: 'udp', transport: 'UDP', port }] } })
     }
@@ -85,6 +137,23 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
     }
   },
 )
+
+const events: Resource<KubeObject & { readonly regarding?: KubeObject['metadata']; reason?: string; note?: string }> = {
+  group: 'events.k8s.io',
+  version: 'v1',
+  kind: 'Event',
+  plural: 'events',
+  namespaced: true,
+}
+
+/** Resolves when there is an event of that reason on an object of the namespace `voice`. */
+async function untilTold(client: KubeClient, name: string, reason: string, note: string): Promise<void> {
+  const isIt = (event: { regarding?: { name?: string }; reason?: string; note?: string }) =>
+    event.regarding?.name === name && event.reason === reason && event.note?.includes(note) === true
+  await expect
+    .poll(async () => (await client.list(events, { namespace: 'voice' })).items.some(isIt), { timeout: 20_000 })
+    .toBe(true)
+}
 
 function judgeable(object: AnyObject | undefined): AnyObject {
   if (object === undefined) throw new Error('the object is gone')
