@@ -6,7 +6,7 @@ import type { Headers, OutgoingRequest } from '../transaction/outgoing-request.t
 import { bareHost } from '../transport/address.ts'
 import type { Listeners } from '../transport/listeners.ts'
 import type { Listener } from '../transport/transport.ts'
-import { contactOf, defaultContentType, withoutLocalhost } from './application-headers.ts'
+import { contactOf, contactsOf, defaultContentType, withoutLocalhost } from './application-headers.ts'
 import { type Dialog, routeRequest } from './dialog.ts'
 
 /** What the engine writes itself, from the parts of an `OutgoingRequest`. */
@@ -137,8 +137,8 @@ export function otherHeaders(request: SipMessage, listener: Listener): Headers {
 }
 
 function contactFor(request: SipMessage, listener: Listener): string | undefined {
-  const given = request.lines('Contact')
-  if (given.length > 0) return withoutLocalhost('Contact', given.join(', '), listener)
+  const given = contactsOf(request, listener)
+  if (given.length > 0) return given.join(', ')
   return contactMethods.has(request.method) ? contactOf(listener) : undefined
 }
 

@@ -3,7 +3,7 @@ import { serialiseText } from '../message/serialise.ts'
 import type { SipMessage } from '../message/sip-message.ts'
 import type { Listener } from '../transport/transport.ts'
 import { allowsReliability, requiresReliability } from '../message/reliability.ts'
-import { contactOf, defaultContentType, withoutLocalhost } from './application-headers.ts'
+import { contactOf, contactsOf, defaultContentType, withoutLocalhost } from './application-headers.ts'
 
 export interface Composed {
   readonly text: string
@@ -88,8 +88,8 @@ function findProblem(request: SipMessage, response: SipMessage): string | undefi
 
 /** §12.1.1: "The UAS MUST add a Contact header field to the response" that makes a dialog. A redirection has its own. */
 function contactFor(method: string, response: SipMessage, listener: Listener): readonly string[] {
-  const given = response.lines('Contact')
-  if (given.length > 0) return given.map((value) => withoutLocalhost('Contact', value, listener))
+  const given = contactsOf(response, listener)
+  if (given.length > 0) return given
   const { status } = response
   return contactMethods.has(method) && status > 100 && status < 300 ? [contactOf(listener)] : []
 }
