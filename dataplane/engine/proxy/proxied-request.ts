@@ -67,7 +67,7 @@ export class ProxiedRequest implements BranchUser {
   }
 
   onProvisional(response: SipMessage): void {
-    const text = relayedResponse(response)
+    const text = this.#answered ? undefined : relayedResponse(response)
     if (text !== undefined) this.#parts.transaction.respond(response.status, text)
   }
 

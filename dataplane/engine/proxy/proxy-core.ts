@@ -18,7 +18,7 @@ import { ProxiedRequest } from './proxied-request.ts'
 import type { ProxyOrder, ProxyProgress } from './proxy-order.ts'
 import { RecordRoutes } from './record-routes.ts'
 
-/** Requests that are being proxied at once; more are refused. */
+/** Requests that are proxied and not answered yet; more are refused. */
 const MOST_REQUESTS = 10_000
 
 interface Parts {
@@ -155,7 +155,12 @@ export class ProxyCore {
     how: Omit<ConstructorParameters<typeof ProxiedRequest>[0], 'request' | 'transaction' | 'responseSent'>,
   ): void {
     const { responseSent } = this.#parts.transactions
-    const proxied = new ProxiedRequest({ ...how, request, transaction, responseSent })
+    const onDone = (): void => {
+      // One that was answered is of no more interest, though its transaction stays for a while.
+      if (!transaction.pending) this.#requests.delete(transaction.id)
+      how.onDone()
+    }
+    const proxied = new ProxiedRequest({ ...how, request, transaction, responseSent, onDone })
     this.#requests.set(transaction.id, proxied)
     proxied.start()
   }
