@@ -8,7 +8,7 @@ import { completeVia, formatVia, parseVia, type Via } from './message/via.ts'
 import { param } from './message/params.ts'
 import type { Transactions } from './transaction/transactions.ts'
 import { defaultPort } from './message/transports.ts'
-import type { Flow, Receiver } from './transport/transport.ts'
+import type { Connection, Flow, Receiver } from './transport/transport.ts'
 
 interface Parts {
   readonly transactions: Transactions
@@ -53,6 +53,10 @@ export class Intake implements Receiver {
   notConnected(target: Flow, reason: string): void {
     this.#parts.counters.count('failed_connections')
     this.#report(target, (fields) => this.#parts.log.warn({ ...fields, reason }, 'No connection could be opened.'))
+  }
+
+  brokenOff(connection: Connection, reason: string): void {
+    this.#parts.transactions.brokenOff(connection, new Error(reason))
   }
 
   /** A peer that has shown a certificate is known by that, and not by its address. */

@@ -42,9 +42,10 @@ class Wire implements Listener {
     this.#onSent = onSent
   }
 
-  send(text: string, _flow: Flow, sent: SendCallback): void {
+  send(text: string, _flow: Flow, sent: SendCallback): undefined {
     this.#onSent(text)
     sent()
+    return undefined
   }
 
   reload(): void {}

@@ -2,7 +2,7 @@ import type { Counters } from '../counters.ts'
 import { detached } from '#lib/detached.ts'
 import { parseNameAddr, tagOf, withOneTag } from '../message/name-addr.ts'
 import type { SipMessage } from '../message/sip-message.ts'
-import type { Flow } from '../transport/transport.ts'
+import type { Connection, Flow } from '../transport/transport.ts'
 import { createBranch } from './identifiers.ts'
 import { inviteClient, type InviteClientState } from './invite-client.ts'
 import type { Machine } from './machine.ts'
@@ -86,6 +86,10 @@ export class ClientTransaction implements TimerTarget {
   readonly #machine: Machine<State, ClientEvent, ClientEffect>
   #state: State = 'start'
   #flow: Flow
+  /** The connection that the request went over last. */
+  #connection: Connection | undefined
+  /** It was sent once more after its connection was broken off. */
+  #sentAgain = false
   /** Where it is sent if the first flow fails. */
   #fallback: Flow | undefined
   /** Other servers of the name, the next to try first. */
@@ -204,6 +208,20 @@ export class ClientTransaction implements TimerTarget {
     this.#fire('transportError')
   }
 
+  /**
+   * The connection was broken off. A server that has gone and come again resets what it knows nothing of, at the first request
+   * that it gets, and has not seen that: it is sent once more over a connection of its own, with the same branch, so that a
+   * server which has seen it takes it for a retransmission (RFC 3261 §17.2.3). When that breaks off too, it is "a fatal
+   * transport error … treated as if a 503 (Service Unavailable) status code had been received" (§8.1.3.1), and the turn of
+   * the next server (RFC 3263 §4.3). One that has got an answer waits for its final one, which may come over another.
+   */
+  brokenOff(connection: Connection, error: Error): void {
+    if (this.#connection !== connection || (this.#state !== 'calling' && this.#state !== 'trying')) return
+    if (this.#sentAgain) return this.#onSent(error)
+    this.#sentAgain = true
+    this.#perform('resend', undefined, undefined)
+  }
+
   /** Ends it without a word, when the engine stops. */
   stop(): void {
     this.#stopTimers()
@@ -267,7 +285,11 @@ export class ClientTransaction implements TimerTarget {
   }
 
   #send(): void {
-    if (this.#text !== undefined) this.#flow.listener.send(this.#text, this.#flow, this.#onSent)
+    if (this.#text === undefined) return
+    const flow = this.#flow
+    const connection = flow.listener.send(this.#text, flow, this.#onSent)
+    // A send that fails at once may have sent it elsewhere in between.
+    if (flow === this.#flow) this.#connection = connection
   }
 
   readonly #onSent = (error?: Error | null): void => {
@@ -330,6 +352,7 @@ export class ClientTransaction implements TimerTarget {
   /** Lingering transactions are what runs servers out of memory: only the ACK of a failed INVITE stays. */
   #forgetRequest(): void {
     this.#request = undefined
+    this.#connection = undefined
     this.#fallback = undefined
     this.#others = []
     if (this.#state !== 'completed' || this.method !== 'INVITE') this.#text = undefined

@@ -29,11 +29,11 @@ export class RecordingListener implements Listener {
     return { listener: this, address: '192.0.2.2', port: 5062, connection: undefined }
   }
 
-  send(text: string, _flow: Flow, sent: SendCallback): void {
+  send(text: string, _flow: Flow, sent: SendCallback): undefined {
     this.tried.push(text)
-    if (this.failing) return sent(new Error('no way'))
-    this.sent.push(text.slice(0, text.indexOf('\r\n')))
-    sent()
+    if (!this.failing) this.sent.push(text.slice(0, text.indexOf('\r\n')))
+    sent(this.failing ? new Error('no way') : undefined)
+    return undefined
   }
 
   reload(): void {}

@@ -1,7 +1,7 @@
 import type { Counters } from '../counters.ts'
 import { detached } from '#lib/detached.ts'
 import type { ParsedMessage } from '../message/parsed-message.ts'
-import type { Flow, SendCallback } from '../transport/transport.ts'
+import type { Connection, Flow, SendCallback } from '../transport/transport.ts'
 import { ClientTransaction, type ClientTransactionUser, type TransactionContext } from './client-transaction.ts'
 import type { OutgoingRequest } from './outgoing-request.ts'
 import { ServerTransaction, type ServerTransactionContext } from './server-transaction.ts'
@@ -80,6 +80,11 @@ export class Transactions implements TransactionContext, ServerTransactionContex
   /** A request with that Call-ID, From tag and CSeq is being answered, or is an INVITE that was accepted lately. */
   hasMerge(mergeKey: string): boolean {
     return this.#merges.has(mergeKey)
+  }
+
+  /** What was sent over the connection, and has no answer at all, may not have arrived. */
+  brokenOff(connection: Connection, error: Error): void {
+    for (const client of this.#clients.values()) client.brokenOff(connection, error)
   }
 
   serverAt(key: string): ServerTransaction | undefined {

@@ -148,10 +148,15 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
     this.#closed = true
     this.#parts.wheel.cancel(this.#timer)
     this.#parts.wheel.cancel(this.#pingTimer)
+    const wasOpened = this.#waiting === undefined
     const waiting = this.#waiting ?? []
     this.#waiting = undefined
     for (const listener of this.#closeListeners) listener()
     for (const { sent } of waiting) sent(this.#error())
+    // A peer that closes it in order has read what there was, and may answer over another (RFC 3261 §18.2.2).
+    if (wasOpened && this.#addressed && this.#failure !== undefined) {
+      this.#parts.receiver.brokenOff(this, this.#failure)
+    }
   }
 
   onTimer(event: string): void {

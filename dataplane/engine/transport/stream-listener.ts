@@ -10,7 +10,7 @@ import { formatHostPort, ipFamily, unmapped } from './address.ts'
 import { type Channel, SocketChannel, WebSocketChannel } from './channel.ts'
 import { StreamConnection } from './stream-connection.ts'
 import { connectTls, createTlsServer, verifiedDomains } from './tls.ts'
-import type { Flow, Listener, Receiver, SendCallback } from './transport.ts'
+import type { Connection, Flow, Listener, Receiver, SendCallback } from './transport.ts'
 import { connectWebSocket, createWebSocketServer } from './websocket.ts'
 
 /** Open connections of one listener, and of one address on it. What comes after is closed at once. */
@@ -113,16 +113,14 @@ class StreamListener implements Listener {
     return this.transport === 'TLS' || this.transport === 'WSS'
   }
 
-  send(text: string, flow: Flow, sent: SendCallback): void {
+  send(text: string, flow: Flow, sent: SendCallback): Connection | undefined {
     const { connection } = flow
     // RFC 3261 §18.2.2: "the response MUST be sent using the existing connection to the source of the original request
     // that created the transaction, if that connection is still open. … If that connection is no longer open, the
     // server SHOULD open a connection".
-    if (connection?.open === true) connection.send(text, sent)
-    else if (this.#closed) sent(new Error(`listener ${this.name} is closed`))
-    // RFC 7118 §5.2: nobody can connect to a WebSocket client.
-    else if (connection !== undefined && this.#isWebSocket) sent(new Error('the WebSocket is closed'))
-    else this.#sendAnew(text, flow, sent)
+    const taken = connection?.open === true ? connection : this.#another(flow, sent)
+    taken?.send(text, sent)
+    return taken
   }
 
   reload(wanted: ListenerAddress): void {
@@ -213,16 +211,19 @@ class StreamListener implements Listener {
     this.#keep(new StreamConnection(peer, { ...this.#connectionParts(channel), accepted: true, names }), peer, '')
   }
 
-  #sendAnew(text: string, flow: Flow, sent: SendCallback): void {
-    let connection: StreamConnection
-    try {
-      connection = this.#connectionTo(flow)
-    } catch (error) {
-      // Node throws for credentials that it cannot read, and for a port out of range.
-      sent(error instanceof Error ? error : new Error(String(error)))
-      return
+  #another(flow: Flow, sent: SendCallback): StreamConnection | undefined {
+    if (this.#closed) sent(new Error(`listener ${this.name} is closed`))
+    // RFC 7118 §5.2: nobody can connect to a WebSocket client.
+    else if (flow.connection !== undefined && this.#isWebSocket) sent(new Error('the WebSocket is closed'))
+    else {
+      try {
+        return this.#connectionTo(flow)
+      } catch (error) {
+        // Node throws for credentials that it cannot read, and for a port out of range.
+        sent(error instanceof Error ? error : new Error(String(error)))
+      }
     }
-    connection.send(text, sent)
+    return undefined
   }
 
   /** RFC 3261 §18: a connection that is open to the address and port is used again. */

@@ -38,8 +38,11 @@ export interface Listener {
   readonly advertised: ListenerAddress['advertised']
   /** Host and port as in Via and Contact, IPv6 in brackets. */
   readonly hostPort: string
-  /** Sends one whole message, one character per byte. Never throws: what goes wrong is told to `sent`. */
-  send(text: string, flow: Flow, sent: SendCallback): void
+  /**
+   * Sends one whole message, one character per byte, and gives the connection it went to, where there is one. Never throws:
+   * what goes wrong is told to `sent`.
+   */
+  send(text: string, flow: Flow, sent: SendCallback): Connection | undefined
   /** Number of connections that are open. */
   readonly connections: number
   /**
@@ -61,4 +64,6 @@ export interface Receiver {
   outOfStep(source: Flow, reason: string): void
   /** No connection could be opened to there. */
   notConnected(target: Flow, reason: string): void
+  /** A connection that messages were sent over was broken off, so that they may not have arrived. */
+  brokenOff(connection: Connection, reason: string): void
 }

@@ -71,10 +71,10 @@ class UdpListener implements Listener {
     })
   }
 
-  send(text: string, flow: Flow, sent: SendCallback): void {
+  send(text: string, flow: Flow, sent: SendCallback): undefined {
     if (this.#closed) {
       sent(new Error(`listener ${this.name} is closed`))
-      return
+      return undefined
     }
     try {
       this.#socket.send(Buffer.from(text, 'latin1'), flow.port, flow.address, sent)
@@ -82,6 +82,7 @@ class UdpListener implements Listener {
       // Node throws for a port out of range.
       sent(error instanceof Error ? error : new Error(String(error)))
     }
+    return undefined
   }
 
   reload({ advertised }: ListenerAddress): void {
