@@ -169,7 +169,7 @@ let serial = 0
 
 /** A request as text, with what a test does not care about filled in. Header lines are put after Contact. */
 export function requestText(
-  peer: SipPeer,
+  peer: Pick<SipPeer, 'hostPort'>,
   options: {
     method: string
     uri: string

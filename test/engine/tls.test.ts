@@ -330,6 +330,37 @@ describe('a connection that the peer offers by alias (RFC 5923 §5)', () => {
   })
 })
 
+describe('a caller over TLS whose Contact is its own end of the connection', () => {
+  it.each([
+    ['has the BYE over it, without a certificate (RFC 3261 §18)', 0, true],
+    ['has it nowhere when it says another port (RFC 5923 §5)', -1, false],
+  ])('%s', async (_what, offset, reached) => {
+    await begin()
+    const socket = await client({ servername: 'sbc.example' })
+    let received = ''
+    socket.on('data', (bytes: Buffer) => (received += bytes.toString('latin1')))
+    const { localPort: port = 0 } = socket
+    const call = {
+      uri: 'sip:b@c',
+      callId: 'call',
+      transport: 'TLS',
+      contact: `<sip:a@127.0.0.1:${port + offset}>`,
+    } as const
+    const alice = { hostPort: '127.0.0.1:5061' }
+    socket.write(requestText(alice, { method: 'INVITE', ...call, body: sdp }))
+    const { transactionId } = await application.request('INVITE')
+    await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await expect.poll(() => received).toMatch(/SIP\/2\.0 200 OK[^]*\r\n\r\n/)
+    const toTag = /\r\nTo: [^\r]*tag=([^\r;]*)/.exec(received.slice(received.indexOf('200 OK')))?.[1] ?? ''
+    socket.write(requestText(alice, { method: 'ACK', ...call, toTag }))
+    const { dialogId } = await application.request('ACK')
+    await application.command(`sip||${dialogId}|`, 'BYE sip:placeholder SIP/2.0\r\n\r\n')
+    if (reached) await expect.poll(() => received).toContain('BYE sip:a@')
+    else expect((await application.response(503)).message.method).toBe('BYE')
+    expect(received.includes('BYE')).toBe(reached)
+  })
+})
+
 describe('keepalive of a connection that was opened to a peer (RFC 5626 §4.4.1)', () => {
   it('pings, and closes the connection when a peer that knows pings answers no more', async () => {
     const clock = new ManualClock()

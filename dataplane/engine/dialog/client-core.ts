@@ -255,7 +255,12 @@ export class ClientCore implements ExchangeOwner {
     })
   }
 
-  /** RFC 7118 §5.2: a WebSocket client cannot be connected to, and its Contact names no host; its connection is the way. */
+  /**
+   * RFC 7118 §5.2: a WebSocket client cannot be connected to, and its Contact names no host; its connection is the way. So is
+   * that of a TLS client whose Contact is its own end of it: RFC 3261 §18 has "the connection … used to send messages to
+   * that address, port, and transport". RFC 5923 §5 asks for a certificate only where the connection is to stand for another
+   * port; outside the dialog that rule holds for every port.
+   */
   #find(
     nextHop: string,
     preferred: Listener | undefined,
@@ -263,8 +268,11 @@ export class ClientCore implements ExchangeOwner {
     done: (hop: Hop) => void,
   ): void {
     const way = dialog?.way
-    if (way?.connection?.open === true) done({ ok: true, flow: way, others: [] })
-    else this.nextHops.find(nextHop, preferred, done)
+    if (way?.connection?.open !== true) return this.nextHops.find(nextHop, preferred, done)
+    if (way.listener.transport !== 'TLS') return done({ ok: true, flow: way, others: [] })
+    this.nextHops.find(nextHop, preferred, (hop) => {
+      done(hop.ok && leadsTo(hop.flow, way) ? { ok: true, flow: way, others: [] } : hop)
+    })
   }
 
   /** Makes the transaction of a request. */
@@ -293,6 +301,12 @@ interface Opened {
   readonly exchange: ClientExchange
   readonly text: string
   readonly dialogId: string
+}
+
+/** The peer's end of an open connection is that address and port. */
+function leadsTo({ listener, address, port }: Flow, way: Flow): boolean {
+  const { connection } = way
+  return listener === way.listener && address === way.address && connection?.open === true && connection.port === port
 }
 
 function nowhere(listener: Listener | undefined): Flow | undefined {

@@ -15,7 +15,7 @@ export interface LiveDialog {
   subscriptions: Subscriptions | undefined
   /** The application that its requests go to; none for a fork that the engine ends by itself. */
   application: Application | undefined
-  /** The way its last request came, which requests take back where the peer cannot be connected to: over WebSocket. */
+  /** The way its last request came, which requests take back where the peer cannot be connected to: over WebSocket and TLS. */
   way: Flow | undefined
   /** The peer's last INVITE, and its last UPDATE. */
   invite: ServerTransaction | undefined

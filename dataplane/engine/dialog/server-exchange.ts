@@ -37,10 +37,10 @@ export function tagOfExchange({ early, toTag }: Exchange): string {
   return early[0]?.state.localTag ?? toTag
 }
 
-/** The way a request came, where there is no other to who sent it. */
+/** The way a request came, where there may be no other to who sent it: over UDP and TCP the address alone leads back. */
 export function wayBack(source: Flow): Flow | undefined {
   const { transport } = source.listener
-  return transport === 'WS' || transport === 'WSS' ? source : undefined
+  return transport === 'UDP' || transport === 'TCP' ? undefined : source
 }
 
 /** Id of the dialogs that an INVITE outside a dialog may make; empty for anything else. */

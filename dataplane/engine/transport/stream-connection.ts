@@ -69,6 +69,10 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
     channel.attach(this)
   }
 
+  get port(): number {
+    return this.#flow.port
+  }
+
   get open(): boolean {
     return !this.#closed && this.#parts.channel.writable
   }

@@ -19,6 +19,8 @@ export interface Connection {
   readonly open: boolean
   /** Names that the peer has shown a trusted certificate for; none without TLS, or without a certificate of the peer. */
   readonly names: readonly string[]
+  /** Of the peer's end. */
+  readonly port: number
   send(text: string, sent: SendCallback): void
 }
 
