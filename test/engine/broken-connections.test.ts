@@ -35,7 +35,7 @@ afterEach(async () => {
 interface Taken {
   readonly socket: Socket
   readonly request: SipMessage
-  answer(status: number): void
+  readonly answer: (status: number) => void
 }
 
 /** The first request of the next connection that is opened to the server. */
