@@ -233,6 +233,14 @@ describe('an INVITE that the application proxies', () => {
     await alice.response(408)
   })
 
+  it('gets 502 for an answer that has lost the way back (RFC 3261 §16.7, step 3)', async () => {
+    await call([at(bob)])
+    const { message, answer } = await bob.request('INVITE')
+    const copied = ['Via', 'From', 'To', 'Call-ID', 'CSeq'].map((name) => `${name}: ${message.get(name)}`)
+    answer(`SIP/2.0 200 OK\r\n${copied.join('\r\n')}\r\nContent-Length: 0\r\n\r\n`)
+    await alice.response(502)
+  })
+
   it('with Proxy-Require gets 420 (RFC 3261 §16.3)', async () => {
     await call([at(bob)], {}, { headers: ['Proxy-Require: magic'] })
     expect((await alice.response(420)).message.get('Unsupported')).toBe('magic')

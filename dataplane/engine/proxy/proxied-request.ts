@@ -71,8 +71,10 @@ export class ProxiedRequest implements BranchUser {
     if (text !== undefined) this.#parts.transaction.respond(response.status, text)
   }
 
-  onFinal(_branch: Branch, response: SipMessage, source: Flow): void {
+  onFinal(branch: Branch, response: SipMessage, source: Flow): void {
     const { status } = response
+    // It would find no way back to the caller, who has to have some answer.
+    if (relayedResponse(response) === undefined) return this.onNoFinal(branch, 502)
     if (!this.#done) this.#parts.onFinal(response, source)
     if (status < 300) return this.#onSuccess(response)
     // §16.7, step 5: "If the proxy receives a 6xx, … the proxy SHOULD cancel all outstanding client transactions".
