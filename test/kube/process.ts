@@ -45,13 +45,18 @@ export class Process {
   async said(what: RegExp): Promise<void> {
     const changes = watch(this.#log)
     try {
-      while (!what.test(readFileSync(this.#log, 'utf8'))) await once(changes, 'change')
+      while (!what.test(this.output)) await once(changes, 'change')
     } finally {
       changes.close()
     }
   }
 
+  /** All that the program has written. */
+  get output(): string {
+    return readFileSync(this.#log, 'utf8')
+  }
+
   lastLines(): string {
-    return readFileSync(this.#log, 'utf8').split('\n').slice(-8).join('\n')
+    return this.output.split('\n').slice(-8).join('\n')
   }
 }

@@ -178,7 +178,7 @@ describe('calls over TLS, from Secrets to sockets', () => {
       } else await hangUpFromBob(bob, alice, invite, `b-${callId}`)
     }
     expect(replicaLog()).toContain('has other certificates')
-    expect(fleet.statuses().every(isTrue('Ready'))).toBe(true)
+    await fleet.until('all is well', (statuses) => statuses.every(isTrue('Ready')))
   })
 
   it('a Secret that cannot be used is said in the status, and the listener stays as it was', async () => {

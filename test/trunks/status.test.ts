@@ -87,7 +87,7 @@ kind: SipTrunk
 metadata: { name: carrier, namespace: voice }
 spec:
   voiceServiceRef: { name: edge }
-  keepalive: { upIntervalSeconds: 5, downIntervalSeconds: 5, timeoutSeconds: 1, failureThreshold: 1 }
+  keepalive: { upIntervalSeconds: 5, downIntervalSeconds: 5, timeoutSeconds: 4, failureThreshold: 1 }
   targets:
     - { name: first, host: 127.0.0.1, port: ${first} }
     - { name: second, host: 127.0.0.1, port: ${second} }
