@@ -53,8 +53,11 @@ function provide(peer: string, debian: string): boolean {
   return onPath(peer)
 }
 
+/** A mirror that hiccups is asked again, and an apt that runs already is waited for. */
+const patience = ['-o', 'Acquire::Retries=5', '-o', 'DPkg::Lock::Timeout=300']
+
 function apt(...args: string[]): void {
-  execFileSync('apt-get', ['-q', ...args], {
+  execFileSync('apt-get', ['-q', ...patience, ...args], {
     env: { ...process.env, DEBIAN_FRONTEND: 'noninteractive' },
     stdio: ['ignore', 'ignore', 'pipe'],
   })
