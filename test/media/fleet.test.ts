@@ -59,7 +59,7 @@ describe.skipIf(!sipp || !rtpengine)('SIPp calls through a fleet that anchors me
   }
 
   it.for([
-    ['is ended by the caller', 'uac', 'uas'],
+    ['is ended by the caller', 'uac', 'uas-answers'],
     ['is ended by the called party', 'uac-hold-and-wait-for-bye', 'uas-bye-from-called-party'],
     ['is refused', 'uac-expect-486', 'uas-busy-486'],
     ['is cancelled while it rings', 'uac-cancel-after-180-expect-487', 'uas-ring-until-cancel'],

@@ -10,7 +10,7 @@ import { startSipp } from './sipp.ts'
 /** What happens on the wire, the caller's scenario, and those of the called targets in the order in which they are tried. */
 type Ladder = [what: string, caller: string, ...called: string[]]
 const scenarios: Ladder[] = [
-  ['a call is answered and ended by the caller (RFC 3665 section 3.1)', 'uac', 'uas'],
+  ['a call is answered and ended by the caller (RFC 3665 section 3.1)', 'uac', 'uas-answers'],
   ['a call is ended by the called party', 'uac-hold-and-wait-for-bye', 'uas-bye-from-called-party'],
   ['a busy target is the answer: no hunting on 486 (RFC 3665 section 3.9)', 'uac-expect-486', 'uas-busy-486'],
   [
@@ -83,8 +83,8 @@ const nobody = 'nobody'
 
 /** A target that failed is tried last for a while, so that each of these is the first call of a fleet. */
 const failing: Ladder[] = [
-  ['a 503 goes on to the next target (item 9)', 'uac', 'uas-503', 'uas'],
-  ['a target that never answers: the next one takes the call (RFC 3665 section 3.4)', 'uac', nobody, 'uas'],
+  ['a 503 goes on to the next target (item 9)', 'uac', 'uas-503', 'uas-answers'],
+  ['a target that never answers: the next one takes the call (RFC 3665 section 3.4)', 'uac', nobody, 'uas-answers'],
   ['nobody answers at all: 408 (RFC 3665 section 3.10)', 'uac-expect-408', nobody, nobody],
 ]
 

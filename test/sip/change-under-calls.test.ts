@@ -48,7 +48,7 @@ describe.skipIf(!inject('peers').sipp)('a manifest is edited while 50 calls are 
   }
 
   it('is acknowledged by all replicas, touches no call, and is for new calls only', async () => {
-    const uas = [before, after].map((local) => startSipp({ scenario: 'uas', local }))
+    const uas = [before, after].map((local) => startSipp({ scenario: 'uas-answers', local }))
     await Promise.all(uas.map(({ listening }) => listening))
     const uacs = replicas.map((replica, index) => call(replica, index, callsPerReplica))
     const started = await untilUp(fleet, callsPerReplica * replicas.length)

@@ -90,7 +90,7 @@ describe.skipIf(!sipp)('a fleet that wants passwords of SIPp', () => {
     const ports = await freePorts(3)
     const fleet = await open({ ports, caller: inbound('MD5') })
     await succeed(
-      await uas('uas', ports),
+      await uas('uas-answers', ports),
       uac('uac-with-password-expect-200', ports, credentials(password.reveal(), ports[0] ?? 0)),
     )
     expect(fleet.output()).not.toContain(password.reveal())

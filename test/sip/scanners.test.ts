@@ -46,7 +46,7 @@ describe.skipIf(!inject('peers').svmap || !inject('peers').sipp)('the scanners o
 
   it('crack no password, reach nobody, and leave the calls of trunks alone', async () => {
     const calls = 10
-    const uas = startSipp({ scenario: 'uas', local: called, calls })
+    const uas = startSipp({ scenario: 'uas-answers', local: called, calls })
     await uas.listening
     const cracking = scan('svcrack', '-u100', '-r1000-1100', '--maximumtime=5')
     const uac = startSipp({

@@ -4,7 +4,7 @@ import { freePorts } from './free-port.ts'
 import { startSipp } from './sipp.ts'
 
 const scenarios: [what: string, caller: string, called: string][] = [
-  ['a call is answered and ended by the caller (RFC 3665 section 3.1)', 'uac', 'uas'],
+  ['a call is answered and ended by the caller (RFC 3665 section 3.1)', 'uac', 'uas-answers'],
   ['a call is ended by the called party', 'uac-hold-and-wait-for-bye', 'uas-bye-from-called-party'],
   ['a busy target is the answer (RFC 3665 section 3.9)', 'uac-expect-486', 'uas-busy-486'],
   [
