@@ -45,7 +45,15 @@ async function run(env: Env, log: Log): Promise<void> {
   const api = new KubeClient({ config: configFromSurroundings(), clock, metrics })
   const cluster = new Cluster(ownedKinds, log)
   const watches = watchesOf(cluster)
-  const informers = new Informers({ api, watches, namespaces: env.SBCFLEET_NAMESPACES, clock, log, metrics })
+  const informers = new Informers({
+    api,
+    watches,
+    namespaces: env.SBCFLEET_NAMESPACES,
+    clock,
+    log,
+    metrics,
+    onListed: () => wakeAll(),
+  })
   const events = new EventRecorder({
     api,
     controller: 'sbcfleet.dev/operator',
@@ -122,6 +130,7 @@ async function run(env: Env, log: Log): Promise<void> {
     push,
     statuses,
     isLeader,
+    isListed: (namespace) => informers.isListed(namespace),
     settings,
     nonceRoot,
     clock,

@@ -25,6 +25,8 @@ export interface FleetReconcilerOptions {
   readonly push: Pick<PushServer, 'publish' | 'forget' | 'replicas'>
   readonly statuses: FleetStatuses
   readonly isLeader: () => boolean
+  /** Whether everything in the fleet's namespace is known. Before, what is missing may be there. */
+  readonly isListed: (namespace: string) => boolean
   /** Undefined until there is a certificate for replicas to check. */
   readonly settings: () => ReplicaSettings | undefined
   /** Of which keys for nonces are made: the same for every operator replica. Undefined until there is one. */
@@ -57,8 +59,8 @@ export class FleetReconciler {
 
   /** Reads everything once, and from top to bottom does what is to be done; every way leads to the statuses. */
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { cluster, push, statuses, isLeader } = this.#options
-    if (!isLeader()) return {}
+    const { cluster, push, statuses, isLeader, isListed } = this.#options
+    if (!isLeader() || !isListed(key.slice(0, key.indexOf('/')))) return {}
     const fleet = cluster.fleet(key)
     const { compiled } = this.#result(key, fleet)
     const voiceService = fleet.voiceService?.value

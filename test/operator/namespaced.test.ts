@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
+import type { KubeObject, Resource } from '../../operator/kube/resource.ts'
 import {
   clientOf,
   initialStatus,
@@ -14,7 +15,7 @@ import {
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { freePorts } from '../sip/free-port.ts'
 import { kubernetesVersion, provide } from '../tools/programs.ts'
-import { conditionOf, createFleet } from './fleet.ts'
+import { conditionOf, createFleet, statefulSets } from './fleet.ts'
 import { operatorNamespace, Programs } from './processes.ts'
 
 const chart = join(import.meta.dirname, '../../charts/sbcfleet')
@@ -33,17 +34,21 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     client = clientOf(plane)
     await installDefinitions(client)
     await plane.startControllers()
-    for (const name of [operatorNamespace, 'voice', 'other']) await makeNamespace(client, name)
-    const rights = ['service-account', 'rbac'].flatMap((name) => ['--show-only', `templates/${name}.yaml`])
-    const values = ['--set', 'watchNamespaces={voice}', '--kube-version', kubernetesVersion]
-    const release = ['template', 'sbcfleet', chart, '-n', operatorNamespace]
-    kubectl(['apply', '-f', '-'], execFileSync(tools.helm, [...release, ...rights, ...values], { encoding: 'utf8' }))
+    for (const name of [operatorNamespace, 'voice', 'late', 'other']) await makeNamespace(client, name)
+    giveRights('voice')
     programs = new Programs(plane, client)
   })
   afterAll(async () => {
     await programs?.stop()
     await plane?.stop()
   })
+
+  function giveRights(...namespaces: readonly string[]): void {
+    const rights = ['service-account', 'rbac'].flatMap((name) => ['--show-only', `templates/${name}.yaml`])
+    const values = ['--set', `watchNamespaces={${namespaces.join(',')}}`, '--kube-version', kubernetesVersion]
+    const release = ['template', 'sbcfleet', chart, '-n', operatorNamespace]
+    kubectl(['apply', '-f', '-'], execFileSync(tools.helm, [...release, ...rights, ...values], { encoding: 'utf8' }))
+  }
 
   function kubectl(args: readonly string[], input?: string): string {
     const env = { ...process.env, KUBECONFIG: plane.kubeconfig }
@@ -60,7 +65,7 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     await client.create(voiceServices, foreign)
     await createFleet(client, { listener, peer: 9 })
     const token = kubectl(['create', 'token', 'sbcfleet', '-n', operatorNamespace]).trim()
-    programs.operator('limited', control, probe, { SBCFLEET_NAMESPACES: 'voice' }, { token })
+    const operator = programs.operator('limited', control, probe, { SBCFLEET_NAMESPACES: 'voice' }, { token })
     await until(client, voiceServices, { namespace: 'voice', name: 'edge' }, (service) => {
       return conditionOf(service, 'Programmed')?.reason === 'NoReplicas'
     })
@@ -73,5 +78,53 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     // Nothing that it asked for was more than it may.
     expect(metrics).toMatch(/rest_client_requests_total\{[^}]*code="200"/)
     expect(metrics).not.toMatch(/rest_client_requests_total\{[^}]*code="403"/)
+    await operator.kill()
   })
+
+  it(
+    'does not wait for a namespace that is gone, and touches nothing of one until it may read all of it',
+    {
+      timeout: 90_000,
+    },
+    async () => {
+      onTestFailed(() => console.error(programs.lastLines()))
+      const [control = 0, probe = 0] = await freePorts(2)
+      const spec = { listeners: [{ name: 'a', transport: 'UDP', port: 5060 }] }
+      const late = { namespace: 'late', name: 'edge' }
+      const first = { namespace: 'voice', name: 'first' }
+      await client.create(voiceServices, { metadata: first, spec })
+      await client.create(voiceServices, { metadata: late, spec })
+      const role = { namespace: 'late', name: 'sbcfleet-fleets' }
+      giveRights('voice', 'late')
+      const { rules, metadata } = await client.get(roles, role)
+      const fewer = rules.filter(({ resources }) => !resources.includes('siptrunks'))
+      const some = { apiGroups: ['sbcfleet.dev'], resources: ['voiceservices'], verbs: ['get', 'list', 'watch'] }
+      await client.replace(roles, { metadata, rules: [...fewer, some] })
+      const token = kubectl(['create', 'token', 'sbcfleet', '-n', operatorNamespace]).trim()
+      const environment = { SBCFLEET_NAMESPACES: 'gone,voice,late' }
+      const operator = programs.operator('patient', control, probe, environment, { token })
+      await until(client, statefulSets, first, (object) => object !== undefined)
+      // Those of the first namespace are made after all namespaces were tried.
+      await expect(client.get(statefulSets, late)).rejects.toThrow('404')
+      expect((await client.get(voiceServices, late)).status).toEqual(initialStatus)
+      expect((await fetch(`http://127.0.0.1:${probe}/readyz`)).status).toBe(200)
+      for (const name of ['gone', 'late']) await operator.said(new RegExp(`namespace ${name} is gone or not allowed`))
+
+      giveRights('voice', 'late')
+      await until(client, voiceServices, late, (service) => conditionOf(service, 'Programmed')?.reason === 'NoReplicas')
+      await operator.kill()
+    },
+  )
 })
+
+interface Role extends KubeObject {
+  readonly rules: readonly { apiGroups: readonly string[]; resources: readonly string[]; verbs: readonly string[] }[]
+}
+
+const roles: Resource<Role> = {
+  group: 'rbac.authorization.k8s.io',
+  version: 'v1',
+  kind: 'Role',
+  plural: 'roles',
+  namespaced: true,
+}
