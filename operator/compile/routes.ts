@@ -52,6 +52,7 @@ const routeChecks: readonly Check<RoutePart>[] = [
 
 const behaviourChecks: readonly Check<RouteBehaviour>[] = [
   answersHaveMedia, // offers cannot be answered here where media is not
+  earlyAnswersHaveMedia, // nor can those before the call is answered
 ]
 
 /** What a route makes of its calls, from each caller to each target. */
@@ -210,20 +211,40 @@ function isReachable({ value, earlier }: RoutePart) {
 /** What trunks make of calls without the route, they say themselves. */
 function answersHaveMedia({ route: { sip }, config, trunks }: RouteBehaviour) {
   if (sip?.midcall?.mode === undefined && sip?.media?.mode === undefined) return undefined
-  for (const { config: caller } of trunks) {
-    if (caller === undefined || config.match.trunks?.includes(caller.name) === false) continue
-    const inbound = config.inbound[caller.name] ?? caller.sip
-    for (const target of config.targets) {
-      const mode = moreRestrictive(inbound.midcall.mode, target.sip.midcall.mode)
-      const anchored = inbound.media.mode === 'Anchor' || target.sip.media.mode === 'Anchor'
-      if (!answersHere(mode) || anchored) continue
-      return {
-        field: sip.midcall?.mode === undefined ? 'media.mode' : 'midcall.mode',
-        message: `${mode} answers offers inside a call in the name of the other peer, which needs media.mode Anchor; calls from ${caller.name} to ${target.trunk} have Bypass, so that every one that changes something gets 488; set sip.media.mode Anchor here or on one of the trunks`,
-      }
+  for (const { caller, target, inbound, outbound } of callsWithoutMedia(config, trunks)) {
+    const mode = moreRestrictive(inbound.midcall.mode, outbound.midcall.mode)
+    if (!answersHere(mode)) continue
+    return {
+      field: sip.midcall?.mode === undefined ? 'media.mode' : 'midcall.mode',
+      message: `${mode} answers offers inside a call in the name of the other peer, which needs media.mode Anchor; calls from ${caller} to ${target} have Bypass, so that every one that changes something gets 488; set sip.media.mode Anchor here or on one of the trunks`,
     }
   }
   return undefined
+}
+
+function earlyAnswersHaveMedia({ route: { sip }, config, trunks }: RouteBehaviour) {
+  if (sip?.update?.early === undefined && sip?.media?.mode === undefined) return undefined
+  for (const { caller, target, inbound, outbound } of callsWithoutMedia(config, trunks)) {
+    const mode = [inbound.update.early, outbound.update.early].find((early) => early !== 'PassThrough')
+    if (mode === undefined) continue
+    return {
+      field: sip.update?.early === undefined ? 'media.mode' : 'update.early',
+      message: `${mode} answers offers before the call is up in the name of the other peer, which needs media.mode Anchor; calls from ${caller} to ${target} have Bypass, so that every one gets 488; set sip.media.mode Anchor here or on one of the trunks`,
+    }
+  }
+  return undefined
+}
+
+/** The calls of a route whose media goes around the fleet, with the behaviour towards the caller and the target. */
+function* callsWithoutMedia({ match, inbound, targets }: RouteConfig, trunks: readonly CompiledTrunk[]) {
+  for (const { config: caller } of trunks) {
+    if (caller === undefined || match.trunks?.includes(caller.name) === false) continue
+    const towardsCaller = inbound[caller.name] ?? caller.sip
+    for (const { trunk: target, sip: outbound } of targets) {
+      if (towardsCaller.media.mode === 'Anchor' || outbound.media.mode === 'Anchor') continue
+      yield { caller: caller.name, target, inbound: towardsCaller, outbound }
+    }
+  }
 }
 
 function byChoice(a: Route, b: Route): number {

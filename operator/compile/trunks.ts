@@ -58,6 +58,10 @@ const midcallChecks: readonly Check<MediaPart>[] = [
   midcallHasMedia, // offers cannot be answered here where media is not
 ]
 
+const updateChecks: readonly Check<MediaPart>[] = [
+  earlyOffersHaveMedia, // nor can those before the call is answered
+]
+
 const sourceChecks: readonly Check<SourcePart>[] = [
   sourceIsBlock, // what is no address lets nobody in
   sourceIsUnclaimed, // calls from there could be of either trunk
@@ -120,6 +124,7 @@ function compileTrunk(
   findings.passes(trunk, 'spec.dns.mode', dnsChecks)
   findings.passes({ trunk, voiceService }, 'spec.sip.media.mode', mediaChecks)
   findings.passes({ trunk, voiceService }, 'spec.sip.midcall.mode', midcallChecks)
+  findings.passes({ trunk, voiceService }, 'spec.sip.update.early', updateChecks)
   noteTrunkLimits(trunk, voiceService, findings)
   const { transport, ...keepalive } = spec.keepalive
   const config: TrunkConfig = {
@@ -200,6 +205,14 @@ function midcallHasMedia({ trunk, voiceService }: MediaPart) {
   if (!answersHere(midcall.mode) || media.mode === 'Anchor') return undefined
   return {
     message: `${midcall.mode} answers offers inside a call in the name of the other peer, which needs media.mode Anchor; with ${media.mode} every one that changes something gets 488`,
+  }
+}
+
+function earlyOffersHaveMedia({ trunk, voiceService }: MediaPart) {
+  const { update, media } = resolveBehaviour(trunk.spec.sip, voiceService.spec.sip)
+  if (update.early === 'PassThrough' || media.mode === 'Anchor') return undefined
+  return {
+    message: `${update.early} answers offers before the call is up in the name of the other peer, which needs media.mode Anchor; with ${media.mode} every one gets 488`,
   }
 }
 

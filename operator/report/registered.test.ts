@@ -92,6 +92,14 @@ describe('Registered', () => {
     ])
   })
 
+  it('says of a binding that was not renewed in time when it lapsed, and not that the last answer was good', () => {
+    const registrations = [binding('main', 'Unregistered', { lastCode: 200 }), binding('fax', 'Registered')]
+    const status = carrierOf({ trunks, replicas: [replica('edge-0', { report: { registrations } })] })
+    const lapsed = 'lapsed at 2026-01-01T11:59:00.000Z'
+    expect(spell(status.conditions, 'Registered')).toContain(`main with primary from edge-0: ${lapsed}`)
+    expect(status.registrations?.[0]).toMatchObject({ account: 'main', message: lapsed, lastCode: 200 })
+  })
+
   it('shows no more than 64 registrations', () => {
     const accounts = Array.from({ length: 100 }, (_, index) => ({
       name: `account-${index}`,

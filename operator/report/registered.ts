@@ -74,13 +74,14 @@ function rank(report: Present | undefined): number {
 }
 
 function statusOf({ account, registrar, replica, report }: Seen): RegistrationStatus {
+  const detail = detailOf(report)
   return {
     account,
     registrar,
     state: report?.state ?? 'Pending',
     ...(report === undefined ? {} : { lastTransitionTime: isoTime(report.since) }),
     ...(report?.failure === undefined ? {} : { failure: report.failure }),
-    ...(report?.detail === undefined ? {} : { message: report.detail }),
+    ...(detail === undefined ? {} : { message: detail }),
     ...(report?.lastCode === undefined ? {} : { lastCode: report.lastCode }),
     ...(report?.expiresAt === undefined ? {} : { expirationTime: isoTime(report.expiresAt) }),
     replica,
@@ -117,7 +118,14 @@ function reasonOf(failed: readonly Seen[]): Reason<'Registered'> {
   return failures.includes('NoAnswer') ? 'NoAnswer' : 'Unregistered'
 }
 
+/** A binding that was not renewed in time has no failure yet: the last answer was a good one. */
+function detailOf(report: Present | undefined): string | undefined {
+  if (report === undefined || report.detail !== undefined) return report?.detail
+  const lapsed = report.state === 'Unregistered' && report.failure === undefined && report.lastCode !== undefined
+  return lapsed ? `lapsed at ${isoTime(report.since)}` : undefined
+}
+
 function trouble({ account, registrar, replica, report }: Seen): string {
-  const last = report?.detail ?? (report?.lastCode === undefined ? 'no answer' : `last answer ${report.lastCode}`)
+  const last = detailOf(report) ?? (report?.lastCode === undefined ? 'no answer' : `last answer ${report.lastCode}`)
   return `${account} with ${registrar} from ${replica}: ${last}`
 }
