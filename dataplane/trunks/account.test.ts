@@ -81,16 +81,9 @@ describe('a registrar over TLS', () => {
 })
 
 describe('answers that registrars should not give', () => {
-  it.each([
-    ['twice', (request: ReturnType<typeof last>) => [request.answer(200), request.answer(200)]],
-    [
-      'with the Contacts of others',
-      (request: ReturnType<typeof last>) =>
-        request.answer(200, [['Contact', '<sip:+15550100@203.0.113.9>;expires=5, <sip:other@203.0.113.8>;expires=7']]),
-    ],
-  ])('%s leave one binding for the time asked for', (_how, answer) => {
+  it('twice leave one binding for the time asked for', () => {
     const run = runTrunks(configOf([carrier]))
-    run.sip.script = answer
+    run.sip.script = (request) => [request.answer(200), request.answer(200)]
     run.clock.advance(500)
     expect(stateOf(run)).toMatchObject({ state: 'Registered', expiresAt: run.clock.wallTime() + 3_600_000 })
     expect(run.sip.sent).toHaveLength(1)
@@ -129,7 +122,3 @@ describe('answers that registrars should not give', () => {
     expect(stateOf(run)?.state).toBe('Registered')
   })
 })
-
-function last({ sip }: ReturnType<typeof runTrunks>) {
-  return sip.last
-}

@@ -10,6 +10,7 @@ import { isTlsFailure, listenerUri, type Peer, unreachable } from './peer.ts'
 import type { Endpoint } from './resolution.ts'
 import {
   grantedSeconds,
+  listsOthersOnly,
   mayAnswer,
   minExpiresSeconds,
   type Refusal,
@@ -27,6 +28,8 @@ export type RegisterOutcome =
       readonly status: number
       /** Seconds the binding is granted; 0 when it is gone. */
       readonly grantedSeconds: number
+      /** Why it is none, when it is none. */
+      readonly detail: string
       /** Route that calls of the account are to take (RFC 3608). */
       readonly serviceRoute: readonly string[]
     }
@@ -205,7 +208,10 @@ export class RegisterClient {
       const granted = asked === 0 ? 0 : grantedSeconds(message, this.#contactUri, asked)
       if (asked > 0) this.#replaces = undefined
       const serviceRoute = message.values('Service-Route')
-      return this.#finish(exchange, { kind: 'Accepted', status, grantedSeconds: granted, serviceRoute })
+      const detail = listsOthersOnly(message, this.#contactUri)
+        ? 'the registrar accepted, but does not list our Contact among the bindings'
+        : 'the registrar accepted, but granted no time'
+      return this.#finish(exchange, { kind: 'Accepted', status, grantedSeconds: granted, detail, serviceRoute })
     }
     if (this.#answersChallenge(exchange, response) || this.#lengthens(exchange, response)) return this.#send(exchange)
     if (this.#replaces !== undefined && status === 400) {

@@ -204,6 +204,18 @@ describe('a REGISTER', () => {
     })
   })
 
+  it('that is accepted with the bindings of others only is a rejection (RFC 3261 section 10.2.4)', () => {
+    const run = runTrunks(configOf([carrier]))
+    const others = '<sip:other@203.0.113.8>;expires=60, <sip:another@203.0.113.9>;expires=60'
+    run.sip.script = (request) => request.answer(200, [['Contact', others]])
+    run.clock.advance(1000)
+    expect(stateOf(run)).toMatchObject({
+      state: 'Unregistered',
+      failure: 'Rejected',
+      detail: 'the registrar accepted, but does not list our Contact among the bindings',
+    })
+  })
+
   it('that finds no SIP server is tried again soon, and nothing has failed', () => {
     const run = runTrunks(configOf([carrier]))
     run.sip.script = (request) => request.fail('Disconnected')

@@ -228,11 +228,10 @@ export class Registrant {
     if (this.#outdated && !this.#isResting) this.#register()
   }
 
-  #accepted({ status, grantedSeconds, serviceRoute }: RegisterOutcome & { kind: 'Accepted' }): void {
+  #accepted({ status, grantedSeconds, detail, serviceRoute }: RegisterOutcome & { kind: 'Accepted' }): void {
     this.#lapse?.cancel()
     // RFC 3261 section 10.2.2: an interval of zero means that the binding is removed, asked for or not.
     if (grantedSeconds === 0) {
-      const detail = 'the registrar accepted, but granted no time'
       return this.#missed('Rejected', detail, { lastCode: status, lasting: true })
     }
     const { clock, log } = this.#outside

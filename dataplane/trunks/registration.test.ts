@@ -38,12 +38,17 @@ describe('the time granted by a 200 (RFC 3261 section 10.2.4)', () => {
       expected: 90,
     },
     {
-      name: 'is not that of another binding: Expires counts then',
+      name: 'is none where several bindings are listed, and ours is none of them',
       headers: [
         ['Contact', '<sip:+15550100@192.0.2.11:5060>;expires=17, <sip:+15550100@192.0.2.1:50600>;expires=18'],
         ['Expires', '300'],
       ],
-      expected: 300,
+      expected: 0,
+    },
+    {
+      name: 'is none where the only binding is of another user',
+      headers: [['Contact', '<sip:+15550199@192.0.2.1:5060>;expires=90']],
+      expected: 0,
     },
     {
       name: 'is Expires where our Contact has no parameter',

@@ -1,6 +1,6 @@
 import type { RegistrationConfig } from '#api/snapshot.ts'
 import type { RegistrationReport } from '#api/wire.ts'
-import { parseNameAddr } from '../engine/message/name-addr.ts'
+import { type NameAddr, parseNameAddr } from '../engine/message/name-addr.ts'
 import { param } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { decodeUser, parseUri } from '../engine/message/uri.ts'
@@ -15,18 +15,33 @@ export type RegistrationFailure = NonNullable<RegistrationReport['failure']>
 const longestRefreshSeconds = 7 * 86_400
 
 /**
- * Seconds the registrar granted the binding of our Contact. RFC 3261 section 10.2.4: "The 200 (OK) response […] contains a
+ * Seconds the registrar granted the binding of our Contact, 0 when it lists others only. RFC 3261 section 10.2.4: "The 200 (OK) response […] contains a
  * list of Contact fields enumerating all current bindings", each with its expires parameter; where ours has none it stands
- * in Expires, and where that is missing too it is what was asked for. A registrar that gives our Contact another form
- * names a single one.
+ * in Expires, and where that is missing too it is what was asked for. A registrar that sees us
+ * behind a NAT may give our Contact another host and port, which is believed of a single one with our user.
  */
 export function grantedSeconds(response: SipMessage, contactUri: string, asked: number): number {
-  const contacts = response.values('Contact').map(parseNameAddr)
-  const ours =
-    contacts.find((contact) => contact !== undefined && sameAddress(contact.uri, contactUri)) ??
-    (contacts.length === 1 ? contacts[0] : undefined)
+  const contacts = contactsIn(response)
+  const ours = ourBinding(contacts, contactUri)
+  if (ours === undefined && contacts.length > 0) return 0
   const parameter = ours === undefined ? undefined : param(ours.params, 'expires')
   return seconds(parameter) ?? seconds(response.get('Expires')) ?? asked
+}
+
+/** Whether the registrar holds bindings of the address of record, and ours is none of them. */
+export function listsOthersOnly(response: SipMessage, contactUri: string): boolean {
+  const contacts = contactsIn(response)
+  return contacts.length > 0 && ourBinding(contacts, contactUri) === undefined
+}
+
+function contactsIn(response: SipMessage): NameAddr[] {
+  return response.values('Contact').flatMap((value) => parseNameAddr(value) ?? [])
+}
+
+function ourBinding(contacts: readonly NameAddr[], contactUri: string): NameAddr | undefined {
+  const ours = contacts.find(({ uri }) => sameAddress(uri, contactUri))
+  const [only] = contacts
+  return ours ?? (contacts.length === 1 && only !== undefined && sameUser(only.uri, contactUri) ? only : undefined)
 }
 
 /** Shortest lifetime that a registrar takes, from a 423 (RFC 3261 section 10.2.8). */
@@ -92,6 +107,12 @@ function seconds(text: string | undefined): number | undefined {
   if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined
   const value = Number(text)
   return value < 2 ** 32 ? value : undefined
+}
+
+function sameUser(uri: string, other: string): boolean {
+  const a = parseUri(uri)
+  const b = parseUri(other)
+  return a !== undefined && b !== undefined && decodeUser(a) === decodeUser(b)
 }
 
 /** User, host and port decide: registrars are seen to drop or add parameters of a Contact. */
