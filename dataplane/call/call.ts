@@ -22,7 +22,7 @@ import type { MidCallHost } from './mid-call.types.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import type { OwnOutcome } from './own-request.ts'
 import { Progress } from './progress.ts'
-import { carriedReasons, sipReason } from './reason-header.ts'
+import { carriedReasons, lostReason, sipReason } from './reason-header.ts'
 import { passedOn } from './places.ts'
 import { carriedBody, carriedResponse, learnAllow, ownRequestHeaders } from './relay.ts'
 import type { EnginePool } from '../media/engine-pool.ts'
@@ -344,7 +344,7 @@ export class Call implements DialogOwner, SetUpHost, MidCallHost, SessionTimersH
     if (leg !== this.#a && leg !== this.#b) return
     // A peer that does not answer may still think that it is in the call; one that says 481 does not.
     if (status !== 408) this.#apply(leg, 'gone')
-    this.#end({ kind: 'Lost', leg: leg.side }, sipReason(status, status === 408 ? 'No answer' : 'No such call'))
+    this.#end({ kind: 'Lost', leg: leg.side }, lostReason(status))
   }
 
   open(): () => void {

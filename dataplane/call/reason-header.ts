@@ -1,3 +1,4 @@
+import { reasonPhrase } from '../engine/message/reason-phrases.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList } from '../sip/port.ts'
 
@@ -30,4 +31,10 @@ export function carriedReasons(message: SipMessage): HeaderList {
 /** A Reason of our own, by SIP status code (RFC 3326 section 2). */
 export function sipReason(status: number, text: string): HeaderList {
   return [['Reason', `SIP;cause=${status};text="${text}"`]]
+}
+
+/** Why a call is over whose peer has answered so inside the dialog. Only 481 says that the peer has no such call. */
+export function lostReason(status: number): HeaderList {
+  if (status === 408) return sipReason(status, 'No answer')
+  return sipReason(status, status === 481 ? 'No such call' : reasonPhrase(status))
 }

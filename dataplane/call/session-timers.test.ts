@@ -156,6 +156,19 @@ describe('the fleet as refresher', () => {
     expect(sip.all('INVITE')).toHaveLength(3)
   })
 
+  it.each(['20', '900'])('has a last try before the session expires, whatever Retry-After %s wants', (retryAfter) => {
+    const timer = { expiresSeconds: 90, minSeSeconds: 90, alwaysRequest: true }
+    const { sip, clock, ended } = call([], expires('90;refresher=uac'), { timer })
+    clock.advance(seconds(45))
+    sip.last('INVITE').respond(503, { headers: [['Retry-After', retryAfter]] })
+    // The session expires at 60 s (RFC 4028 section 10).
+    clock.advance(seconds(10))
+    expect(sip.all('INVITE')).toHaveLength(3)
+    sip.last('INVITE').respond(200, { body: farSdp('5000'), headers: expires('90;refresher=uac') })
+    clock.advance(seconds(20))
+    expect(ended).toEqual([])
+  })
+
   it.each([
     ['ReInvite', 'INVITE'],
     ['Update', 'UPDATE'],

@@ -3,6 +3,7 @@ import type { SipMessage } from '../engine/message/sip-message.ts'
 import { glareMilliseconds } from '../policy/glare.ts'
 import {
   answerAsk,
+  answeredExpires,
   carriedAsk,
   deadlineMilliseconds,
   isCoupled,
@@ -59,6 +60,9 @@ interface Armed {
 const busyMilliseconds = 2_000
 const refusedMilliseconds = 10_000
 
+/** So long before the session expires there is a last try, whatever Retry-After wants: what it would spare is gone then. */
+const lastTryMilliseconds = 5_000
+
 /**
  * The session timers of a call (RFC 4028): what is said of them on either leg, who refreshes each, and what becomes of a
  * leg that nobody refreshes. Time runs from the last 2xx.
@@ -103,7 +107,7 @@ export class SessionTimers {
   ): TimerFields {
     const request = readTimer(messages.request)
     const response = readTimer(messages.response)
-    const across = scope(from, to) === 'EndToEnd' ? response.expires : undefined
+    const across = scope(from, to) === 'EndToEnd' ? answeredExpires(response, messages.asked) : undefined
     const { fields, timer, coupled } = answerAsk(sideOf(from), request, across, scope(from, to))
     from.timer = timer
     to.timer = timerOfAnswer(sideOf(to), response, messages.asked, coupled)
@@ -209,8 +213,13 @@ export class SessionTimers {
       case 'Glare':
         return this.#again(armed, glareMilliseconds(leg.side, this.#random), leg, other)
       case 'Refused':
-        return this.#again(armed, outcome.retryAfterMilliseconds ?? refusedMilliseconds, leg, other)
+        return this.#again(armed, this.#untilNextTry(armed, outcome.retryAfterMilliseconds), leg, other)
     }
+  }
+
+  #untilNextTry({ deadlineAt }: Armed, wanted = refusedMilliseconds): number {
+    const left = deadlineAt - lastTryMilliseconds - this.#clock.now()
+    return left > 0 ? Math.min(wanted, left) : wanted
   }
 
   /** RFC 4028 section 7.4: a refresh that fails leaves the session as it was, until it expires. */

@@ -4,6 +4,7 @@ import type { ResolvedSessionTimer } from '#api/session-behaviour.ts'
 import { readMessage } from '../engine/message/parse.ts'
 import {
   answerAsk,
+  answeredExpires,
   carriedAsk,
   deadlineMilliseconds,
   isCoupled,
@@ -57,7 +58,8 @@ function setUp(request: TimerFields, response: TimerFields, a = side('A'), b = s
     { ...builtInBehaviour, sessionTimer: b.policy },
   )
   const asked = carriedAsk(request, b, scope)
-  const answer = answerAsk(a, request, scope === 'EndToEnd' ? response.expires : undefined, scope)
+  const across = scope === 'EndToEnd' ? answeredExpires(response, asked) : undefined
+  const answer = answerAsk(a, request, across, scope)
   const onB = timerOfAnswer(b, response, asked, answer.coupled)
   return { scope, asked, answer: answer.fields, onA: answer.timer, onB }
 }
@@ -240,6 +242,46 @@ describe('the INVITE to the callee', () => {
   })
 })
 
+describe('an interval below 90 s (RFC 4028 sections 4 and 5)', () => {
+  it.each([0, 1, 5, 30, 89])('of %i s in the answer counts as the Min-SE that was asked for, on both legs', (short) => {
+    const lenient = { policy: { minSeSeconds: 90 } } as const
+    const found = setUp(says(1800), says(short, 'uas'), side('A', lenient), side('B', lenient))
+    expect([found.onA?.expiresSeconds, found.onB?.expiresSeconds]).toEqual([90, 90])
+    expect(isCoupled(found.onA, found.onB)).toBe(true)
+    expect(written(found.answer)['Session-Expires']).toBe('90;refresher=uas')
+    expect(setUp(says(1800), says(short, 'uas')).onB?.expiresSeconds).toBe(1800)
+  })
+
+  it.each([0, 30, 89])(
+    'of %i s from a caller without timers is raised, and no call fails of it (section 8.1)',
+    (short) => {
+      const asked = { ...says(short, '', false), minimum: short }
+      expect(written(carriedAsk(asked, side('B'), 'EndToEnd'))).toEqual({ 'Session-Expires': '1800', 'Min-SE': '1800' })
+      const lenient = side('B', { policy: { minSeSeconds: 90 } })
+      expect(written(carriedAsk(asked, lenient, 'EndToEnd'))).toEqual({ 'Session-Expires': '90', 'Min-SE': '90' })
+    },
+  )
+
+  it('is on the wire in no request and no 2xx of ours', () => {
+    const short = timer('PeerA', 5)
+    const asks = [
+      carriedAsk(says(5), side('B'), 'EndToEnd'),
+      carriedAsk(says(), side('B', { timer: short }), 'LegByLeg'),
+      originatedAsk(side('B', { timer: short }), short, 'EndToEnd'),
+    ]
+    for (const { expires, minimum } of asks) {
+      expect(expires?.seconds).toBeGreaterThanOrEqual(90)
+      expect(minimum).toBeGreaterThanOrEqual(90)
+    }
+    for (const across of [undefined, { seconds: 5, refresher: 'uas' } as const]) {
+      for (const scope of ['EndToEnd', 'LegByLeg'] as const) {
+        const { fields } = answerAsk(side('A'), says(5), across, scope)
+        expect(fields.expires?.seconds).toBeGreaterThanOrEqual(90)
+      }
+    }
+  })
+})
+
 describe('422', () => {
   it.each([
     ['a shorter interval', says(600), {}, 1800],
@@ -273,6 +315,9 @@ describe('reading', () => {
       { expires: { seconds: 1800, refresher: 'uac' }, supported: true },
     ],
     [['Session-Expires: 1800;refresher=both'], { expires: { seconds: 1800, refresher: undefined }, supported: false }],
+    [['Session-Expires: 1800;x=";refresher=uas";refresher="uac"'], { expires: { seconds: 1800, refresher: 'uac' } }],
+    [['Session-Expires: 1800;x=";refresher=uas;"'], { expires: { seconds: 1800, refresher: undefined } }],
+    [['Session-Expires: 1800;refresher=uas;'], { expires: { seconds: 1800, refresher: 'uas' } }],
     [['Session-Expires: soon'], { expires: undefined }],
     [['Session-Expires: 99999999999'], { expires: undefined }],
     [['Session-Expires: -5'], { expires: undefined }],

@@ -1,5 +1,6 @@
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import { answersHere, type ResolvedSessionTimer } from '#api/session-behaviour.ts'
+import { ParamCursor, unquote } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
 /**
@@ -45,26 +46,41 @@ export interface TimerFields {
 
 export const noTimer: TimerFields = { supported: false, required: false, expires: undefined, minimum: undefined }
 
+/**
+ * In seconds. RFC 4028 section 4: "The absolute minimum for the Session-Expires header field is 90 seconds", and section 5
+ * of Min-SE: "its value MUST NOT be less than 90 seconds". A peer that says less is held to that.
+ */
+const absoluteMinimum = 90
+
 const deltaSeconds = /^(\d{1,9})\s*(?:;|$)/
-const refresherParam = /;\s*refresher\s*=\s*"?(uac|uas)"?\s*(?:;|$)/i
 
 /** Reads the fields of RFC 4028. A Session-Expires or Min-SE that is no number of seconds counts as not there. */
 export function readTimer(message: SipMessage): TimerFields {
   const value = message.get('Session-Expires')
   const seconds = value === undefined ? undefined : deltaSeconds.exec(value)?.[1]
-  const role = value === undefined ? undefined : refresherParam.exec(value)?.[1]?.toLowerCase()
+  const role = value === undefined ? undefined : refresherIn(value)
   const minimum = deltaSeconds.exec(message.get('Min-SE') ?? '')?.[1]
   const required = hasTimer(message.values('Require'))
   return {
     // RFC 4028 section 8.1: a proxy puts no refresher into Session-Expires, so whoever did supports the timer.
     supported: required || role !== undefined || hasTimer(message.values('Supported')),
     required,
-    expires:
-      seconds === undefined
-        ? undefined
-        : { seconds: Number(seconds), refresher: role === 'uac' || role === 'uas' ? role : undefined },
+    expires: seconds === undefined ? undefined : { seconds: Number(seconds), refresher: role },
     minimum: minimum === undefined ? undefined : Number(minimum),
   }
+}
+
+function refresherIn(value: string): Role | undefined {
+  const semicolon = value.indexOf(';')
+  if (semicolon < 0) return undefined
+  const cursor = new ParamCursor(value)
+  cursor.reset(semicolon, value.length)
+  while (cursor.next()) {
+    if (!cursor.named('refresher')) continue
+    const role = unquote(cursor.value).toLowerCase()
+    return role === 'uac' || role === 'uas' ? role : undefined
+  }
+  return undefined
 }
 
 function hasTimer(options: readonly string[]): boolean {
@@ -123,15 +139,22 @@ export function peerOf(side: Side): Party {
 export function carriedAsk(asked: TimerFields, to: TimerSide, scope: Scope): TimerFields {
   const { policy, timer, floor } = to
   if (policy.mode === 'Disabled') return noTimer
-  const least = Math.max(floor, scope === 'EndToEnd' ? (asked.minimum ?? 0) : 0)
   const given = scope === 'EndToEnd' ? asked.expires : undefined
+  const least = Math.max(
+    absoluteMinimum,
+    floor,
+    scope === 'EndToEnd' ? (asked.minimum ?? 0) : 0,
+    // Section 8.1: a request without support for timers that has too small an interval is not rejected, since that "would
+    // result in a call failure"; Min-SE is inserted, and Session-Expires raised to it.
+    given === undefined || asked.supported ? 0 : policy.minSeSeconds,
+  )
   const wanted = given ?? ownAsk(asked, to)
   const expires = wanted && { ...wanted, seconds: Math.max(wanted.seconds, least) }
   return {
     supported: policy.takeRefresherRole !== 'Never' || asked.supported || scope === 'LegByLeg' || timer !== undefined,
     required: false,
     expires,
-    // A caller without timers has no say, so that RFC 4028 section 7.1 is kept: Session-Expires is not below Min-SE.
+    // RFC 4028 section 7.1: Session-Expires is not below Min-SE.
     minimum: Math.min(Math.max(least, policy.minSeSeconds), expires?.seconds ?? Infinity),
   }
 }
@@ -154,13 +177,22 @@ export function originatedAsk(to: TimerSide, other: LegTimer | undefined, scope:
   const { side, policy, floor } = to
   if (policy.mode === 'Disabled') return noTimer
   const own = to.timer?.refresher === 'Sbc' || scope === 'LegByLeg' ? to.timer : (other ?? to.timer)
-  const seconds = Math.max(own?.expiresSeconds ?? policy.expiresSeconds, floor)
+  const seconds = Math.max(own?.expiresSeconds ?? policy.expiresSeconds, floor, absoluteMinimum)
   return {
     supported: true,
     required: false,
     expires: { seconds, refresher: roleOf(own?.refresher ?? 'Sbc', side) },
     minimum: Math.min(Math.max(floor, policy.minSeSeconds), seconds),
   }
+}
+
+/**
+ * What a 2xx says of the interval, as far as it may: by RFC 4028 section 9 a UAS lowers it no further than to the Min-SE of
+ * the request, and one that does is not followed there.
+ */
+export function answeredExpires(answer: TimerFields, asked: TimerFields): TimerFields['expires'] {
+  const least = Math.max(asked.minimum ?? 0, absoluteMinimum)
+  return answer.expires && { ...answer.expires, seconds: Math.max(answer.expires.seconds, least) }
 }
 
 /** Who refreshes the leg on which we asked, by the 2xx we got; undefined when no timer runs there. */
@@ -174,7 +206,8 @@ export function timerOfAnswer(
   if (policy.mode === 'Disabled') return undefined
   const peer = peerOf(side)
   const other = peerOf(side === 'A' ? 'B' : 'A')
-  if (answer.expires === undefined) {
+  const answered = answeredExpires(answer, asked)
+  if (answered === undefined) {
     if (policy.takeRefresherRole !== 'Always') return undefined
     const expiresSeconds = asked.expires?.seconds ?? policy.expiresSeconds
     return {
@@ -183,7 +216,7 @@ export function timerOfAnswer(
       because: `${peer} knows no session timer, and takeRefresherRole is Always`,
     }
   }
-  const { seconds, refresher } = answer.expires
+  const { seconds, refresher } = answered
   const timer = (party: Party, because: string): LegTimer => ({ expiresSeconds: seconds, refresher: party, because })
   if (refresher === 'uas') return timer(peer, `${peer} named itself in its answer`)
   // RFC 4028 section 9 has the role in every 2xx. A peer that leaves it out will hardly refresh (feature item 26 (d)).
@@ -233,10 +266,12 @@ function answeredSeconds(
   across: TimerFields['expires'],
   scope: Scope,
 ): number | undefined {
-  const least = Math.max(asked.minimum ?? 0, 90)
-  const most = asked.expires?.seconds ?? Infinity
+  const least = Math.max(asked.minimum ?? 0, absoluteMinimum)
+  const most = Math.max(asked.expires?.seconds ?? Infinity, absoluteMinimum)
   if (across !== undefined) return Math.min(Math.max(across.seconds, least), most)
-  if (scope === 'EndToEnd') return policy.takeRefresherRole === 'Never' ? undefined : asked.expires?.seconds
+  if (scope === 'EndToEnd') {
+    return policy.takeRefresherRole === 'Never' || asked.expires === undefined ? undefined : most
+  }
   if (asked.expires === undefined && !policy.alwaysRequest && policy.takeRefresherRole !== 'Always') return undefined
   return Math.min(Math.max(policy.expiresSeconds, least), most)
 }

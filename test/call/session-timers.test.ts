@@ -222,6 +222,40 @@ describe('refreshes of our own on the wire', () => {
     await bridge.pbx.request('BYE')
   })
 
+  it.each([0, 5, 30])(
+    'RFC 4028 section 4: an answer with %i s is taken for the Min-SE of the INVITE',
+    async (short) => {
+      const answered: Fields = [['Session-Expires', `${short};refresher=uac`]]
+      const { bridge, invite } = await connect([], answered, { timer: { alwaysRequest: true, minSeSeconds: 90 } })
+      expect(timerOf(invite)['Min-SE']).toBe('90')
+      bridge.clock.advance(seconds(42))
+      expect(bridge.carrier.arrived.filter(({ message }) => message.method === 'INVITE')).toHaveLength(1)
+      bridge.clock.advance(seconds(3))
+      const refresh = await bridge.carrier.request('INVITE')
+      expect(timerOf(refresh)).toMatchObject({ 'Session-Expires': '90;refresher=uac', 'Min-SE': '90' })
+    },
+  )
+
+  it.each([0, 30])('RFC 4028 section 8.1: %i s of a caller without timers are raised to Min-SE', async (short) => {
+    const { invite } = await connect([`Session-Expires: ${short}`], [])
+    expect(timerOf(invite)).toMatchObject({ 'Session-Expires': '1800', 'Min-SE': '1800' })
+  })
+
+  it('RFC 4028 section 10: 503 with a long Retry-After to a refresh has another one before the session expires', async () => {
+    const timer = { alwaysRequest: true, expiresSeconds: 90, minSeSeconds: 90 }
+    const { bridge } = await connect([], [['Session-Expires', '90;refresher=uac']], { timer })
+    bridge.clock.advance(seconds(45))
+    const refused = await bridge.carrier.request('INVITE')
+    answer(refused, bridge.carrier, 503, { headers: [['Retry-After', '900']] })
+    await bridge.carrier.request('ACK')
+    bridge.clock.advance(seconds(10))
+    const again = await bridge.carrier.request('INVITE')
+    answer(again, bridge.carrier, 200, { body: farSdp, headers: [['Session-Expires', '90;refresher=uac']] })
+    await bridge.carrier.request('ACK')
+    bridge.clock.advance(seconds(20))
+    expect(bridge.calls.list()[0]?.state).toBe('Up')
+  })
+
   it('by UPDATE without a description to a peer that allows it', async () => {
     const { bridge } = await telco({}, [['Allow', 'INVITE, ACK, CANCEL, BYE, UPDATE']])
     bridge.clock.advance(seconds(900))
