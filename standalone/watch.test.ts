@@ -2,9 +2,16 @@ import { chmodSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { systemClock } from '#lib/clock.ts'
+import { type Clock, systemClock } from '#lib/clock.ts'
 import { ManualClock } from '#lib/manual-clock.ts'
 import { DirectoryWatch } from './watch.ts'
+
+/** Without the beat: what is seen, an event has told. */
+const withoutBeat: Clock = {
+  ...systemClock,
+  after: (milliseconds, run) =>
+    milliseconds < 500 ? systemClock.after(milliseconds, run) : { cancel: () => undefined },
+}
 
 describe('DirectoryWatch', () => {
   let root: string
@@ -42,6 +49,62 @@ describe('DirectoryWatch', () => {
     readAfter(() => writeFileSync(join(directory, 'trunks', 'carrier.yaml'), 'a: 1\n')))
 
   it('calls for a read when a file is removed', () => readAfter(() => rmSync(join(directory, 'fleet.yaml'))))
+
+  describe('by events alone', () => {
+    let reads = 0
+    let onRead: (() => void) | undefined
+
+    const watchOver = (path: string) => {
+      reads = 0
+      watch = new DirectoryWatch({
+        directory: path,
+        clock: withoutBeat,
+        onChange: () => {
+          reads++
+          onRead?.()
+        },
+      })
+    }
+    const readOf = (act: () => void) =>
+      new Promise<void>((resolve) => {
+        onRead = resolve
+        act()
+      })
+    const replace = (file: string, text: string) => {
+      writeFileSync(join(root, 'new'), text)
+      renameSync(join(root, 'new'), file)
+    }
+
+    it('sees every one of several replacements of a file, as editors and git make them', async () => {
+      watchOver(directory)
+      const file = join(directory, 'fleet.yaml')
+      for (let count = 0; count < 3; count++) await readOf(() => replace(file, `a: ${count}\n`))
+      await readOf(() => writeFileSync(file, 'a: 1\n'))
+      expect(reads).toBe(4)
+    })
+
+    it('sees replacements in a folder, in one that came later, and in one that was made anew', async () => {
+      watchOver(directory)
+      await readOf(() => replace(join(directory, 'trunks', 'carrier.yaml'), 'a: 1\n'))
+      await readOf(() => replace(join(directory, 'trunks', 'carrier.yaml'), 'a: 2\n'))
+      await readOf(() => mkdirSync(join(directory, 'later', 'deep'), { recursive: true }))
+      for (const text of ['a: 1\n', 'a: 2\n'])
+        await readOf(() => replace(join(directory, 'later', 'deep', 'x.yaml'), text))
+      await readOf(() => {
+        rmSync(join(directory, 'later'), { recursive: true })
+        mkdirSync(join(directory, 'later'))
+      })
+      for (const text of ['a: 3\n', 'a: 4\n']) await readOf(() => replace(join(directory, 'later', 'x.yaml'), text))
+    })
+
+    it('sees a single file replaced, and nothing of its neighbours', async () => {
+      const file = join(directory, 'fleet.yaml')
+      watchOver(file)
+      writeFileSync(join(directory, 'neighbour.yaml'), 'a: 1\n')
+      for (let count = 0; count < 3; count++) await readOf(() => replace(file, `a: ${count}\n`))
+      expect(reads).toBe(3)
+    })
+  })
 
   it('calls for one read after a burst of changes', async () => {
     let reads = 0
