@@ -54,7 +54,7 @@ export const SipBehaviour = withRules(
           .max(1_800_000)
           .optional()
           .describe(
-            'How long a call may ring. When it ends the target gets CANCEL and the caller 408 (RFC 3261 section 13.2.1). A smaller Expires of the caller wins.',
+            'How long a call may ring. When it ends the target gets CANCEL and the caller 408 (RFC 3261 section 13.2.1). A smaller Expires of the caller wins, and its end is 487 (section 13.3.1).',
           ),
       })
       .optional()

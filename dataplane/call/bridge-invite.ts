@@ -52,9 +52,18 @@ export function bridgeInvite(
   }
 }
 
-/** How long the call may ring: the configured time, or the caller's Expires where that is shorter (feature item 14). */
-export function ringMilliseconds(invite: SipMessage, configured: number): number {
+/** How long a call may ring, and what its caller is told when that is over. */
+export interface RingLimit {
+  readonly milliseconds: number
+  readonly status: 408 | 487
+}
+
+/**
+ * The configured time, or the caller's Expires where that is shorter (feature item 14). RFC 3261 section 13.3.1: "If the
+ * invitation expires before the UAS has generated a final response, a 487 (Request Terminated) response SHOULD be generated."
+ */
+export function ringLimit(invite: SipMessage, configured: number): RingLimit {
   const expires = invite.get('Expires')
-  const seconds = expires === undefined ? Number.NaN : Number(expires)
-  return seconds > 0 ? Math.min(configured, seconds * 1000) : configured
+  const asked = expires !== undefined && /^\d+$/.test(expires) ? Number(expires) * 1000 : Infinity
+  return asked < configured ? { milliseconds: asked, status: 487 } : { milliseconds: configured, status: 408 }
 }

@@ -52,8 +52,8 @@ describe('the search for somebody to take the call', () => {
     [
       'the call has rung long enough',
       heard(1),
-      { type: 'expired' },
-      [over, { do: 'refuse', status: 408 }, { do: 'cancel', attempt: 1 }],
+      { type: 'expired', status: 487 },
+      [over, { do: 'refuse', status: 487 }, { do: 'cancel', attempt: 1 }],
     ],
     ['the caller is gone', trying(1), { type: 'callerGone' }, [over, { do: 'cancel', attempt: 1 }]],
     ['a failure after that says nothing new', over, failure(1, 487), [over]],
@@ -67,7 +67,7 @@ describe('the search for somebody to take the call', () => {
     ],
     ['a 2xx after the caller went', over, { type: 'answer', attempt: 0 }, [over, { do: 'release', attempt: 0 }]],
     ['a second 2xx', answered(1), { type: 'answer', attempt: 0 }, [answered(1), { do: 'release', attempt: 0 }]],
-    ['the time is up after the answer', answered(0), { type: 'expired' }, [answered(0)]],
+    ['the time is up after the answer', answered(0), { type: 'expired', status: 408 }, [answered(0)]],
     ['the caller goes after the answer', answered(0), { type: 'callerGone' }, [answered(0)]],
   ])('%s', (_case, hunt, event, expected) => {
     expect(step(hunt, event, places)).toEqual(expected)

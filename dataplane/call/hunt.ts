@@ -19,8 +19,8 @@ export type HuntEvent =
   | { readonly type: 'redirected'; readonly attempt: number }
   /** `timers.noResponseMilliseconds` have passed. */
   | { readonly type: 'silence'; readonly attempt: number }
-  /** The call has rung long enough. */
-  | { readonly type: 'expired' }
+  /** The call has rung long enough, and the caller is told so. */
+  | { readonly type: 'expired'; readonly status: number }
   /** CANCEL or BYE of the caller. */
   | { readonly type: 'callerGone' }
 
@@ -68,7 +68,7 @@ export function step(hunt: Hunt, event: HuntEvent, places: readonly Place[]): [H
     case 'redirected':
       return goTo(attempt + 1)
     case 'expired':
-      return [{ at: 'over' }, { do: 'refuse', status: 408 }, { do: 'cancel', attempt }]
+      return [{ at: 'over' }, { do: 'refuse', status: event.status }, { do: 'cancel', attempt }]
     case 'callerGone':
       return [{ at: 'over' }, { do: 'cancel', attempt }]
   }

@@ -319,13 +319,25 @@ describe('how long a call may ring (feature item 14)', () => {
     expect(calls.count).toBe(0)
   })
 
-  it('is shorter when the Expires of the caller is', () => {
+  it('is shorter when the Expires of the caller is, whose end is 487 (RFC 3261 section 13.3.1)', () => {
     const { sip, invite, clock } = createScenario(ring(180_000))
     const a = invite({ headers: [['Expires', '60']] })
     expect(sip.last('INVITE').header('Expires')).toBe('60')
     sip.last('INVITE').respond(183)
     clock.advance(60_000)
-    expect(a.statuses).toEqual([183, 408])
+    expect(a.statuses).toEqual([183, 487])
+  })
+
+  it('is over at once with an Expires of 0, and nobody is called (RFC 3261 section 13.3.1)', () => {
+    const { sip, invite, calls, clock } = createScenario(ring(180_000))
+    const a = invite({ headers: [['Expires', '0']] })
+    expect([a.statuses, sip.all('INVITE').length, calls.count, clock.pending]).toEqual([[487], 0, 0, 0])
+  })
+
+  it.each(['', 'soon', '1e1', '4294967296'])('is as configured with an Expires of "%s"', (value) => {
+    const { sip, invite } = createScenario(ring(180_000))
+    invite({ headers: [['Expires', value]] })
+    expect(sip.last('INVITE').header('Expires')).toBe('180')
   })
 
   it('leaves no timer behind a call that was answered', () => {

@@ -19,7 +19,7 @@ import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallFailure } from '../trunks/monitor.ts'
 import { retryAfterSeconds } from '../trunks/registration.ts'
 import type { CallCredentials } from './call-credentials.ts'
-import { bridgeInvite, ringMilliseconds } from './bridge-invite.ts'
+import { bridgeInvite, type RingLimit, ringLimit } from './bridge-invite.ts'
 import type { Uncarried } from '../media/media-port.ts'
 import { type Hunt, type HuntEffect, type HuntEvent, step } from './hunt.ts'
 import type { Leg } from './leg.ts'
@@ -81,7 +81,7 @@ export class SetUp {
   readonly #transactions = new Map<number, ClientTransaction>()
   /** By attempt, once it was challenged. */
   readonly #credentials = new Map<number, RequestCredentials>()
-  readonly #ringMilliseconds: number
+  readonly #limit: RingLimit
   readonly #places: Places
   /** The last INVITE, and its final answer; undefined while there is none. */
   #sent: OutgoingRequest | undefined
@@ -98,12 +98,15 @@ export class SetUp {
     this.#clock = services.clock
     this.#places = new Places(host.attempts, host.called)
     const configured = host.attempts[0]?.sip.timers.inviteExpiresMilliseconds ?? 0
-    this.#ringMilliseconds = ringMilliseconds(host.invite.message, configured)
+    this.#limit = ringLimit(host.invite.message, configured)
   }
 
   start(): void {
-    this.#ringing = this.#clock.after(this.#ringMilliseconds, () =>
-      this.#host.guard(() => this.#feed({ type: 'expired' })),
+    const { milliseconds, status } = this.#limit
+    // An invitation that has expired already goes nowhere.
+    if (milliseconds === 0) return this.#feed({ type: 'expired', status })
+    this.#ringing = this.#clock.after(milliseconds, () =>
+      this.#host.guard(() => this.#feed({ type: 'expired', status })),
     )
     this.#run({ do: 'try', attempt: 0 }, undefined)
   }
@@ -173,7 +176,7 @@ export class SetUp {
     const timer = this.#host.askTimer(leg)
     const body = progress.openedOffer(leg, offer)
     const request = bridgeInvite(offer, called, attempt, leg, {
-      ...{ ringMilliseconds: this.#ringMilliseconds, timer, body },
+      ...{ ringMilliseconds: this.#limit.milliseconds, timer, body },
       asked: progress.begin(leg),
     })
     if (request === undefined) return this.#feed({ type: 'failure', attempt: index, failure: tooManyHops })
