@@ -66,6 +66,11 @@ describe('a host without port', () => {
     await expect(locate('h.test')).rejects.toMatchObject({ code: 'Gone' })
   })
 
+  it('whose only SRV record names "." is decidedly not served, nor found by its addresses (RFC 2782)', async () => {
+    const { locate } = setUp({ 'SRV _sip._udp.h.test': service('', 0), 'A h.test': address('192.0.2.1') })
+    await expect(locate('h.test')).rejects.toMatchObject({ code: 'Refused' })
+  })
+
   it('fails as the DNS fails: for now, or since there is no such thing', async () => {
     await expect(setUp({ 'A h.test': failed }).locate('h.test')).rejects.toMatchObject({
       code: 'Failing',

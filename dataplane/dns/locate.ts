@@ -38,9 +38,9 @@ export interface Located {
 /** Finds the servers for a host (RFC 3263). Rejects with a `LocateError` when there are none. */
 export type Locate = (sought: Sought, families: readonly IpFamily[]) => Promise<Located>
 
-/** `Gone`: the DNS says that there is none. `Failing`: it says nothing. */
+/** `Gone`: the DNS says that there is none. `Refused`: it says so on purpose (RFC 2782). `Failing`: it says nothing. */
 export class LocateError extends Error {
-  readonly code: 'Gone' | 'Failing'
+  readonly code: 'Gone' | 'Refused' | 'Failing'
 
   constructor(code: LocateError['code'], message: string) {
     super(message)
@@ -137,7 +137,10 @@ export class Locator {
   ): Promise<Located> {
     // RFC 2782: "A Target of '.' means that the service is decidedly not available at this domain."
     const wanted = records.filter(({ target, port }) => target !== '' && port > 0)
-    if (wanted.length === 0) throw new LocateError('Gone', `${name} says that there is no such service`)
+    if (wanted.length === 0) {
+      const isRefused = records.length > 0 && records.every(({ target }) => target === '')
+      throw new LocateError(isRefused ? 'Refused' : 'Gone', `${name} says that there is no such service`)
+    }
     const best = wanted.toSorted((a, b) => a.priority - b.priority || b.weight - a.weight).slice(0, maximumSites)
     const found = await Promise.all(
       best.map(({ target }) => this.#addresses(target, families).catch((error: unknown) => asLocateError(error))),

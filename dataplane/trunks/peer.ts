@@ -47,6 +47,11 @@ export class Peer {
     return this.#host.endpoints
   }
 
+  /** A call is about to go there. */
+  wanted(): void {
+    this.#host.hasten()
+  }
+
   /**
    * In the order in which one request tries them: drawn by priority and weight, those in the penalty box last. Among equals
    * the one with the favoured name is first.

@@ -50,7 +50,7 @@ describe('a literal address', () => {
 describe('a name', () => {
   it.each([
     { ttl: 60, waits: 60 },
-    { ttl: 0, waits: 5 },
+    { ttl: 0, waits: 1 },
     { ttl: 86_400, waits: 3600 },
   ])('with a TTL of $ttl s is looked up again after $waits s', async ({ ttl, waits }) => {
     const { dns, clock, watch } = scripted(found(ttl, '192.0.2.1'))
@@ -126,6 +126,39 @@ describe('a name', () => {
     await advance(135)
     expect(watched.endpoints).toEqual([])
     expect(watched.failure).toBe(error.message)
+  })
+
+  it('without servers is looked up when a call wants one, once a second at most', async () => {
+    const { dns, clock, watch } = scripted(silence)
+    let told = 0
+    const watched = watch({}, () => told++)
+    watched.hasten()
+    await settle()
+    clock.advance(5000)
+    await settle()
+    expect(dns.asked).toHaveLength(2)
+    clock.advance(999)
+    watched.hasten()
+    expect(dns.asked).toHaveLength(2)
+    dns.answer = found(60, '192.0.2.1')
+    clock.advance(1)
+    watched.hasten()
+    watched.hasten()
+    await settle()
+    expect([dns.asked.length, addresses(watched), told]).toEqual([3, ['192.0.2.1'], 2])
+    clock.advance(59_999)
+    watched.hasten()
+    expect([dns.asked.length, clock.pending]).toEqual([3, 1])
+  })
+
+  it('whose service is decidedly not available has no servers from then on (RFC 2782)', async () => {
+    const { dns, clock, watch } = scripted(found(60, '192.0.2.1'))
+    const watched = watch()
+    await settle()
+    dns.answer = new LocateError('Refused', '_sip._udp.sip.carrier.example says that there is no such service')
+    clock.advance(60_000)
+    await settle()
+    expect([addresses(watched), watched.failure]).toEqual([[], dns.answer.message])
   })
 
   it('keeps what the DNS tells in part, and says what it did not tell', async () => {

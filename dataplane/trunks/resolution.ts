@@ -19,13 +19,15 @@ export interface Server extends Weighted {
 }
 
 /** Bounds of a lifetime: below, the DNS would be asked for every call; above, a move of the peer would go unseen for days. */
-const minimumTtlSeconds = 5
+const minimumTtlSeconds = 1
 const maximumTtlSeconds = 3600
 /** First wait after a failure, doubled each time up to the last. */
 const retrySeconds = { first: 5, last: 60 }
+/** Least time between look-ups that calls ask for, in milliseconds. */
+const hastePause = 1000
 /**
  * How long the last good servers are kept: a day after the DNS last knew them while it says nothing (RFC 8767 section 5), and
- * five minutes when it says that there are none, for zones that flap.
+ * five minutes when it says that there are none, for zones that flap. A service that is decidedly not there ends them at once.
  */
 const keptMilliseconds = { Failing: 86_400_000, Gone: 300_000 }
 const maximumEndpoints = 16
@@ -40,6 +42,8 @@ export interface HostWatch {
   readonly failure: string | undefined
   /** Whether there was an answer, good or bad. */
   readonly settled: boolean
+  /** Somebody wants servers now: where none is known, the next look-up is brought forward, at most once a second. */
+  hasten(): void
   /** Ends the watch; the host is looked up no more when nobody watches it. */
   stop(): void
 }
@@ -56,6 +60,9 @@ interface HostEntry {
   /** When the first of these failures was, and when the DNS was last as it should be. */
   failingSince: number
   freshAt: number
+  /** When it was last asked for. */
+  askedAt: number
+  /** Until the next look-up; undefined during one. */
   timer: Timer | undefined
 }
 
@@ -86,6 +93,7 @@ export class HostResolution {
         failures: 0,
         failingSince: 0,
         freshAt: this.#clock.now(),
+        askedAt: this.#clock.now(),
         timer: undefined,
       }
       this.#entries.set(key, entry)
@@ -112,6 +120,7 @@ export class HostResolution {
       get settled() {
         return entry.settled
       },
+      hasten: () => this.#hasten(entry),
       stop: () => {
         entry.watchers.delete(watcher)
         if (entry.watchers.size > 0 || this.#entries.get(key) !== entry) return
@@ -121,8 +130,17 @@ export class HostResolution {
     }
   }
 
+  #hasten(entry: HostEntry): void {
+    const { servers, timer, askedAt } = entry
+    if (servers.length > 0 || timer === undefined || this.#clock.now() < askedAt + hastePause) return
+    timer.cancel()
+    void this.#lookUp(entry)
+  }
+
   async #lookUp(entry: HostEntry): Promise<void> {
     const before = stateOf(entry)
+    entry.timer = undefined
+    entry.askedAt = this.#clock.now()
     let seconds: number
     try {
       const located = await this.#locate(entry.sought, [entry.family])
@@ -148,11 +166,12 @@ export class HostResolution {
   #missed(entry: HostEntry, error: unknown): number {
     const now = this.#clock.now()
     if (entry.failures === 0) entry.failingSince = now
-    const isGone = error instanceof LocateError && error.code === 'Gone'
-    const isOver = isGone
-      ? now >= entry.failingSince + keptMilliseconds.Gone
-      : now >= entry.freshAt + keptMilliseconds.Failing
-    if (isOver) settle(entry, [])
+    const code = error instanceof LocateError ? error.code : 'Failing'
+    const isOver =
+      code === 'Gone'
+        ? now >= entry.failingSince + keptMilliseconds.Gone
+        : now >= entry.freshAt + keptMilliseconds.Failing
+    if (isOver || code === 'Refused') settle(entry, [])
     entry.failure = error instanceof Error ? error.message : String(error)
     return Math.min(retrySeconds.last, retrySeconds.first * 2 ** entry.failures++)
   }

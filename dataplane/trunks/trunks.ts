@@ -132,7 +132,9 @@ export class Trunks implements TrunkHealth {
   }
 
   usable(trunk: string, target: string): boolean {
-    return this.#monitors.get(trunk, target)?.usable ?? true
+    const monitor = this.#monitors.get(trunk, target)
+    monitor?.peer.wanted()
+    return monitor?.usable ?? true
   }
 
   serviceRoute(trunk: string, calling: string): readonly string[] {
