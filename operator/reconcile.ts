@@ -4,6 +4,7 @@ import type { Log } from '#lib/log.ts'
 import type { Secret } from '#lib/secret.ts'
 import { type Cluster, type FleetInCluster, type Read, sipTrunks } from './cluster.ts'
 import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
+import type { LastGood } from './compile/last-good.ts'
 import { Memory } from './compile/memory.ts'
 import { finalizerStep } from './finalizer.ts'
 import { ApiError, isConflict, isNotFound, isUnknownField } from './kube/api-error.ts'
@@ -52,6 +53,7 @@ export class FleetReconciler {
   /** The last result of each fleet, and of what it was made: most wake-ups change nothing of that. */
   readonly #results = new Map<string, { readonly made: readonly unknown[]; readonly result: Result }>()
   readonly #memories = new Map<string, Memory>()
+  readonly #lastGood = new Map<string, LastGood>()
 
   constructor(options: FleetReconcilerOptions) {
     this.#options = options
@@ -84,7 +86,8 @@ export class FleetReconciler {
     if (known !== undefined && areSame(known.made, made)) return known.result
     const memory = this.#memories.get(key) ?? new Memory()
     this.#memories.set(key, memory)
-    const result = compiledOf(fleet, nonceRoot, memory)
+    const result = compiledOf(fleet, nonceRoot, memory, this.#lastGood.get(key))
+    if (result.compiled !== undefined) this.#lastGood.set(key, result.compiled.lastGood)
     this.#results.set(key, { made, result })
     return result
   }
@@ -92,6 +95,7 @@ export class FleetReconciler {
   #forget(key: string): void {
     this.#results.delete(key)
     this.#memories.delete(key)
+    this.#lastGood.delete(key)
     this.#options.push.forget(key)
   }
 
@@ -180,11 +184,17 @@ interface Provided {
 }
 
 /** The parts that replicas are to run; a trunk that is being deleted is none of them. */
-function compiledOf(fleet: FleetInCluster, nonceRoot: Secret | undefined, memory: Memory): Result {
+function compiledOf(
+  fleet: FleetInCluster,
+  nonceRoot: Secret | undefined,
+  memory: Memory,
+  lastGood: LastGood | undefined,
+): Result {
   const { voiceService, secrets, neighbours } = fleet
-  const trunks = lasting(fleet.trunks)
+  const trunks = lasting(fleet.trunks, lastGood)
   if (voiceService?.value !== undefined) {
-    const compiled = compile({ voiceService: voiceService.value, trunks, secrets, neighbours, nonceRoot }, memory)
+    const world = { voiceService: voiceService.value, trunks, secrets, neighbours, nonceRoot, lastGood }
+    const compiled = compile(world, memory)
     return { compiled, strays: { conditions: [], problems: [] } }
   }
   if (voiceService !== undefined) return { compiled: undefined, strays: { conditions: [], problems: [] } }
@@ -192,8 +202,14 @@ function compiledOf(fleet: FleetInCluster, nonceRoot: Secret | undefined, memory
   return { compiled: undefined, strays }
 }
 
-function lasting(trunks: readonly Read<SipTrunk>[]): SipTrunk[] {
-  return trunks.flatMap(({ object, value }) => (object.metadata.deletionTimestamp === undefined ? (value ?? []) : []))
+/** A trunk that cannot be read is as it was when it could. */
+function lasting(trunks: readonly Read<SipTrunk>[], lastGood: LastGood | undefined): SipTrunk[] {
+  return trunks.flatMap(({ object: { metadata }, value }) => {
+    if (metadata.deletionTimestamp !== undefined) return []
+    if (value !== undefined) return value
+    const known = lastGood?.trunks.get(metadata.name)
+    return known !== undefined && known.metadata['uid'] === metadata.uid ? known : []
+  })
 }
 
 /**

@@ -163,7 +163,7 @@ export class Machine {
     const carried = carryOver(before?.manifests ?? nothingRead, read)
     const { manifests, known } = countGenerations(carried, before?.known ?? new Map(), clock.wallTime())
     const resources = { ...resourcesOf(manifests), nonceRoot: this.#nonceRoot }
-    const { fleets, strays } = compileFleets(resources)
+    const { fleets, strays } = compileFleets(resources, before?.fleets)
     this.#compilation = { manifests, known, fleets, strays: { ...strays, trunks: fleetsOf(resources).strays } }
 
     const plans = new Map(fleets.map((fleet) => [fleet, this.#plansOf(fleet)]))

@@ -11,6 +11,13 @@ export interface Finding {
   readonly missing?: string
   /** Set when nothing is left out for it, but the chosen engine cannot do what is asked for. */
   readonly limit?: true
+  /** Set when it only follows from other findings. */
+  readonly follows?: true
+}
+
+/** Whether the manifest itself is wrong: no reference that may still come, and no limit of the engine. */
+export function isFault({ unresolved, limit, follows }: Finding): boolean {
+  return unresolved === undefined && limit === undefined && follows === undefined
 }
 
 /** Undefined means the check passed. */

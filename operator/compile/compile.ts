@@ -7,6 +7,7 @@ import { didYouMean } from '#lib/nearest.ts'
 import { stringifyWithSecrets } from '#lib/secret.ts'
 import { Findings } from './check.ts'
 import { checkEngine } from './engine.ts'
+import { type LastGood, nextLastGood } from './last-good.ts'
 import { compileListeners } from './listeners.ts'
 import { compileMediaEngines } from './media-engines.ts'
 import { Memory } from './memory.ts'
@@ -24,12 +25,14 @@ export interface Verdicts {
 
 export interface Compiled extends Verdicts {
   readonly snapshot: Snapshot
+  /** To be handed in the next time. */
+  readonly lastGood: LastGood
 }
 
 /**
  * Compiles one fleet. Pure: equal input gives an equal snapshot with an equal revision, whatever the order of the input.
- * What is wrong is left out and says why in the conditions; everything else goes on. A memory of the last time makes it
- * faster and nothing else.
+ * What is wrong says why in the conditions, and is left out or stays at its last good version; everything else goes on. A
+ * memory of the last time makes it faster and nothing else.
  */
 export function compile(world: World, memory = new Memory()): Compiled {
   const { voiceService } = world
@@ -47,12 +50,13 @@ export function compile(world: World, memory = new Memory()): Compiled {
     ...trunks.flatMap(({ trunk, config }) =>
       config === undefined ? [] : [memory.resource(config, () => resource(config, idOf(trunk), 'spec'))],
     ),
-    ...routes.map(({ config, field }) => resource(config, service, field)),
+    ...routes.map(({ config, field, generation }) => resource(config, { ...service, generation }, field)),
     ...compileMediaEngines(voiceService, findings).map(({ value, field }) => resource(value, service, field)),
     ...compileFleet(voiceService).map((config) => resource(config, service, 'spec.admission')),
   ].toSorted((a, b) => (a.key < b.key ? -1 : 1))
   return {
     snapshot: { fleet: fullName(voiceService), revision: revisionOf(resources), resources },
+    lastGood: nextLastGood(world, trunks, routes),
     ...collect([verdict(service, findings.list, true), ...trunks.toSorted(byName)]),
   }
 }
@@ -62,14 +66,24 @@ function compileFleet({ metadata: { name }, spec: { admission } }: VoiceService)
   return admission === undefined ? [] : [{ type: 'Fleet', name, admission }]
 }
 
-/** Compiles every fleet there is. `strays` is what is said of trunks whose VoiceService does not exist. */
-export function compileFleets(resources: Resources): {
+/**
+ * Compiles every fleet there is. `strays` is what is said of trunks whose VoiceService does not exist. `before` is what the
+ * fleets came to the last time.
+ */
+export function compileFleets(
+  resources: Resources,
+  before: readonly Compiled[] = [],
+): {
   fleets: readonly (Compiled & { readonly world: World })[]
   strays: Verdicts
 } {
   const { fleets, strays } = fleetsOf(resources)
   return {
-    fleets: fleets.map((world) => ({ world, ...compile(world) })),
+    fleets: fleets.map((one) => {
+      const lastGood = before.find(({ snapshot }) => snapshot.fleet === fullName(one.voiceService))?.lastGood
+      const world = { ...one, lastGood }
+      return { world, ...compile(world) }
+    }),
     strays: collect(strays.map((trunk) => strayVerdict(trunk, resources))),
   }
 }

@@ -5,7 +5,8 @@ import type { RouteConfig } from '#api/snapshot.ts'
 import type { Route, RouteTarget, VoiceService } from '#api/voice-service.ts'
 import { canonicalJson } from '#lib/hash.ts'
 import { didYouMean } from '#lib/nearest.ts'
-import { placed, type Check, type Findings, type Part, type Placed } from './check.ts'
+import { type Check, Findings, isFault, type Part, placed, type Placed } from './check.ts'
+import { type GoodRoute, goodRoute } from './last-good.ts'
 import { patternProblem } from './patterns.ts'
 import { engineBehaviour, resolveBehaviour } from './resolve-behaviour.ts'
 import type { CompiledTrunk } from './trunks.ts'
@@ -27,11 +28,16 @@ interface SiftedRoute {
   readonly targets: readonly Placed<RouteTarget>[]
   /** Equal for routes that match the same calls. */
   readonly matching: string
+  /** Generation of the last good one, when it is that. */
+  readonly kept: number | undefined
 }
 
 type CallerPart = Part<string, RouteContext>
 type TargetPart = Part<RouteTarget, RouteContext>
 type RoutePart = Part<SiftedRoute, RouteContext>
+
+/** There is a cause for it, with a finding of its own. */
+const follows = true
 
 const callerChecks: readonly Check<CallerPart>[] = [
   callerIsUsable, // a route may not wait for calls from the void
@@ -66,9 +72,58 @@ interface RouteBehaviour {
 export interface CompiledRoute {
   readonly config: RouteConfig
   readonly field: string
+  /** Generation of the VoiceService that it stands in. */
+  readonly generation: number
+  /** Set when nothing is wrong with it. */
+  readonly good?: GoodRoute
 }
 
-export function compileRoutes(
+/** A route of the VoiceService, or the last good one in its place. */
+interface Candidate {
+  readonly route: Route
+  readonly field: string
+  /** Of the last good one. */
+  readonly kept?: number
+}
+
+/** A bad route never replaces a good one: of a route that has turned invalid, the last good version is used. */
+export function compileRoutes(world: World, trunks: readonly CompiledTrunk[], findings: Findings): CompiledRoute[] {
+  const asked = placed(world.voiceService.spec.routes, 'spec.routes').map(({ value: route, field }) => ({
+    route,
+    field,
+  }))
+  const said: Findings['list'] = []
+  let candidates: readonly Candidate[] = asked
+  for (;;) {
+    const found = new Findings()
+    const compiled = compileCandidates(candidates, world, trunks, found)
+    const next = candidates.map((candidate) => {
+      const own = found.list.filter(({ field }) => field.startsWith(`${candidate.field}.`))
+      const good = candidate.kept === undefined && own.some(isFault) ? goodRoute(candidate.route, world) : undefined
+      if (good === undefined) {
+        // What would be wrong with the one in its place is not what its manifest has to be mended for.
+        return { candidate, findings: candidate.kept === undefined ? own : [] }
+      }
+      said.push(...own)
+      return { candidate: { route: good.route, field: candidate.field, kept: good.generation }, findings: [] }
+    })
+    if (next.every(({ candidate }, index) => candidate === candidates[index])) {
+      findings.list.push(...said.map((one) => noteKept(one, compiled)), ...next.flatMap((one) => one.findings))
+      return compiled
+    }
+    candidates = next.map(({ candidate }) => candidate)
+  }
+}
+
+/** Says of a fault in a route what goes on in its place. */
+function noteKept(fault: Findings['list'][number], compiled: readonly CompiledRoute[]): Findings['list'][number] {
+  const kept = compiled.find(({ field, good }) => good !== undefined && fault.field.startsWith(`${field}.`))
+  if (kept === undefined) return fault
+  return { ...fault, message: `${fault.message}; the last good route, of generation ${kept.generation}, goes on` }
+}
+
+function compileCandidates(
+  candidates: readonly Candidate[],
   { voiceService, neighbours }: World,
   trunks: readonly CompiledTrunk[],
   findings: Findings,
@@ -78,20 +133,27 @@ export function compileRoutes(
     trunks: new Map(trunks.map((one) => [one.trunk.metadata.name, one])),
     neighbours: new Map(neighbours?.map(({ metadata, spec }) => [metadata.name, spec.voiceServiceRef.name])),
   }
-  const sifted = placed(voiceService.spec.routes, 'spec.routes').map(({ value, field }) => ({
-    value: siftRoute(value, field, context, findings),
+  const sifted = candidates.map(({ route, field, kept }) => ({
+    value: { ...siftRoute(route, field, context, findings), kept },
     field,
   }))
-  // Of two routes with one match the first in order of choice hides the other, wherever they stand in the list.
-  const inOrder = sifted.toSorted((a, b) => byChoice(a.value.route, b.value.route))
+  // Of two routes with one match the first in order of choice hides the other, wherever they stand in the list. What was
+  // kept hides nothing of today.
+  const inOrder = sifted.toSorted(
+    ({ value: a }, { value: b }) =>
+      Number(a.kept !== undefined) - Number(b.kept !== undefined) || byChoice(a.route, b.route),
+  )
   return findings.sift(inOrder, context, routeChecks).map(({ value, field }) => {
     const config = routeConfig(value, context)
     findings.passes({ route: value.route, config, trunks }, `${field}.sip`, behaviourChecks)
-    return { field, config }
+    const generation = value.kept ?? voiceService.metadata.generation ?? 0
+    const isGood =
+      value.kept !== undefined || !findings.list.some((one) => isFault(one) && one.field.startsWith(`${field}.`))
+    return { field, config, generation, ...(isGood && { good: { route: value.route, generation } }) }
   })
 }
 
-function siftRoute(route: Route, field: string, context: RouteContext, findings: Findings): SiftedRoute {
+function siftRoute(route: Route, field: string, context: RouteContext, findings: Findings): Omit<SiftedRoute, 'kept'> {
   const { trunks, calledPattern, callingPattern } = route.match
   const callers = trunks && findings.sift(placed(trunks, `${field}.match.trunks`), context, callerChecks)
   const targets = findings.sift(placed(route.targets, `${field}.targets`), context, targetChecks)
@@ -191,11 +253,13 @@ function patternFinding(field: 'calledPattern' | 'callingPattern', pattern: stri
 
 function hasCaller({ value: { callers } }: RoutePart) {
   if (callers === undefined || callers.length > 0) return undefined
-  return { field: 'match.trunks', message: 'none of these trunks can call; the route is left out' }
+  return { field: 'match.trunks', message: 'none of these trunks can call; the route is left out', follows } as const
 }
 
 function hasTarget({ value: { targets } }: RoutePart) {
-  return targets.length > 0 ? undefined : { field: 'targets', message: 'no target is left; the route is left out' }
+  return targets.length > 0
+    ? undefined
+    : ({ field: 'targets', message: 'no target is left; the route is left out', follows } as const)
 }
 
 function isReachable({ value, earlier }: RoutePart) {

@@ -7,11 +7,12 @@ import { didYouMean } from '#lib/nearest.ts'
 import { canonicalBlock, canonicalHost } from './address.ts'
 import { compileAuthentication } from './authentication.ts'
 import { compileTrunkTls, isSecure } from './certificates.ts'
-import { Findings, placed, type Check, type Part } from './check.ts'
+import { Findings, isFault, placed, type Check, type Part } from './check.ts'
 import { Claims, sourceClaims, targetClaims } from './claims.ts'
 import { located, type Located } from './located.ts'
 import { noteTrunkLimits } from './engine-limits.ts'
 import { hasListener, hostIsWellFormed, listenerTowards, type TrunkContext } from './listeners.ts'
+import { goodTrunk } from './last-good.ts'
 import type { Memory } from './memory.ts'
 import { compileRegistrations } from './registrations.ts'
 import { engineBehaviour, resolveBehaviour } from './resolve-behaviour.ts'
@@ -71,6 +72,14 @@ export interface CompiledTrunk extends Verdict {
   readonly trunk: SipTrunk
   /** Undefined when nothing of the trunk could be used. */
   readonly config: TrunkConfig | undefined
+  /** Whether nothing is wrong with `trunk` itself. */
+  readonly isGood: boolean
+}
+
+/** What came of compiling one manifest, and what of it nobody else may claim should it be used. */
+interface Attempt extends CompiledTrunk {
+  readonly findings: Findings['list']
+  readonly claim: () => void
 }
 
 /** Compiles the trunks of a fleet, oldest first, so that of two that claim one source the older keeps it. */
@@ -82,7 +91,24 @@ export function compileTrunks(
   const claims = new Claims()
   return world.trunks
     .toSorted(bySeniority)
-    .map((trunk) => memory.trunk(trunk, claims, () => compileTrunk(trunk, world, secrets, claims)))
+    .map((trunk) => memory.trunk(trunk, claims, () => compileOrKeep(trunk, world, secrets, claims)))
+}
+
+/** A bad manifest never replaces a good one: of a trunk that has turned invalid, the last good version is used. */
+function compileOrKeep(
+  trunk: SipTrunk,
+  world: World,
+  secrets: ReadonlyMap<string, SecretManifest>,
+  claims: Claims,
+): CompiledTrunk {
+  const asked = compileTrunk(trunk, world, secrets, claims)
+  const good = asked.findings.some(isFault) ? goodTrunk(trunk, world.lastGood) : undefined
+  const kept = good && compileTrunk(good, world, secrets, claims)
+  const { claim, findings: _, ...compiled } = kept?.config === undefined ? asked : kept
+  claim()
+  if (good === undefined || kept?.config === undefined) return compiled
+  const instead = good.metadata.generation ?? 0
+  return { ...compiled, isGood: true, ...verdict(idOf(trunk), asked.findings, { instead }) }
 }
 
 function compileTrunk(
@@ -90,7 +116,7 @@ function compileTrunk(
   { voiceService, nonceRoot }: World,
   secrets: ReadonlyMap<string, SecretManifest>,
   claims: Claims,
-): CompiledTrunk {
+): Attempt {
   const { spec, metadata } = trunk
   const fleet = fullName(voiceService)
   const findings = new Findings()
@@ -98,7 +124,7 @@ function compileTrunk(
   const registers = spec.registration !== undefined
   const context: TrunkContext = { namespace: metadata.namespace, fleet, listeners, secrets, claims, registers }
   // Without a listener every other part would fail for the same cause; one message says it.
-  if (listeners.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
+  if (listeners.length === 0) return leftOut(trunk, findings)
 
   const tls = compileTrunkTls(trunk, context, findings)
   const mayUse = ({ transport }: { transport: Transport }) => tls !== undefined || !isSecure(transport)
@@ -112,10 +138,12 @@ function compileTrunk(
   const sources = findings.sift(placed(spec.access.allowedSources, 'spec.access.allowedSources'), context, sourceChecks)
   const registrations = compileRegistrations(trunk, context, findings).filter(mayUse)
   const authentication = compileAuthentication(trunk, { ...context, nonceRoot }, findings)
-  if (targets.length === 0) return { trunk, config: undefined, ...verdict(idOf(trunk), findings.list, false) }
+  if (targets.length === 0) return leftOut(trunk, findings)
 
-  for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners), context)
-  for (const { value } of sources) claims.add(metadata.name, sourceClaims(value, listeners), { registers: false })
+  const claim = () => {
+    for (const { value } of targets) claims.add(metadata.name, targetClaims(value, listeners), context)
+    for (const { value } of sources) claims.add(metadata.name, sourceClaims(value, listeners), { registers: false })
+  }
   findings.passes(
     { trunk, targets: targets.map(({ value }) => value), listeners },
     'spec.keepalive.transport',
@@ -141,7 +169,19 @@ function compileTrunk(
     ...(tls !== undefined && listeners.some(({ transport: one }) => isSecure(one)) && { tls }),
     sip: resolveBehaviour(engineBehaviour(voiceService), spec.sip, voiceService.spec.sip),
   }
-  return { trunk, config, ...verdict(idOf(trunk), findings.list, true) }
+  const isGood = !findings.list.some(isFault)
+  return { trunk, config, isGood, ...verdict(idOf(trunk), findings.list, true), findings: findings.list, claim }
+}
+
+function leftOut(trunk: SipTrunk, { list: findings }: Findings): Attempt {
+  return {
+    trunk,
+    config: undefined,
+    isGood: false,
+    ...verdict(idOf(trunk), findings, false),
+    findings,
+    claim: () => {},
+  }
 }
 
 /** A target whose probes could leave from no listener is probed as calls go. */

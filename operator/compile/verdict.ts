@@ -11,11 +11,14 @@ export interface Verdict {
   readonly problems: readonly Problem[]
 }
 
-/** Turns findings into conditions. `used` says whether anything of the resource is in the configuration. */
+/**
+ * Turns findings into conditions. `used` says whether anything of the resource is in the configuration, or which generation
+ * is there in its place.
+ */
 export function verdict(
   resource: ResourceId,
   findings: readonly (Finding & { readonly field: string })[],
-  used: boolean,
+  used: boolean | { readonly instead: number },
 ): Verdict {
   const unresolved = findings.filter((finding) => finding.unresolved !== undefined)
   const reason = unresolved[0]?.unresolved
@@ -43,8 +46,15 @@ export function verdict(
   }
 }
 
-function accepted(findings: readonly (Finding & { readonly field: string })[], used: boolean) {
+function accepted(
+  findings: readonly (Finding & { readonly field: string })[],
+  used: boolean | { readonly instead: number },
+) {
   const type = 'Accepted'
+  if (typeof used === 'object') {
+    const message = `Not taken: ${spell(findings)} The last good one, of generation ${used.instead}, goes on.`
+    return condition({ type, status: 'False', reason: 'Invalid', message })
+  }
   if (!used) return condition({ type, status: 'False', reason: 'Invalid', message: `Left out: ${spell(findings)}` })
   if (findings.length === 0) {
     return condition({ type, status: 'True', reason: 'Accepted', message: 'All of it is in the configuration.' })

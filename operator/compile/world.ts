@@ -2,6 +2,7 @@ import type { Condition } from '#api/conditions.ts'
 import type { SecretManifest, SipTrunk } from '#api/sip-trunk.ts'
 import type { VoiceService } from '#api/voice-service.ts'
 import type { Secret } from '#lib/secret.ts'
+import type { LastGood } from './last-good.ts'
 
 /** Everything there is, of all fleets. */
 export interface Resources {
@@ -21,6 +22,8 @@ export interface World {
   readonly nonceRoot?: Secret | undefined
   /** Trunks of the namespace that belong to another VoiceService, so that a reference to one can be explained. */
   readonly neighbours?: readonly SipTrunk[]
+  /** What compiling came to the last time; absent: nothing is known of it. */
+  readonly lastGood?: LastGood | undefined
 }
 
 /** Which manifest something is said of, and of which generation of it (0 where none is counted). */

@@ -90,8 +90,8 @@ describe('Programmed', () => {
     [
       'there is nothing to run',
       { snapshot: undefined },
-      'False NotAccepted: Nothing is run, since the resource is not accepted.',
-      'False NotAccepted: Nothing is run, since the resource is not accepted.',
+      'False NotAccepted: This generation is not run, since it is not accepted.',
+      'False NotAccepted: This generation is not run, since it is not accepted.',
     ],
   ])('when %s', (_what, changes, service, carrier) => {
     const { voiceService: status, trunks } = statusOf(view(changes))

@@ -67,7 +67,7 @@ export function programmedOf(manifest: Programmable, rollout: Rollout): Programm
   const { generation } = manifest
   const { snapshot, desired, replicas } = rollout
   if (!manifest.accepted || snapshot === undefined) {
-    return failed(0, 'NotAccepted', 'Nothing is run, since the resource is not accepted.')
+    return failed(0, 'NotAccepted', 'This generation is not run, since it is not accepted.')
   }
   if (desired === 0) return failed(0, 'NoReplicas', 'spec.replicas of the VoiceService is 0.')
   if (replicas.length === 0) return failed(0, 'NoReplicas', `None of ${desired} replicas is connected.`)

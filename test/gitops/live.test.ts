@@ -114,14 +114,18 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       await isJudged(await untilTrue(client, sipTrunks, 'peer-over-tls', ['Ready']), 'Current', 'Healthy')
       await isJudged(await untilTrue(client, voiceServices, 'secure', ['Ready']), 'Current', 'Healthy')
 
-      const targets = [{ trunkRef: { name: 'peer-over-tls' } }]
-      await client.patch(voiceServices, secure, {
-        spec: { routes: [{ name: 'a', match: { calledPattern: '(' }, targets }] },
+      const route = (calledPattern: string) => ({
+        spec: { routes: [{ name: 'a', match: { calledPattern }, targets: [{ trunkRef: { name: 'peer-over-tls' } }] }] },
       })
+      await client.patch(voiceServices, secure, route('[0-9]+'))
+      const good = await untilTrue(client, voiceServices, 'secure', ['Ready'], 2)
+      await client.patch(voiceServices, secure, route('('))
       const invalid = await until(client, voiceServices, secure, (object) => {
         return conditionOf(object, 'Accepted')?.reason === 'PartiallyInvalid'
       })
       await isJudged(invalid, 'Failed', 'Degraded')
+      expect(conditionOf(invalid, 'Accepted')?.message).toContain('the last good route, of generation 2, goes on')
+      expect(invalid?.status?.['revision']).toBe(good.status?.['revision'])
       await untilTold(client, 'secure', 'Stalled', 'spec.routes[0].match.calledPattern')
     })
 
