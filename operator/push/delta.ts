@@ -15,6 +15,29 @@ export function versionsOf(entries: Iterable<readonly [key: string, version: str
   return { byKey, signature: contentHash(lines.join('')) }
 }
 
+/** Replicas stand at very few different sets of versions; a crowd of odd ones must not fill the memory. */
+const keptSets = 32
+
+/**
+ * Sets of versions that replicas have said they run. Those that are equal are one: a thousand replicas that connect at once would
+ * else have a set each of what may be thousands of resources, and each of those would be compared with what is to be run.
+ */
+export class SharedVersions {
+  readonly #recent = new Map<string, Versions>()
+
+  of(known: Readonly<Record<string, string>>): Versions {
+    const versions = versionsOf(Object.entries(known))
+    const same = this.#recent.get(versions.signature) ?? versions
+    this.#recent.delete(same.signature)
+    this.#recent.set(same.signature, same)
+    for (const oldest of this.#recent.keys()) {
+      if (this.#recent.size <= keptSets) break
+      this.#recent.delete(oldest)
+    }
+    return same
+  }
+}
+
 /** What turns `base` into the snapshot. Removals are named one by one; nothing is removed by being left out. */
 export function difference(
   base: ReadonlyMap<string, string>,
@@ -26,9 +49,6 @@ export function difference(
     removes: [...base.keys()].filter((key) => !keys.has(key)),
   }
 }
-
-/** Replicas stand at very few different bases; a crowd of odd ones must not fill the memory. */
-const keptFrames = 32
 
 /**
  * A snapshot on its way to the replicas. The delta from one base is made and serialised once, and the same bytes, nonce
@@ -63,7 +83,7 @@ export class Publication {
       removes: [...removes],
     }
     const entry = { nonce, frame: Buffer.from(stringifyWithSecrets(delta)) }
-    if (this.#frames.size === keptFrames) this.#frames.clear()
+    if (this.#frames.size === keptSets) this.#frames.clear()
     this.#frames.set(base.signature, entry)
     return entry
   }

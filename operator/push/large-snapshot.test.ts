@@ -27,6 +27,8 @@ it('comes to everybody, though only a few are sent at a time', async () => {
   last?.hello({ replica: 'edge-39', known: { 'Listener/l0': snapshot.resources[0]?.version ?? '' } })
   await last?.roundTrip()
   await until((states) => states.length === 40)
+  // What is the same in all their hellos is kept once.
+  expect(new Set(server.replicas('voice/edge').map(({ versions }) => versions)).size).toBe(2)
   server.publish(snapshot)
   for (const [index, replica] of replicas.entries()) {
     const delta = await replica.next('delta')

@@ -3,14 +3,14 @@ import type { AddressInfo } from 'node:net'
 import type { Duplex } from 'node:stream'
 import { WebSocketServer, type WebSocket } from 'ws'
 import type { Snapshot } from '#api/snapshot.ts'
-import type { Findings, Hello, Members } from '#api/wire.ts'
+import type { Findings, Members } from '#api/wire.ts'
 import type { Clock, Timer } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import { Turns } from '#lib/turns.ts'
 import type { Authenticate, Identity } from './authenticate.ts'
-import { Publication } from './delta.ts'
+import { Publication, SharedVersions } from './delta.ts'
 import { Membership } from './membership.ts'
-import { ReplicaLink, type LinkLimits } from './replica-link.ts'
+import { type Greeting, ReplicaLink, type LinkLimits } from './replica-link.ts'
 import type { ReplicaState } from './replica-state.ts'
 import { type News, SharedFindings } from './shared-findings.ts'
 
@@ -68,6 +68,7 @@ export class PushServer {
   readonly #webSockets: WebSocketServer
   readonly #links = new Set<ReplicaLink>()
   readonly #largeFrames = new Turns(largeFramesAtOnce)
+  readonly #sharedVersions = new SharedVersions()
   readonly #fleets = new Map<string, Fleet>()
   readonly #listeners = new Set<(fleet: string) => void>()
   #server: Server | undefined
@@ -202,6 +203,7 @@ export class PushServer {
       log,
       limits: this.#limits,
       largeFrames: this.#largeFrames,
+      sharedVersions: this.#sharedVersions,
       onHello: (link, hello) => this.#greet(link, hello),
       onChange: (link) => this.#refresh(link),
       onEnd: (link) => this.#drop(link),
@@ -209,7 +211,7 @@ export class PushServer {
     this.#links.add(link)
   }
 
-  #greet(link: ReplicaLink, hello: Hello): void {
+  #greet(link: ReplicaLink, hello: Greeting): void {
     if (hello.epoch > this.#epoch) this.#options.onHigherEpoch?.(hello.epoch)
     const fleet = this.#fleet(hello.fleet)
     const older = fleet.links.get(hello.replica)

@@ -6,7 +6,7 @@ import { type Rate, TokenBucket } from '#lib/token-bucket.ts'
 import type { Log } from '#lib/log.ts'
 import type { Turns } from '#lib/turns.ts'
 import type { Identity } from './authenticate.ts'
-import { versionsOf, type Publication, type Versions } from './delta.ts'
+import { type Publication, type SharedVersions, type Versions, versionsOf } from './delta.ts'
 import { Outbox } from './outbox.ts'
 import { versionsAfter, type ReplicaState } from './replica-state.ts'
 
@@ -30,13 +30,18 @@ export interface LinkOptions {
   readonly limits: LinkLimits
   /** Shared by all links: large frames are sent a few at a time, since each is encrypted in memory of its own. */
   readonly largeFrames: Turns
+  /** Shared by all links. */
+  readonly sharedVersions: SharedVersions
   /** It said who it is and what it has. */
-  readonly onHello: (link: ReplicaLink, hello: Hello) => void
+  readonly onHello: (link: ReplicaLink, hello: Greeting) => void
   /** Something that `state()` shows is different. */
   readonly onChange: (link: ReplicaLink) => void
   /** Runs once, however the connection ended. */
   readonly onEnd: (link: ReplicaLink) => void
 }
+
+/** What a replica says of itself; what it runs is kept apart. */
+export type Greeting = Omit<Hello, 'known'>
 
 /** What is larger waits for its turn, in bytes. Changes of a few resources never do. */
 const largeFrameBytes = 32 * 1024
@@ -54,7 +59,7 @@ export class ReplicaLink {
   readonly #rate: Rate
   readonly #bucket: TokenBucket
   readonly #connectedSince: number
-  #hello: Hello | undefined
+  #hello: Greeting | undefined
   /** What it has been told to run; the next delta is made against this. */
   #base: Versions = nothing
   /** What it does run. */
@@ -89,8 +94,8 @@ export class ReplicaLink {
     socket.on('close', () => this.#end())
   }
 
-  /** Who it is; undefined before its hello. */
-  get hello(): Hello | undefined {
+  /** Who it is, without what it had then; undefined before its hello. */
+  get hello(): Greeting | undefined {
     return this.#hello
   }
 
@@ -209,13 +214,14 @@ export class ReplicaLink {
     this.#inFlight?.timer.cancel()
     this.#inFlight = undefined
     this.#answered = undefined
-    this.#hello = hello
-    this.#base = versionsOf(Object.entries(hello.known))
+    this.#base = this.#options.sharedVersions.of(hello.known)
+    const { known: _, ...greeting } = hello
+    this.#hello = greeting
     this.#versions = this.#base.byKey
     this.#revision = hello.revision
     this.#errors = []
     this.#refused = undefined
-    this.#options.onHello(this, hello)
+    this.#options.onHello(this, greeting)
   }
 
   #objection(hello: Hello): string | undefined {
