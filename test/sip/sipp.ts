@@ -70,12 +70,15 @@ export function startSipp(options: SippOptions): SippRun {
   }
 }
 
-/** Where the kernel shows who listens: local address and port are hexadecimal. */
+/** Where the kernel shows sockets: addresses and ports in hexadecimal, and a state, which of a listener is 0A over TCP and 07 over UDP. */
 const socketTables = ['udp', 'udp6', 'tcp', 'tcp6'].map((name) => `/proc/net/${name}`).filter(existsSync)
 
 /** What is sent to a program before it listens is lost over UDP, and refused over TCP. */
 async function untilListening(child: ChildProcess, port: number): Promise<void> {
-  const local = new RegExp(`^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} `, 'm')
+  const local = new RegExp(
+    `^ *\\d+: [0-9A-F]+:${port.toString(16).toUpperCase().padStart(4, '0')} [0-9A-F]+:0000 0[7A] `,
+    'm',
+  )
   const isOpen = () => socketTables.some((table) => local.test(readFileSync(table, 'utf8')))
   while (socketTables.length > 0 && !isOpen() && child.exitCode === null && child.signalCode === null) await pass(10)
 }
