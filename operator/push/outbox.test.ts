@@ -45,6 +45,15 @@ it('sends what is large in parts of less than 16 KiB, and what comes later after
   expect(textOf(seen.slice(5))).toBe(large)
 })
 
+it('sends what is given as soon as something else has left', async () => {
+  const { outbox, frames } = await connected()
+  const [first, second] = ['a'.repeat(20_000), 'b'.repeat(40_000)]
+  await new Promise<void>((resolve) => outbox.send(Buffer.from(first), () => outbox.send(Buffer.from(second), resolve)))
+  const seen = await frames(5)
+  expect(seen.map(({ isLast }) => isLast)).toEqual([false, true, false, false, true])
+  expect([textOf(seen.slice(0, 2)), textOf(seen.slice(2))]).toEqual([first, second])
+})
+
 it('closes after the last word', async () => {
   const { outbox, socket, frames } = await connected()
   void sent(outbox, 'x'.repeat(40_000))

@@ -51,11 +51,9 @@ export class Outbox {
     const isLast = first.from === first.message.length
     this.#socket.send(part, { binary: false, fin: isLast }, (error) => {
       if (error) return this.#giveUp()
-      if (isLast) {
-        this.#waiting.shift()
-        first.sent()
-      }
+      if (isLast) this.#waiting.shift()
       this.#sendPart()
+      if (isLast) first.sent()
     })
   }
 
