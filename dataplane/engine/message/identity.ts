@@ -30,8 +30,11 @@ const CALL_ID_FIELD = 8
 const CSEQ = 16
 const MANDATORY = VIA | FROM | TO | CALL_ID_FIELD | CSEQ
 
-/** Reads and checks the header fields that say which transaction and dialog a message belongs to, and its length. */
-export function readIdentity(text: string, scan: Scan, method: string): Identity {
+/**
+ * Reads and checks the header fields that say which transaction and dialog a message belongs to, and its length. Where the
+ * start line is of another version of SIP its Via may be so as well: the 505 has to find its way (RFC 4475 §3.1.2.16).
+ */
+export function readIdentity(text: string, scan: Scan, method: string, anyVersion = false): Identity {
   const identity: Identity = {
     callId: '',
     fromTag: '',
@@ -52,7 +55,7 @@ export function readIdentity(text: string, scan: Scan, method: string): Identity
     const end = offsets[2 * at + 1] ?? 0
     switch (names[at] ?? '') {
       case 'Via':
-        if ((met & VIA) === 0) readTopVia(text, start, end, cursor, identity)
+        if ((met & VIA) === 0) readTopVia(text, start, end, cursor, identity, anyVersion)
         met |= VIA
         break
       case 'From':
@@ -102,8 +105,15 @@ function missing(met: number): string {
   return (met & CALL_ID_FIELD) === 0 ? 'Call-ID' : 'CSeq'
 }
 
-function readTopVia(text: string, start: number, end: number, cursor: ParamCursor, identity: Identity): void {
-  const via = scanVia(text, start, end, cursor)
+function readTopVia(
+  text: string,
+  start: number,
+  end: number,
+  cursor: ParamCursor,
+  identity: Identity,
+  anyVersion: boolean,
+): void {
+  const via = scanVia(text, start, end, cursor, anyVersion)
   if (via === undefined) {
     identity.problem ??= 'Malformed Via'
     return

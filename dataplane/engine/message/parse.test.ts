@@ -245,6 +245,10 @@ describe('what is never answered', () => {
       inviteWith('Via', 'Via: x', 'Via: SIP/2.0/UDP h').replace(START, 'SIP/2.0 200 OK'),
     ],
     ['a response cut short (RFC 3261 §18.3)', invite(['Content-Length: 10'], 'v=0').replace(START, 'SIP/2.0 200 OK')],
+    [
+      'a request whose only Via is of another version (RFC 3261 §20.42)',
+      inviteWith('Via', 'Via: SIP/7.0/UDP h;branch=z9hG4bK1'),
+    ],
     ['a status of two digits', invite().replace(START, 'SIP/2.0 20 OK')],
     ['a status of four digits', invite().replace(START, 'SIP/2.0 2000 OK')],
     ['a status below 100', invite().replace(START, 'SIP/2.0 099 OK')],

@@ -72,7 +72,7 @@ function read(received: string, bounds: LineLimits = limits): Reading | undefine
     if (scan.folded) return undefined
   }
   if (!whole) scan.problem = 'Line Not Ended by CRLF'
-  return { text, start, scan, identity: readIdentity(text, scan, start.method) }
+  return { text, start, scan, identity: readIdentity(text, scan, start.method, start.problem?.status === 505) }
 }
 
 /**

@@ -28,9 +28,9 @@ export interface ViaSpan {
   end: number
 }
 
-/** The first Via of the value; undefined when it is malformed. */
+/** The first Via of the value, of whatever version of SIP; undefined when it is malformed. */
 export function parseVia(value: string): Via | undefined {
-  const span = scanVia(value, 0, value.length, new ParamCursor(value))
+  const span = scanVia(value, 0, value.length, new ParamCursor(value), true)
   if (span === undefined) return undefined
   const bracketed = value.charCodeAt(span.sentByStart) === 0x5b
   const host = bracketed
@@ -70,9 +70,15 @@ export function completeVia(via: Via, address: string, port: number): Via {
   return { ...via, params: asked ? withParam(received, 'rport', String(port)) : received }
 }
 
-/** Checks the Via that begins there without making strings; undefined when it is malformed. */
-export function scanVia(text: string, start: number, end: number, cursor: ParamCursor): ViaSpan | undefined {
-  const transportStart = skipProtocol(text, start, end)
+/** Checks the Via that begins there without making strings; undefined when it is malformed, as it is with another version. */
+export function scanVia(
+  text: string,
+  start: number,
+  end: number,
+  cursor: ParamCursor,
+  anyVersion = false,
+): ViaSpan | undefined {
+  const transportStart = skipProtocol(text, start, end, anyVersion)
   if (transportStart < 0) return undefined
   const transportEnd = skip(text, transportStart, end, TOKEN)
   const sentByStart = skipBlanks(text, transportEnd, end)
@@ -94,10 +100,10 @@ export function scanVia(text: string, start: number, end: number, cursor: ParamC
 }
 
 /** Index of the transport after `SIP/2.0/`; white space may stand around the slashes (RFC 3261 §25.1). */
-function skipProtocol(text: string, start: number, end: number): number {
+function skipProtocol(text: string, start: number, end: number, anyVersion: boolean): number {
   const at = skipBlanks(text, start, end)
   if (text.startsWith('SIP/2.0/', at)) return at + 8 < end ? skipBlanks(text, at + 8, end) : -1
-  const spaced = /\s*SIP\s*\/\s*2\.0\s*\/\s*/iy
+  const spaced = anyVersion ? /\s*SIP\s*\/\s*\d+\.\d+\s*\/\s*/iy : /\s*SIP\s*\/\s*2\.0\s*\/\s*/iy
   spaced.lastIndex = at
   return spaced.test(text) && spaced.lastIndex < end ? spaced.lastIndex : -1
 }

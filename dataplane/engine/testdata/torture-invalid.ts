@@ -1,4 +1,4 @@
-import { request, response, type TortureMessage } from './torture-message.ts'
+import { message, request, response, type TortureMessage } from './torture-message.ts'
 
 const invite = 'INVITE sip:user@example.com SIP/2.0'
 
@@ -39,7 +39,21 @@ export const invalidMessages: readonly TortureMessage[] = [
       request('OPTIONS sip:user@example.org SIP/2.0', 'From: Bell, Alexander <sip:a.g.bell@example.com>;tag=43'),
       400,
     ],
-    ['3.1.2.16', 'an unknown version', request('OPTIONS sip:t.watson@example.org SIP/7.0'), 505],
+    [
+      '3.1.2.16',
+      'an unknown version',
+      message([
+        'OPTIONS sip:t.watson@example.org SIP/7.0',
+        'Via:     SIP/7.0/UDP c.example.com;branch=z9hG4bKkdjuw',
+        'Max-Forwards:     70',
+        'From:    A. Bell <sip:a.g.bell@example.com>;tag=qweoiqpe',
+        'To:      T. Watson <sip:t.watson@example.org>',
+        'Call-ID: badvers.31417@c.example.com',
+        'CSeq:    1 OPTIONS',
+        'l: 0',
+      ]),
+      505,
+    ],
     ['3.1.2.17', 'a CSeq of another method', request('OPTIONS sip:user@example.com SIP/2.0', 'CSeq: 8 INVITE'), 400],
     [
       '3.1.2.18',
