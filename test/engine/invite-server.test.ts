@@ -191,8 +191,9 @@ describe('an INVITE from the network', () => {
     const branch = 'z9hG4bK-late-cancel'
     const { transactionId } = await invite({ branch })
     await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    const { message } = await alice.response(200, 'INVITE')
     send('CANCEL', { branch, contact: false })
-    await alice.response(200, 'CANCEL')
+    expect((await alice.response(200, 'CANCEL')).message.toTag).toBe(message.toTag)
     expect(await application.untaken()).toEqual([])
     expect(gauges()['dialogs']).toBe(1)
   })

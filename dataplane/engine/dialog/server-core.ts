@@ -438,7 +438,7 @@ export class ServerCore {
     const exchange = this.#exchanges.get(invite.id)
     transaction.start()
     // "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same".
-    const toTag = exchange === undefined ? createTag() : tagOfExchange(exchange)
+    const toTag = exchange === undefined ? this.#tagOfDialog(cancel, invite) : tagOfExchange(exchange)
     transaction.respond(200, formatResponse(cancel, { status: 200, toTag }))
     // "If it has already sent a final response for the original request, the CANCEL has no effect".
     if (exchange === undefined) return this.#parts.proxies.cancel(invite.id)
@@ -452,6 +452,12 @@ export class ServerCore {
       transactionId: invite.id,
       dialogId,
     })
+  }
+
+  /** Our tag in the dialog that an INVITE has made; a new one where it has made none, or that is over. */
+  #tagOfDialog({ callId, fromTag }: ParsedMessage, invite: ServerTransaction): string {
+    const made = this.#parts.dialogs.forksOf(dialogIdOf(callId, fromTag)).find((dialog) => dialog.invite === invite)
+    return made?.state.localTag ?? createTag()
   }
 
   #finish(exchange: Exchange, status: number, headers: readonly (readonly [string, string])[]): void {
