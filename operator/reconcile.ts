@@ -221,7 +221,11 @@ function madeOf(
   nonceRoot: Secret | undefined,
 ): unknown[] {
   const made: unknown[] = [nonceRoot?.reveal(), voiceService?.value ?? voiceService?.object.metadata.uid]
-  for (const { value, object } of trunks) made.push(object.metadata.deletionTimestamp === undefined ? value : undefined)
+  for (const { value, object } of trunks) {
+    // One that cannot be read may go on as it was; one that is on its way out does not.
+    const { deletionTimestamp, uid } = object.metadata
+    made.push(deletionTimestamp === undefined ? (value ?? uid) : 'deleted')
+  }
   for (const { metadata, spec } of neighbours) made.push(metadata.name, spec.voiceServiceRef.name)
   for (const { metadata } of services) made.push(metadata.name)
   made.push(...secrets)
