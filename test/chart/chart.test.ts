@@ -91,6 +91,21 @@ describe.skipIf(!inject('kubernetes'))('the chart', () => {
     expect(stdout).toMatch(/Valid: [1-9]/)
   })
 
+  it.each([
+    ['of the age that some builds of Helm take every cluster for', 'v1.20.0', ''],
+    ['that is too old', 'v1.30.7', 'sbcfleet needs Kubernetes 1.31 or newer, and this cluster has v1.30.7'],
+    ['that is too old, of a cloud', 'v1.30.5-gke.1443001', 'sbcfleet needs Kubernetes 1.31 or newer'],
+    ['of the first version that does', 'v1.31.0', ''],
+    ['of a pre-release', 'v1.31.0-rc.1', ''],
+    ['of a cloud', 'v1.33.5-eks-3025e55', ''],
+  ])('is rendered for a cluster %s, or says why not', (_which, version, words) => {
+    const { status, stderr } = spawnSync(programs.helm, ['template', 'x', chart, '--kube-version', version], {
+      encoding: 'utf8',
+    })
+    expect(status, stderr).toBe(words === '' ? 0 : 1)
+    expect(stderr).toContain(words)
+  })
+
   it('would not pass kubeconform with a field that does not exist', () => {
     const file = join(folder, 'wrong.yaml')
     writeFileSync(file, render().replace('runAsNonRoot:', 'runAsNonRooot:'))

@@ -1,3 +1,13 @@
+{{/*
+Rules in the CRDs need 1.29, selectable fields 1.31. `kubeVersion` in Chart.yaml would refuse every `helm template` of a Helm that was
+built without the version of its Kubernetes libraries, since that takes clusters for 1.20; no cluster of that age is asked for a chart.
+*/}}
+{{- define "sbcfleet.checkCluster" -}}
+{{- if semverCompare ">=1.21.0-0 <1.31.0-0" .Capabilities.KubeVersion.Version }}
+{{- fail (printf "sbcfleet needs Kubernetes 1.31 or newer, and this cluster has %s" .Capabilities.KubeVersion.Version) }}
+{{- end }}
+{{- end }}
+
 {{- define "sbcfleet.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 40 | trimSuffix "-" }}
 {{- end }}
