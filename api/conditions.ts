@@ -23,7 +23,7 @@ export const reasons = {
   },
   Programmed: {
     Programmed: 'Every replica runs this generation.',
-    Pending: 'Some replicas have not yet acknowledged this generation.',
+    Pending: 'Some replicas have not yet acknowledged this generation, or their pods have yet to be replaced.',
     NoReplicas: 'No replica is connected.',
     RejectedByDataplane: 'A replica refused; the message names the replica, the field and the cause.',
     ResourcesRefused:

@@ -34,6 +34,8 @@ export interface FleetOutcome {
   readonly compiled: Compiled | undefined
   readonly strays: Verdicts
   readonly refused: string | undefined
+  /** Why pods are not as they are wanted yet. */
+  readonly unrolled: string | undefined
 }
 
 interface Status {
@@ -87,7 +89,7 @@ export class FleetStatuses {
   #reportFleet(
     { trunks }: FleetInCluster,
     voiceService: Read<VoiceService>,
-    { compiled, refused }: FleetOutcome,
+    { compiled, refused, unrolled }: FleetOutcome,
     replicas: readonly ReplicaState[],
   ): void {
     const { value, object } = voiceService
@@ -113,6 +115,7 @@ export class FleetStatuses {
       snapshot: compiled.snapshot,
       replicas,
       refused,
+      unrolled,
       now: this.#options.clock.wallTime(),
     }
     const statuses = statusOf(view, made)

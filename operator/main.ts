@@ -160,7 +160,7 @@ async function run(env: Env, log: Log): Promise<void> {
           if (watch.resource === voiceServices) pace.forget(change.key)
         } else applier.forget(watch.resource, change.key)
       }
-      if (!isStatusOnly(change)) for (const fleet of wokenBy(watch, change)) wake(fleet)
+      if (!isStatusOnly(watch, change)) for (const fleet of wokenBy(watch, change)) wake(fleet)
     })
   }
   push.onChange(wake)

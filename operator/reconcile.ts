@@ -14,8 +14,9 @@ import type { Outcome } from './kube/controller.ts'
 import { keyOf } from './kube/resource.ts'
 import type { PushServer } from './push/push-server.ts'
 import type { FleetStatuses } from './fleet-statuses.ts'
+import { unrolled } from './report/rolled.ts'
 import type { ReplicaSettings } from './resources/fleet.ts'
-import type { Manifest } from './resources/kinds.ts'
+import { type Manifest, statefulSets } from './resources/kinds.ts'
 import { type FleetObject, fleetObjects } from './resources/objects.ts'
 import { foreignness } from './resources/ownership.ts'
 
@@ -73,7 +74,8 @@ export class FleetReconciler {
     }
     const provided = await this.#provide(fleet, signal)
     const wait = await this.#finalize(key, fleet.trunks, signal)
-    const settle = statuses.report(key, fleet, { ...this.#result(key, fleet), refused: provided.refused })
+    const { refused, unrolled: pods } = provided
+    const settle = statuses.report(key, fleet, { ...this.#result(key, fleet), refused, unrolled: pods })
 
     if (provided.failure !== undefined) throw provided.failure
     return soonest([wait, settle, provided.refused === undefined ? undefined : refusedMilliseconds])
@@ -114,17 +116,19 @@ export class FleetReconciler {
     const found = await Promise.all(wanted.map((object) => this.#find(object, signal)))
     const refusals = found.flatMap(({ refused }) => refused ?? [])
     const isTaken = refusals.length > 0
+    let pods: string | undefined
     let failure = found.find((one) => one.failure !== undefined)?.failure
     for (const { object, live, refused, failure: unseen } of found) {
       if (refused !== undefined || unseen !== undefined || (isTaken && live === undefined)) continue
       try {
-        await applier.apply(object.resource, object.manifest, live, signal)
+        const now = await applier.apply(object.resource, object.manifest, live, signal)
+        if (object.resource === statefulSets) pods = unrolled(now)
       } catch (error) {
         if (isRefusal(error)) refusals.push(wordsOf(object, error))
         else failure ??= error
       }
     }
-    return { failure, ...(refusals.length > 0 && { refused: refusals.join('; ') }) }
+    return { failure, unrolled: pods, ...(refusals.length > 0 && { refused: refusals.join('; ') }) }
   }
 
   /** What stands under the name of an object of a fleet. The stores only have what is labelled as ours, so more is asked for. */
@@ -179,6 +183,8 @@ interface Found {
 interface Provided {
   /** What cannot be made, and why: the API server's words, or whose it is. */
   readonly refused?: string
+  /** Why pods are not as they are wanted yet. */
+  readonly unrolled?: string | undefined
   /** What trying again may cure. */
   readonly failure?: unknown
 }

@@ -3,6 +3,7 @@ import { secrets } from './control-certificate.ts'
 import { keyOf, type KubeObject, type Resource } from './kube/resource.ts'
 import type { Sink } from './kube/reflector.ts'
 import type { Change, Store } from './kube/store.ts'
+import { rollOf } from './report/rolled.ts'
 import {
   configMaps,
   networkPolicies,
@@ -70,9 +71,10 @@ export function goneIn(change: Change<KubeObject>): KubeObject | undefined {
   return change.type === 'updated' && change.object.metadata.uid === change.old.metadata.uid ? undefined : change.old
 }
 
-/** Whether a change is nothing but our own writing of a status. */
-export function isStatusOnly(change: Change<KubeObject>): boolean {
+/** Whether a change is nothing but the writing of a status that says nothing new to us. */
+export function isStatusOnly({ resource }: Pick<Watch, 'resource'>, change: Change<KubeObject>): boolean {
   if (change.type !== 'updated') return false
+  if (resource === statefulSets && rollOf(change.object) !== rollOf(change.old)) return false
   const { metadata: now } = change.object
   const { metadata: before } = change.old
   return (

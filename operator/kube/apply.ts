@@ -10,6 +10,7 @@ interface Applied {
   readonly wanted: string
   readonly became: string
   readonly resourceVersion: string | undefined
+  readonly object: KubeObject
 }
 
 /**
@@ -51,11 +52,14 @@ export class Applier {
     const key = `${resource.plural}.${resource.group}/${keyOf(wanted)}`
     const hash = contentHash(canonicalJson(wanted))
     const before = this.#applied.get(key)
-    if (live !== undefined && before?.wanted === hash && isAsApplied(live, before)) return live
+    if (live !== undefined && before?.wanted === hash && isAsApplied(live, before)) {
+      return isOlder(live, before) ? (before.object as T) : live
+    }
     const uid = live?.metadata.uid
     const sent = uid === undefined ? wanted : { ...wanted, metadata: { ...wanted.metadata, uid } }
     const now = await this.#api.apply(resource, sent, { fieldManager, force: true, signal })
-    this.#applied.set(key, { wanted: hash, became: fingerprint(now), resourceVersion: now.metadata.resourceVersion })
+    const { resourceVersion } = now.metadata
+    this.#applied.set(key, { wanted: hash, became: fingerprint(now), resourceVersion, object: now })
     return now
   }
 
@@ -66,9 +70,14 @@ export class Applier {
 }
 
 function isAsApplied(live: KubeObject, applied: Applied): boolean {
-  // What was seen may be older than what we did.
   const order = compareVersions(live.metadata.resourceVersion, applied.resourceVersion)
-  return (order !== undefined && order <= 0) || fingerprint(live) === applied.became
+  return order === 0 || isOlder(live, applied) || fingerprint(live) === applied.became
+}
+
+/** What was seen may be older than what we did. */
+function isOlder(live: KubeObject, applied: Applied): boolean {
+  const order = compareVersions(live.metadata.resourceVersion, applied.resourceVersion)
+  return order !== undefined && order < 0
 }
 
 /** Everything of an object but what changes by itself. */

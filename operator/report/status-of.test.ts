@@ -48,6 +48,14 @@ describe('Ready', () => {
     expect(spell(status.conditions, 'Ready')).toMatch(/^True Ready/)
   })
 
+  it('needs pods that are as they are wanted', () => {
+    const { voiceService: status } = statusOf(view({ unrolled: '1/2 pods are made from the template of today' }))
+    expect(spell(status.conditions, 'Ready')).toBe(
+      'False NotProgrammed: Programmed: 1/2 pods are made from the template of today.',
+    )
+    expect(spell(status.conditions, 'Programmed')).toMatch(/^False Pending/)
+  })
+
   it('needs Programmed', () => {
     const message = 'False NotProgrammed: Programmed: None of 2 replicas is connected.'
     expect(spell(statusOf(view({ replicas: [] })).voiceService.conditions, 'Ready')).toBe(message)

@@ -27,6 +27,8 @@ export interface FleetView {
   readonly replicas: readonly ReplicaState[]
   /** Which objects of the fleet the API server refused, with its words; absent when it took them all. */
   readonly refused?: string | undefined
+  /** Why pods are not as they are wanted yet; absent when they are, and where there are none. */
+  readonly unrolled?: string | undefined
   /** Milliseconds since 1970. */
   readonly now: number
 }
@@ -102,7 +104,7 @@ function voiceServiceStatus(view: FleetView, rollout: Rollout): VoiceServiceStat
   const conditions = [
     voiceService.accepted,
     voiceService.resolvedRefs,
-    view.refused === undefined ? programmed : resourcesRefused(view.refused),
+    view.refused === undefined ? untilRolled(programmed, view.unrolled) : resourcesRefused(view.refused),
   ]
   return {
     ...observed(metadata.generation),
@@ -120,6 +122,12 @@ function voiceServiceStatus(view: FleetView, rollout: Rollout): VoiceServiceStat
     trunks: snapshot?.resources.filter(({ body }) => body.type === 'Trunk').length ?? 0,
     calls: replicas.reduce((sum, { report }) => sum + (report?.calls ?? 0), 0),
   }
+}
+
+/** Replicas take a configuration at once; what else a generation asks of their pods takes new ones. */
+function untilRolled(programmed: Condition<'Programmed'>, unrolled: string | undefined): Condition<'Programmed'> {
+  if (unrolled === undefined || programmed.status !== 'True') return programmed
+  return condition({ type: 'Programmed', status: 'False', reason: 'Pending', message: `${unrolled}.` })
 }
 
 function resourcesRefused(message: string): Condition<'Programmed'> {

@@ -30,7 +30,7 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       client = await prepare(plane)
       peer = await openPeer(answerAll)
       programs = new Programs(plane, client)
-      ports = await freePorts(5)
+      ports = await freePorts(6)
       programs.operator('operator-0', ports[0] ?? 0, ports[1] ?? 0)
     })
     afterAll(async () => {
@@ -127,6 +127,30 @@ describe.skipIf(!inject('kubernetes') || obstacle(['kstatus']) !== undefined)(
       expect(conditionOf(invalid, 'Accepted')?.message).toContain('the last good route, of generation 2, goes on')
       expect(invalid?.status?.['revision']).toBe(good.status?.['revision'])
       await untilTold(client, 'secure', 'Stalled', 'spec.routes[0].match.calledPattern')
+    })
+
+    it('are on the way for as long as pods of the old template run', async () => {
+      onTestFailed(() => console.error(programs.lastLines()))
+      const rolling = { namespace: 'voice', name: 'rolling' }
+      await client.create(voiceServices, {
+        metadata: rolling,
+        spec: { replicas: 2, listeners: [{ name: 'udp', transport: 'UDP', port: ports[5] }] },
+      })
+      await programs.replica('voice/rolling', 'rolling-0', '127.0.0.1', ports.slice(0, 1))
+      await programs.replica('voice/rolling', 'rolling-1', '127.0.0.2', ports.slice(0, 1))
+      await isJudged(await untilTrue(client, voiceServices, 'rolling', ['Ready']), 'Current', 'Healthy')
+
+      await client.patch(voiceServices, rolling, { spec: { template: { nodeSelector: { no: 'where' } } } })
+      const seen = await until(client, voiceServices, rolling, (object) => object?.status?.['observedGeneration'] === 2)
+      await isJudged(seen, 'InProgress', 'Progressing')
+      // No pod ever runs here, so that the second one waits for the first for ever.
+      const stuck = await until(client, voiceServices, rolling, (object) => {
+        return conditionOf(object, 'Programmed')?.message === '1/2 pods are made from the template of today.'
+      })
+      await isJudged(stuck, 'InProgress', 'Progressing')
+
+      await client.patch(voiceServices, rolling, { spec: { template: { nodeSelector: null } } })
+      await isJudged(await untilTrue(client, voiceServices, 'rolling', ['Ready'], 3), 'Current', 'Healthy')
     })
 
     async function listenOn(port: number): Promise<void> {
