@@ -45,8 +45,8 @@ describe('applying', () => {
   it('is not misled by an object seen before our own change', async () => {
     const { applier, requests } = setUp()
     const old: KubeObject = { metadata: { namespace: 'voice', name: 'edge', resourceVersion: '9' } }
-    await applier.apply(services, wanted, old)
-    await applier.apply(services, wanted, old)
+    const live = await applier.apply(services, wanted, old)
+    expect(await applier.apply(services, wanted, old)).toBe(live)
     expect(requests).toHaveLength(1)
   })
 
