@@ -25,6 +25,7 @@ export const reasons = {
     Programmed: 'Every replica runs this generation.',
     Pending: 'Some replicas have not yet acknowledged this generation, or their pods have yet to be replaced.',
     NoReplicas: 'No replica is connected.',
+    ScaledToZero: 'True: no replica is wanted, so that none lacks anything. No call is taken.',
     RejectedByDataplane: 'A replica refused; the message names the replica, the field and the cause.',
     ResourcesRefused:
       'An object of the fleet cannot be made: the API server refuses it, or somebody else has one of its name; the message says which.',

@@ -32,8 +32,8 @@ describe('Programmed', () => {
     [
       'no replica is wanted',
       { voiceService: voiceService(0), replicas: [] },
-      'False NoReplicas: spec.replicas of the VoiceService is 0.',
-      'False NoReplicas: spec.replicas of the VoiceService is 0.',
+      'True ScaledToZero: No replica is wanted, since spec.replicas of the VoiceService is 0; no call is taken.',
+      'True ScaledToZero: No replica is wanted, since spec.replicas of the VoiceService is 0; no call is taken.',
     ],
     [
       'one replica is missing',

@@ -69,7 +69,7 @@ export function programmedOf(manifest: Programmable, rollout: Rollout): Programm
   if (!manifest.accepted || snapshot === undefined) {
     return failed(0, 'NotAccepted', 'This generation is not run, since it is not accepted.')
   }
-  if (desired === 0) return failed(0, 'NoReplicas', 'spec.replicas of the VoiceService is 0.')
+  if (desired === 0) return scaledToZero
   if (replicas.length === 0) return failed(0, 'NoReplicas', `None of ${desired} replicas is connected.`)
 
   const own = rollout.byOrigin[manifest.kind].get(manifest.name) ?? []
@@ -86,6 +86,17 @@ export function programmedOf(manifest: Programmable, rollout: Rollout): Programm
   waiting.unshift(...new Set(lacking.map((resource) => `${placeOf(manifest.kind, resource)} waits for its Secret`)))
   if (replicas.length < desired) waiting.push(`${desired - replicas.length} not connected`)
   return failed(count, 'Pending', `${summary}; ${listed(waiting, 3)}`)
+}
+
+/** As of a Deployment without replicas: nothing is on its way, and nobody may wait for it. */
+const scaledToZero: Programmed = {
+  count: 0,
+  condition: condition({
+    type: 'Programmed',
+    status: 'True',
+    reason: 'ScaledToZero',
+    message: 'No replica is wanted, since spec.replicas of the VoiceService is 0; no call is taken.',
+  }),
 }
 
 function completeOf(generation: number, { desired, complete }: Rollout): Programmed {

@@ -56,6 +56,13 @@ describe('Ready', () => {
     expect(spell(status.conditions, 'Programmed')).toMatch(/^False Pending/)
   })
 
+  it('needs no replica where none is wanted, and says that no call is taken', () => {
+    const { voiceService: status, trunks } = statusOf(view({ voiceService: voiceService(0), replicas: [] }))
+    const message = 'True Ready: Accepted, and references resolved; no replica is wanted, and no call is taken.'
+    expect(spell(status.conditions, 'Ready')).toBe(message)
+    expect(spell(trunks.get('carrier')?.conditions, 'Ready')).toBe(message)
+  })
+
   it('needs Programmed', () => {
     const message = 'False NotProgrammed: Programmed: None of 2 replicas is connected.'
     expect(spell(statusOf(view({ replicas: [] })).voiceService.conditions, 'Ready')).toBe(message)

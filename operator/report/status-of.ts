@@ -188,7 +188,10 @@ function readyOf(conditions: readonly AnyCondition[]): Condition<'Ready'> {
   if (partial !== undefined) {
     return condition({ type, status: 'False', reason: 'PartiallyInvalid', message: `Accepted: ${partial.message}` })
   }
-  const message = 'Accepted, references resolved, and programmed on every replica.'
+  const isIdle = conditions.some(({ reason }) => reason === 'ScaledToZero')
+  const message = isIdle
+    ? 'Accepted, and references resolved; no replica is wanted, and no call is taken.'
+    : 'Accepted, references resolved, and programmed on every replica.'
   return condition({ type, status: 'True', reason: 'Ready', message })
 }
 
