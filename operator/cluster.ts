@@ -7,8 +7,8 @@ import type { SecretObject } from './control-certificate.ts'
 import { type KubeObject, nameOf as partsOf, type Resource } from './kube/resource.ts'
 import type { WithStatus } from './kube/status-writer.ts'
 import { type Change, Store } from './kube/store.ts'
-import { selectorOf } from './resources/fleet.ts'
-import type { Manifest } from './resources/kinds.ts'
+import { operatorAnnotation, selectorOf, serviceAccountOf } from './resources/fleet.ts'
+import { type Manifest, serviceAccounts } from './resources/kinds.ts'
 
 /** One of our kinds as the API server gives it. */
 export interface OurObject extends WithStatus {
@@ -84,6 +84,12 @@ export class Cluster {
         .filter(({ metadata }) => metadata.namespace === namespace)
         .flatMap((other) => this.#readAs(VoiceService, other).value ?? []),
     }
+  }
+
+  /** Which operator made the objects of a fleet, by its mark; undefined when there are none. */
+  operatorOf(key: string): string | undefined {
+    const account = this.owned.get(serviceAccounts.plural)?.get(serviceAccountOf(key))
+    return account?.metadata.annotations?.[operatorAnnotation]
   }
 
   #readAs<T>(schema: z.ZodType<T>, object: OurObject): Read<T> {

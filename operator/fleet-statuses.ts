@@ -164,6 +164,20 @@ export class FleetStatuses {
     writer.write(resource, object, status, urgencyOf(before, status.conditions ?? []))
   }
 
+  /** Somebody else runs the fleet, and says how it stands: we say that alone, and nothing that was still to be written. */
+  leave({ voiceService, trunks }: FleetInCluster, operator: string): void {
+    for (const { object } of trunks) this.forget(sipTrunks, object)
+    if (voiceService === undefined) return
+    this.forget(voiceServices, voiceService.object)
+    this.#options.events.record({
+      regarding: voiceService.object,
+      type: 'Warning',
+      reason: 'OtherOperator',
+      action: 'Program',
+      note: `The operator with the Lease ${operator} runs this fleet, so this one leaves it alone. Uninstall one of them, or give each its own watchNamespaces.`,
+    })
+  }
+
   /** To be called when an object is gone. */
   forget(resource: Resource, object: OurObject): void {
     this.#said.delete(sayingOf(object))

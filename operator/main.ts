@@ -29,6 +29,7 @@ import { addProcessMetrics } from './process-metrics.ts'
 import { PushServer, pushPath } from './push/push-server.ts'
 import { tokenReview } from './push/token-review.ts'
 import { FleetReconciler } from './reconcile.ts'
+import { Rivals } from './rivals.ts'
 import { goneIn, isStatusOnly, ownedKinds, watchesOf, wokenBy } from './watch.ts'
 
 /** One operator replica: builds its parts, starts them in order, and stops them in reverse when it is told to end. */
@@ -63,6 +64,7 @@ async function run(env: Env, log: Log): Promise<void> {
   })
   const writer = new StatusWriter({ api, clock, log, metrics })
   const applier = new Applier(api)
+  const rivals = new Rivals({ api, own: markOf(env), clock })
   const election = new LeaderElection({
     api,
     lease: { namespace, name: env.SBCFLEET_LEASE },
@@ -130,6 +132,7 @@ async function run(env: Env, log: Log): Promise<void> {
     push,
     statuses,
     isLeader,
+    rivals,
     isListed: (namespace) => informers.isListed(namespace),
     settings,
     nonceRoot,
@@ -233,8 +236,14 @@ async function start(): Promise<void> {
   await run(env, log)
 }
 
+/** By which operators of other releases know us. */
+function markOf(env: Env): string {
+  return `${env.SBCFLEET_POD_NAMESPACE}/${env.SBCFLEET_LEASE}`
+}
+
 function replicaSettings(env: Env, controlHost: string, authorities: string) {
   return {
+    operator: markOf(env),
     image: env.SBCFLEET_REPLICA_IMAGE,
     imagePullPolicy: env.SBCFLEET_REPLICA_IMAGE_PULL_POLICY,
     imagePullSecrets: env.SBCFLEET_REPLICA_IMAGE_PULL_SECRETS,

@@ -15,6 +15,7 @@ import { keyOf } from './kube/resource.ts'
 import type { PushServer } from './push/push-server.ts'
 import type { FleetStatuses } from './fleet-statuses.ts'
 import { unrolled } from './report/rolled.ts'
+import type { Rivals } from './rivals.ts'
 import type { ReplicaSettings } from './resources/fleet.ts'
 import { type Manifest, statefulSets } from './resources/kinds.ts'
 import { type FleetObject, fleetObjects } from './resources/objects.ts'
@@ -29,6 +30,7 @@ export interface FleetReconcilerOptions {
   readonly isLeader: () => boolean
   /** Whether everything in the fleet's namespace is known. Before, what is missing may be there. */
   readonly isListed: (namespace: string) => boolean
+  readonly rivals: Pick<Rivals, 'isRunBy'>
   /** Undefined until there is a certificate for replicas to check. */
   readonly settings: () => ReplicaSettings | undefined
   /** Of which keys for nonces are made: the same for every operator replica. Undefined until there is one. */
@@ -39,6 +41,9 @@ export interface FleetReconcilerOptions {
 
 /** How soon objects that the API server refused are tried again, in milliseconds. */
 const refusedMilliseconds = 10_000
+/** How often a fleet that another operator runs is looked at, in milliseconds; how often that is told. */
+const othersMilliseconds = 10_000
+const tellMilliseconds = 600_000
 
 /** What a fleet comes to, as far as it can be known. */
 interface Result {
@@ -55,6 +60,8 @@ export class FleetReconciler {
   readonly #results = new Map<string, { readonly made: readonly unknown[]; readonly result: Result }>()
   readonly #memories = new Map<string, Memory>()
   readonly #lastGood = new Map<string, LastGood>()
+  /** When it was last told that another operator runs a fleet. */
+  readonly #told = new Map<string, number>()
 
   constructor(options: FleetReconcilerOptions) {
     this.#options = options
@@ -65,6 +72,9 @@ export class FleetReconciler {
     const { cluster, push, statuses, isLeader, isListed } = this.#options
     if (!isLeader() || !isListed(key.slice(0, key.indexOf('/')))) return {}
     const fleet = cluster.fleet(key)
+    const operator = cluster.operatorOf(key)
+    if (await this.#options.rivals.isRunBy(operator, signal)) return this.#leave(key, fleet, operator)
+    this.#told.delete(key)
     const { compiled } = this.#result(key, fleet)
     const voiceService = fleet.voiceService?.value
 
@@ -79,6 +89,18 @@ export class FleetReconciler {
 
     if (provided.failure !== undefined) throw provided.failure
     return soonest([wait, settle, provided.refused === undefined ? undefined : refusedMilliseconds])
+  }
+
+  /** Two operators that both change a fleet would restart its replicas for ever. */
+  #leave(key: string, fleet: FleetInCluster, operator = ''): Outcome {
+    const { clock, log, statuses } = this.#options
+    const told = this.#told.get(key)
+    if (told === undefined || clock.now() - told >= tellMilliseconds) {
+      this.#told.set(key, clock.now())
+      statuses.leave(fleet, operator)
+      log.error({ fleet: key, operator }, 'another operator runs this fleet; it is left alone')
+    }
+    return { after: othersMilliseconds }
   }
 
   #result(key: string, fleet: FleetInCluster): Result {

@@ -3,6 +3,8 @@ import type { ObjectMeta, OwnerReference } from '../kube/resource.ts'
 
 /** What replicas are told by whoever installed the operator; the same for all fleets. */
 export interface ReplicaSettings {
+  /** Who runs the fleets: `namespace/name` of the Lease of the operator's release. */
+  readonly operator: string
   readonly image: string
   readonly imagePullPolicy: 'Always' | 'IfNotPresent' | 'Never'
   readonly imagePullSecrets: readonly string[]
@@ -23,6 +25,9 @@ export interface Fleet {
 
 /** Whom the tokens of replicas are for. */
 export const tokenAudience = 'sbcfleet.dev/control'
+
+/** Says on the ServiceAccount of a fleet, the first of its objects, which operator runs it. */
+export const operatorAnnotation = 'sbcfleet.dev/operator'
 
 /** Port of liveness, readiness and metrics. */
 export const healthPort = 9080

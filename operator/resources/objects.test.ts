@@ -19,6 +19,7 @@ const settings: ReplicaSettings = {
   image: 'replica.example/sbcfleet:1',
   imagePullPolicy: 'IfNotPresent',
   imagePullSecrets: ['pull'],
+  operator: 'sbcfleet/sbcfleet',
   controlUrl: 'wss://sbcfleet-control.sbcfleet.svc:8443/replicas',
   authorities: 'PEM',
   logLevel: 'info',

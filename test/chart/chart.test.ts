@@ -178,7 +178,9 @@ describe.skipIf(!inject('kubernetes'))('the chart', () => {
       clusterWide.flatMap(({ rules = [] }) => rules.map(({ resources, verbs }) => ({ resources, verbs }))),
     ).toEqual([{ resources: ['tokenreviews'], verbs: ['create'] }])
     const roles = all.filter(({ kind }) => kind === 'Role').map(({ metadata }) => metadata.namespace)
-    expect(roles).toEqual(['sbcfleet', 'lab', 'voice'].toSorted((a, b) => roles.indexOf(a) - roles.indexOf(b)))
+    expect(roles).toEqual(
+      ['sbcfleet', 'sbcfleet', 'lab', 'voice'].toSorted((a, b) => roles.indexOf(a) - roles.indexOf(b)),
+    )
   })
 
   it('never asks for all verbs, all resources, or to delete', () => {
