@@ -59,6 +59,12 @@ export const Listener = withRules(
       holds: ({ transport, tls }) => (transport === 'TLS' || transport === 'WSS') === (tls !== undefined),
       path: () => ['tls'],
     },
+    {
+      cel: "!has(self.advertisedAddress) || !(self.advertisedAddress in ['0.0.0.0', '::'])",
+      message: 'advertisedAddress must be where peers reach the listener, which 0.0.0.0 and :: never are',
+      holds: ({ advertisedAddress }) => advertisedAddress !== '0.0.0.0' && advertisedAddress !== '::',
+      path: () => ['advertisedAddress'],
+    },
   ],
 )
 export type Listener = z.infer<typeof Listener>

@@ -70,6 +70,10 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
     },
   ],
   'tls is needed with transport TLS or WSS, and only there': [{ transport: 'UDP' }, { transport: 'WS' }],
+  'advertisedAddress must be where peers reach the listener, which 0.0.0.0 and :: never are': [
+    { advertisedAddress: '0.0.0.0' },
+    { advertisedAddress: '::' },
+  ],
   'sip.media.mode Anchor needs at least one engine in media.engines': [
     { media: { engines: [] }, sip: { media: { mode: 'Anchor' } } },
     {
