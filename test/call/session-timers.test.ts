@@ -58,6 +58,17 @@ describe('the tables of Cisco CVP on the wire (feature item 26)', () => {
     },
   )
 
+  it.each(tables.ingress)(
+    'table 26-A: INVITE %j, 200 %j: told to the caller, as it is allowed: %j',
+    async (request, response, allowed) => {
+      const { ok } = await connect(asks(request), says(response))
+      const told = timerOf(ok)['Session-Expires']
+      expect(told === sessionExpires(response)).toBe(allowed)
+      // RFC 4028 section 9: a role that the request has is the one of the answer.
+      expect(told).toBe(sessionExpires(allowed ? response : request))
+    },
+  )
+
   it.each(tables.whisper)(
     'table 26-B: 200 of the caller %j to a re-INVITE: our re-INVITE to the callee %j',
     async (ingress, toAgent) => {

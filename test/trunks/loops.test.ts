@@ -1,3 +1,5 @@
+import { createSocket } from 'node:dgram'
+import { once } from 'node:events'
 import { afterEach, describe, expect, it } from 'vitest'
 import { Secret } from '#lib/secret.ts'
 import type { TrunkConfig } from '#api/snapshot.ts'
@@ -177,6 +179,16 @@ describe('a registration on the wire', () => {
 })
 
 describe('a keepalive on the wire', () => {
+  /** Whatever has been sent is there: a datagram has gone over loopback and come back meanwhile. */
+  const settled = async () => {
+    const socket = createSocket('udp4')
+    socket.bind(0, '127.0.0.1')
+    await once(socket, 'listening')
+    socket.send('x', socket.address().port, '127.0.0.1')
+    await once(socket, 'message')
+    socket.close()
+  }
+
   it.each(['127.0.0.1', '::1'])('follows a target on %s up, down and up again', async (address) => {
     let status: string | undefined = '405 Method Not Allowed'
     const peer = await openPeer(() => (status === undefined ? undefined : { status }), address)
@@ -211,6 +223,43 @@ describe('a keepalive on the wire', () => {
     status = '200 OK'
     clock.advance(downInterval - 4000)
     await until(() => state()?.state === 'Up')
+  })
+
+  it('item 9, checks 2 and 3: five 503 make it Down, probed every 30 s; the first 200 makes it Up, probed every 60 s', async () => {
+    let status = '200 OK'
+    const peer = await openPeer(() => ({ status }))
+    closers.push(peer.close)
+    const targets = [target({ host: peer.address, port: peer.port })]
+    const { trunks, clock, until } = await startTrunks(
+      trunk({ targets, keepalive: { ...keepalive, failureThreshold: 5 } }),
+    )
+    const state = () => trunks.targets()[0]
+    const failed = async (times: number, interval: number) => {
+      clock.advance(interval)
+      await expect.poll(() => state()?.failures).toBe(times)
+    }
+    clock.advance(0)
+    await until(() => state()?.state === 'Up')
+    status = '503 Service Unavailable'
+    for (let times = 1; times <= 4; times++) await failed(times, upInterval)
+    expect([state()?.state, trunks.usable('carrier', 'a')]).toEqual(['Up', true])
+    await failed(5, upInterval)
+    expect([state()?.state, trunks.usable('carrier', 'a')]).toEqual(['Down', false])
+    clock.advance(downInterval)
+    await expect.poll(() => peer.received.length).toBe(7)
+    await settled()
+    status = '200 OK'
+    clock.advance(downInterval)
+    await until(() => state()?.state === 'Up')
+    expect(trunks.usable('carrier', 'a')).toBe(true)
+    // A probe that came after 30 s would be one more in the end.
+    for (let probes = 9; probes <= 10; probes++) {
+      clock.advance(downInterval)
+      await settled()
+      clock.advance(upInterval - downInterval)
+      await expect.poll(() => peer.received.length).toBe(probes)
+      await settled()
+    }
   })
 
   it('that nobody answers ends with its own time, and is not sent on until Timer F (RFC 3261 section 17.1.2.2)', async () => {
