@@ -8,7 +8,7 @@ import { type KubeObject, nameOf as partsOf, type Resource } from './kube/resour
 import type { WithStatus } from './kube/status-writer.ts'
 import { type Change, Store } from './kube/store.ts'
 import { operatorAnnotation, selectorOf, serviceAccountOf } from './resources/fleet.ts'
-import { type Manifest, serviceAccounts } from './resources/kinds.ts'
+import { type Manifest, serviceAccounts, statefulSets } from './resources/kinds.ts'
 
 /** One of our kinds as the API server gives it. */
 export interface OurObject extends WithStatus {
@@ -89,7 +89,9 @@ export class Cluster {
   /** Which operator made the objects of a fleet, by its mark; undefined when there are none. */
   operatorOf(key: string): string | undefined {
     const account = this.owned.get(serviceAccounts.plural)?.get(serviceAccountOf(key))
-    return account?.metadata.annotations?.[operatorAnnotation]
+    // Who deletes the ServiceAccount does not call for another operator.
+    const marked = account ?? this.owned.get(statefulSets.plural)?.get(key)
+    return marked?.metadata.annotations?.[operatorAnnotation]
   }
 
   #readAs<T>(schema: z.ZodType<T>, object: OurObject): Read<T> {

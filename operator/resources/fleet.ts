@@ -26,7 +26,7 @@ export interface Fleet {
 /** Whom the tokens of replicas are for. */
 export const tokenAudience = 'sbcfleet.dev/control'
 
-/** Says on the ServiceAccount of a fleet, the first of its objects, which operator runs it. */
+/** Says on the ServiceAccount of a fleet, the first of its objects, which operator runs it; and on its StatefulSet. */
 export const operatorAnnotation = 'sbcfleet.dev/operator'
 
 /** Port of liveness, readiness and metrics. */
@@ -69,6 +69,11 @@ export function metadataOf({ voiceService, uid }: Fleet, name: string): ObjectMe
     labels: labelsOf(voiceService),
     ownerReferences: [ownerReference(voiceService, uid)],
   }
+}
+
+/** `metadataOf`, with the mark of the operator that runs the fleet. */
+export function markedMetadataOf(fleet: Fleet, name: string): ObjectMeta {
+  return { ...metadataOf(fleet, name), annotations: { [operatorAnnotation]: fleet.settings.operator } }
 }
 
 export function labelsOf(voiceService: VoiceService): Readonly<Record<string, string>> {

@@ -1,4 +1,4 @@
-import { type Fleet, metadataOf, namesOf, selectorOf } from './fleet.ts'
+import { type Fleet, markedMetadataOf, namesOf, selectorOf } from './fleet.ts'
 import type { Manifest } from './kinds.ts'
 import { podTemplate } from './pod.ts'
 
@@ -6,7 +6,7 @@ import { podTemplate } from './pod.ts'
 export function statefulSet(fleet: Fleet): Manifest {
   const { name } = fleet.voiceService.metadata
   return {
-    metadata: metadataOf(fleet, namesOf(name).statefulSet),
+    metadata: markedMetadataOf(fleet, namesOf(name).statefulSet),
     spec: {
       replicas: fleet.voiceService.spec.replicas,
       serviceName: namesOf(name).replicaService,

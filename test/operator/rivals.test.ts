@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
 import { leases } from '../../operator/kube/leader-election.ts'
+import { serviceAccounts } from '../../operator/resources/kinds.ts'
 import { type AnyObject, until, voiceServices } from '../kube/cluster.ts'
 import { type ControlPlane, longestStart, startControlPlane } from '../kube/control-plane.ts'
 import { freePorts } from '../sip/free-port.ts'
@@ -42,6 +43,13 @@ describe.skipIf(!inject('kubernetes'))('two operators of different releases for 
 
     const second = start('second', ports.slice(2))
     await second.said(/another operator runs this fleet/)
+    const account = { namespace: 'voice', name: 'edge-replica' }
+    const { uid } = (await client.get(serviceAccounts, account)).metadata
+    await client.delete(serviceAccounts, account)
+    const renewed = await until(client, serviceAccounts, account, (object) => {
+      return object !== undefined && object.metadata.uid !== uid
+    })
+    expect(renewed?.metadata.annotations?.['sbcfleet.dev/operator']).toBe(`${operatorNamespace}/first`)
     const { metadata } = await client.patch(voiceServices, edge, { spec: { replicas: 2 } })
     await until(client, voiceServices, edge, (object) => {
       return object?.status?.['observedGeneration'] === metadata.generation
