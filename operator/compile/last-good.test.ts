@@ -157,6 +157,16 @@ describe('a route that turns invalid', () => {
     expect(acceptedOf(compiled, 'VoiceService')).not.toContain('goes on')
   })
 
+  it('gives way to what can be used of today where it refers to a trunk that is gone', () => {
+    const targets = [{ trunkRef: { name: 'new' } }, { trunkRef: { name: 'new' } }]
+    const compiled = compileAll({
+      voiceService: voiceService(2, [{ ...numbers, targets }]),
+      trunks: [trunk(1, '192.0.2.1', {}, { name: 'new' })],
+    })
+    expect(bodyOf(compiled, 'Route/numbers')).toMatchObject({ generation: 2, targets: [{ trunk: 'new' }] })
+    expect(acceptedOf(compiled, 'VoiceService')).toMatch(/^True PartiallyInvalid: .*remove one of them\.$/)
+  })
+
   it('is not kept for a reference alone', () => {
     const compiled = compileAll({
       voiceService: voiceService(2, [{ ...numbers, targets: [{ trunkRef: { name: 'pbxx' } }] }]),

@@ -84,42 +84,63 @@ interface Candidate {
   readonly field: string
   /** Of the last good one. */
   readonly kept?: number
+  /** What is wrong with the route that the last good one stands for, or was tried for. */
+  readonly faults?: Findings['list']
 }
 
 /** A bad route never replaces a good one: of a route that has turned invalid, the last good version is used. */
 export function compileRoutes(world: World, trunks: readonly CompiledTrunk[], findings: Findings): CompiledRoute[] {
-  const asked = placed(world.voiceService.spec.routes, 'spec.routes').map(({ value: route, field }) => ({
-    route,
+  const asked = placed(world.voiceService.spec.routes, 'spec.routes').map(({ value, field }) => ({
+    route: value,
     field,
   }))
-  const said: Findings['list'] = []
   let candidates: readonly Candidate[] = asked
   for (;;) {
     const found = new Findings()
     const compiled = compileCandidates(candidates, world, trunks, found)
-    const next = candidates.map((candidate) => {
-      const own = found.list.filter(({ field }) => field.startsWith(`${candidate.field}.`))
-      const good = candidate.kept === undefined && own.some(isFault) ? goodRoute(candidate.route, world) : undefined
-      if (good === undefined) {
-        // What would be wrong with the one in its place is not what its manifest has to be mended for.
-        return { candidate, findings: candidate.kept === undefined ? own : [] }
-      }
-      said.push(...own)
-      return { candidate: { route: good.route, field: candidate.field, kept: good.generation }, findings: [] }
-    })
-    if (next.every(({ candidate }, index) => candidate === candidates[index])) {
-      findings.list.push(...said.map((one) => noteKept(one, compiled)), ...next.flatMap((one) => one.findings))
+    const next = candidates.map((candidate, index) =>
+      nextCandidate(candidate, asked[index], { world, found, compiled }),
+    )
+    if (next.every((one, index) => one === candidates[index])) {
+      findings.list.push(...candidates.flatMap((one) => findingsOf(one, found, compiled)))
       return compiled
     }
-    candidates = next.map(({ candidate }) => candidate)
+    candidates = next
   }
 }
 
-/** Says of a fault in a route what goes on in its place. */
-function noteKept(fault: Findings['list'][number], compiled: readonly CompiledRoute[]): Findings['list'][number] {
-  const kept = compiled.find(({ field, good }) => good !== undefined && fault.field.startsWith(`${field}.`))
-  if (kept === undefined) return fault
-  return { ...fault, message: `${fault.message}; the last good route, of generation ${kept.generation}, goes on` }
+/** The same as long as nothing is wrong with it, or nothing better is known. */
+function nextCandidate(
+  candidate: Candidate,
+  asked: Pick<Candidate, 'route' | 'field'> | undefined,
+  { world, found, compiled }: { world: World; found: Findings; compiled: readonly CompiledRoute[] },
+): Candidate {
+  const { field, kept, faults } = candidate
+  if (kept !== undefined) {
+    // Where the last good one has had its day, what can be used of the other is better than nothing.
+    if (asked === undefined || faults === undefined || compiled.some((one) => one.field === field)) return candidate
+    return { ...asked, faults }
+  }
+  const own = faults === undefined ? below(field, found) : []
+  const good = own.some(isFault) ? goodRoute(candidate.route, world) : undefined
+  return good === undefined ? candidate : { route: good.route, field, kept: good.generation, faults: own }
+}
+
+/** What would be wrong with a last good route is not what its manifest has to be mended for. */
+function findingsOf(
+  { field, kept, faults = [] }: Candidate,
+  found: Findings,
+  compiled: readonly CompiledRoute[],
+): Findings['list'] {
+  if (kept === undefined || !compiled.some((one) => one.field === field)) return below(field, found)
+  return faults.map((fault) => ({
+    ...fault,
+    message: `${fault.message}; the last good route, of generation ${kept}, goes on`,
+  }))
+}
+
+function below(field: string, { list }: Findings): Findings['list'] {
+  return list.filter((one) => one.field.startsWith(`${field}.`))
 }
 
 function compileCandidates(
@@ -147,8 +168,7 @@ function compileCandidates(
     const config = routeConfig(value, context)
     findings.passes({ route: value.route, config, trunks }, `${field}.sip`, behaviourChecks)
     const generation = value.kept ?? voiceService.metadata.generation ?? 0
-    const isGood =
-      value.kept !== undefined || !findings.list.some((one) => isFault(one) && one.field.startsWith(`${field}.`))
+    const isGood = value.kept !== undefined || !below(field, findings).some(isFault)
     return { field, config, generation, ...(isGood && { good: { route: value.route, generation } }) }
   })
 }
