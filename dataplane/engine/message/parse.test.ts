@@ -187,12 +187,45 @@ describe('a request that could be read in two ways', () => {
   })
 
   it.each([
-    ['NUL in a header field', invite(['X-A: \0'])],
-    ['NUL in the Request-URI', invite().replace('sip:b', 'sip:\0b')],
     ['a bare CR in a header field', invite(['X-A: 1\rX-B: 2'])],
     ['a bare CR before CRLF', invite(['X-A: 1\r'])],
   ])('has %s: silence', (_title, text) => {
     expect(parseMessage(text)).toMatchObject({ ok: false, status: 0, message: undefined })
+  })
+
+  it.each([
+    ['in a header field', invite(['X-A: \0'])],
+    ['in the Request-URI', invite().replace('sip:b', 'sip:\0b')],
+    ['in a display name, where the grammar has it (§25.1)', inviteWith('To', 'To: "a\\\0" <sip:b@example.com>')],
+    [
+      'in the host of Via, whose end it looks like',
+      inviteWith('Via', 'Via: SIP/2.0/UDP 192.0.2.1:5060\0;branch=z9hG4bK1'),
+    ],
+  ])('has NUL %s: 400, and the answer has none', (_title, text) => {
+    const result = parseMessage(text)
+    expect(result).toMatchObject({ ok: false, status: 400, message: { sentBy: '192.0.2.1:5060' } })
+    expect(result.message?.text).not.toContain('\0')
+  })
+
+  it.each([
+    ['SIP/2.0/UDP 192.0.2.1:5060;;,;,,', 'SIP/2.0/UDP 192.0.2.1:5060'],
+    ['SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;rport;;x', 'SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;rport'],
+    ['SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1;received=', 'SIP/2.0/UDP 192.0.2.1:5060;branch=z9hG4bK1'],
+    ['SIP/2.0/UDP 192.0.2.1:5060 x;branch=z9hG4bK1', 'SIP/2.0/UDP 192.0.2.1:5060'],
+  ])('has the Via %s: 400 with what can be read of it (RFC 4475 §3.1.2.1)', (via, readable) => {
+    const result = parseMessage(inviteWith('Via', `Via: ${via}`))
+    expect(result).toMatchObject({ ok: false, status: 400, reason: 'Malformed Via' })
+    expect(result.message?.lines('Via')).toEqual([readable])
+  })
+
+  it.each([
+    'SIP/2.0/UDP [::1;branch=z9hG4bK1',
+    'SIP/2.0/UDP h:0x1',
+    'UDP h;;',
+    'SIP/2.0/UDP h;branch=1;branch=2',
+    ';;',
+  ])('has the Via %s: silence, since who sent it or for which branch is a guess', (via) => {
+    expect(parseMessage(inviteWith('Via', `Via: ${via}`))).toMatchObject({ status: 0, message: undefined })
   })
 
   it('has CR in a display name: silence', () => {

@@ -2,11 +2,12 @@ import { type Identity, readIdentity } from './identity.ts'
 import { ParsedMessage } from './parsed-message.ts'
 import { type LineLimits, limits, type Scan, scanHeaders, unfold } from './scan.ts'
 import { type Problem, readStartLine, type StartLine } from './start-line.ts'
+import { endOfReadableVia } from './via.ts'
 
 /**
  * A message, or why it is none. `status` is what to answer, with `reason` as its phrase and `message` to build the
- * answer from; it is 0, without a message, when nothing may be answered: a response, an ACK, or a text whose top Via
- * cannot be read, so that the answer would find no way and no transaction.
+ * answer from; it is 0, without a message, when nothing may be answered: a response, an ACK, or a text whose top Via does
+ * not tell where it came from, so that the answer would find no way.
  */
 export type ParseResult =
   | { readonly ok: true; readonly message: ParsedMessage }
@@ -29,12 +30,33 @@ export function parseMessage(text: string): ParseResult {
   if (reading === undefined) return refuse('No SIP Message')
   const problem = findProblem(reading, text.length)
   if (problem === undefined) return { ok: true, message: build(reading, bodyEnd(reading)) }
-  const { start, scan, identity } = reading
+  const { start, identity } = reading
   if (problem.status === 0 || start.kind === 'response') return refuse(problem.reason)
   // RFC 3261 §17.1.1.3 and §8.2: an ACK has no response.
   if (start.method === 'ACK' || identity.cseqMethod === 'ACK') return refuse(problem.reason)
-  if (scan.ambiguous || identity.topViaEnd < 0) return refuse(problem.reason)
-  return { ok: false, status: problem.status, reason: problem.reason, message: build(reading, reading.text.length) }
+  const answered = answerable(reading)
+  if (answered === undefined) return refuse(problem.reason)
+  return { ok: false, status: problem.status, reason: problem.reason, message: build(answered, answered.text.length) }
+}
+
+/** What the answer to a malformed request is made of, without NUL; undefined where none would find its way. */
+function answerable(reading: Reading): Reading | undefined {
+  const plain = holdsNul(reading) ? read(reading.text.replaceAll('\0', '?')) : reading
+  if (plain === undefined || plain.scan.ambiguous) return undefined
+  return plain.identity.topViaEnd < 0 ? withReadableVia(plain) : plain
+}
+
+/**
+ * The request without the end of its top Via that cannot be read. RFC 4475 §3.1.2.1 has separators without parameters in
+ * the only Via: "An element receiving this request should respond with a 400 Bad Request error."
+ */
+function withReadableVia({ text, start, scan }: Reading): Reading | undefined {
+  const line = scan.names.indexOf('Via')
+  if (line < 0) return undefined
+  const viaEnd = scan.offsets[2 * line + 1] ?? 0
+  const cut = endOfReadableVia(text, scan.offsets[2 * line] ?? 0, viaEnd, start.problem?.status === 505)
+  const mended = cut < 0 ? undefined : read(text.slice(0, cut) + text.slice(viaEnd))
+  return mended === undefined || mended.identity.topViaEnd < 0 ? undefined : mended
 }
 
 /**
@@ -97,7 +119,8 @@ function skipEmptyLines(text: string): number {
 
 function findProblem(reading: Reading, length: number): Problem | undefined {
   const { start, scan, identity } = reading
-  if (holdsNul(reading)) return { status: 0, reason: 'NUL in Header Field' }
+  // RFC 3261 §25.1 allows it escaped in a quoted string, and there alone, but it ends texts in many programs behind us.
+  if (holdsNul(reading)) return { status: 400, reason: 'NUL in Header Field' }
   // RFC 3261 §21.5.7: "The server was unable to process the request since the message length exceeded its capabilities."
   if (length > limits.messageBytes) return { status: 513, reason: 'Message Too Large' }
   if (start.problem !== undefined) return start.problem

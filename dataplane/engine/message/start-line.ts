@@ -71,8 +71,9 @@ function uriProblem(text: string, start: number, end: number): Problem | undefin
 }
 
 /**
- * RFC 3261 §7.2: "Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF". The reason may be empty (RFC 4475
- * §3.1.1.13), and the space before it may be missing, as peers do.
+ * RFC 3261 §7.2: "Status-Line = SIP-Version SP Status-Code SP Reason-Phrase CRLF". The phrase may be empty (§25.1, RFC 4475
+ * §3.1.1.13), the space before it may not; it may be missing here all the same, since peers leave it out and no other line
+ * could be meant.
  */
 function readStatusLine(text: string, start: number, end: number): StartLine {
   const version = text.slice(start, start + 8).toUpperCase() === 'SIP/2.0 '

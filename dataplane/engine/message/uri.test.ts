@@ -63,6 +63,15 @@ describe('a URI taken apart', () => {
     expect(uri && formatUri(uri)).toBe(text.replace(/^SIPS/, 'sips'))
   })
 
+  it.each(['2001:db8::192.0.2.1', '::192.0.2.1'])(
+    '%s may have a third colon, as RFC 3261 has it (RFC 5118 §4.10)',
+    (host) => {
+      const uri = parseUri(`sip:a@[${host.replace('::', ':::')}]:5070`)
+      expect(uri).toEqual({ scheme: 'sip', user: 'a', host, port: 5070 })
+      expect(uri && formatUri(uri)).toBe(`sip:a@[${host}]:5070`)
+    },
+  )
+
   it.each([
     ['', 'nothing at all'],
     ['alice@example.com', 'no scheme'],
@@ -87,6 +96,11 @@ describe('a URI taken apart', () => {
     ['sip:alice@[example.com]', 'a name in brackets'],
     ['sip:alice@[fe80::1%25eth0]', 'an address with a zone'],
     ['sip:2001:db8::10', 'an IPv6 address without brackets (RFC 5118 §4.2)'],
+    ['sip:[2001:db8:::10]', 'three colons before no IPv4 address (RFC 5118 §4.10)'],
+    ['sip:[2001::db8:::192.0.2.1]', 'three colons after two'],
+    ['sip:[2001:db8::::192.0.2.1]', 'four colons'],
+    ['sip:[2001:db8:::192.0.2.256]', 'three colons before what is no IPv4 address'],
+    ['sip:[:::]', 'three colons alone'],
     ['sip:alice@example.com;', 'an empty parameter'],
     ['sip:alice@example.com;a=', 'a parameter with an empty value'],
     ['sip:alice@example.com;a=b@c', 'an at sign in a parameter'],

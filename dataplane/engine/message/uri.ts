@@ -25,7 +25,7 @@ export interface Uri {
   /** Empty when there is none. The number of a tel: URI. */
   readonly user: string
   readonly password?: string
-  /** As written, IPv6 without brackets. Empty in a tel: URI. */
+  /** As written, IPv6 without brackets and without a third colon. Empty in a tel: URI. */
   readonly host: string
   readonly port?: number | undefined
   readonly params?: Params
@@ -57,7 +57,7 @@ function splitSipUri(text: string): Uri {
     scheme: colon === 4 ? 'sips' : 'sip',
     user: password < 0 ? userinfo : userinfo.slice(0, password),
     ...(password >= 0 && { password: userinfo.slice(password + 1) }),
-    host: bracketed ? text.slice(hostStart + 1, hostEnd - 1) : text.slice(hostStart, hostEnd),
+    host: bracketed ? withoutThirdColon(text.slice(hostStart + 1, hostEnd - 1)) : text.slice(hostStart, hostEnd),
     ...(hostEnd < hostPortEnd && { port: decimal(text, hostEnd + 1, hostPortEnd, MAX_PORT) }),
     ...(hostPortEnd < end && { params: uriParams(text, hostPortEnd, end) }),
     ...(query >= 0 && { headers: uriHeaders(text, query) }),
@@ -139,13 +139,22 @@ export function scanHost(text: string, start: number, end: number): number {
     const close = text.indexOf(']', start)
     if (close < 0 || close >= end) return -1
     const address = text.slice(start + 1, close)
-    return !address.includes('%') && isIPv6(address) ? close + 1 : -1
+    return !address.includes('%') && isIPv6(withoutThirdColon(address)) ? close + 1 : -1
   }
   const addressEnd = skipIPv4(text, start, end)
   if (addressEnd > 0) return addressEnd
   const hostEnd = skip(text, start, end, HOST)
   // RFC 3261 §25.1: "toplabel = ALPHA / ALPHA *( alphanum / "-" ) alphanum", so nothing else ends in a label of digits.
   return hostEnd === start || lastLabelIsNumber(text, start, hostEnd) ? -1 : hostEnd
+}
+
+/**
+ * The IPv6 address, as which RFC 3261 §25.1 has `2001:db8:::192.0.2.1` as well, since its `hexpart` may end in two colons
+ * before the one of the IPv4 address. RFC 5118 §4.10: "following the Robustness Principle, an implementation must tolerate
+ * both of the above constructs." Three colons are nothing anywhere else.
+ */
+export function withoutThirdColon(address: string): string {
+  return address.includes(':::') ? address.replace(/:::(?=\d+\.\d+\.\d+\.\d+$)/, '::') : address
 }
 
 /** Index after the IPv4 address; -1 when it is none, or goes on as a name. */

@@ -71,6 +71,11 @@ describe('a Via', () => {
     expect(parseVia(text)).toBeUndefined()
   })
 
+  it('may have a third colon in an address, as RFC 3261 has it (RFC 5118 §4.10)', () => {
+    const via = parseVia('SIP/2.0/UDP [2001:db8:::192.0.2.1]:5070;branch=z9hG4bK1')
+    expect(via && formatVia(via)).toBe('SIP/2.0/UDP [2001:db8::192.0.2.1]:5070;branch=z9hG4bK1')
+  })
+
   it('is written so that it reads the same', () => {
     const via = {
       transport: 'UDP',

@@ -1,6 +1,6 @@
 import { decimal, skip, skipBlanks, TOKEN, HOST } from './chars.ts'
 import { formatParams, type Params, param, ParamCursor, parseParams, withParam } from './params.ts'
-import { formatHostPort, scanHost } from './uri.ts'
+import { formatHostPort, scanHost, withoutThirdColon } from './uri.ts'
 
 /** One Via (RFC 3261 §20.42). */
 export interface Via {
@@ -34,7 +34,7 @@ export function parseVia(value: string): Via | undefined {
   if (span === undefined) return undefined
   const bracketed = value.charCodeAt(span.sentByStart) === 0x5b
   const host = bracketed
-    ? value.slice(span.sentByStart + 1, span.hostEnd - 1)
+    ? withoutThirdColon(value.slice(span.sentByStart + 1, span.hostEnd - 1))
     : value.slice(span.sentByStart, span.hostEnd)
   const parsed = parseParams(value, span.sentByEnd, value.length)
   return {
@@ -78,6 +78,23 @@ export function scanVia(
   cursor: ParamCursor,
   anyVersion = false,
 ): ViaSpan | undefined {
+  const span = scanSentBy(text, start, end, anyVersion)
+  return span !== undefined && scanViaParams(span, cursor, end) ? span : undefined
+}
+
+/**
+ * Index after what can be read of a Via whose parameters are malformed: sent-by and the parameters before the first fault.
+ * -1 where nobody can tell where an answer has to go, or which branch is meant.
+ */
+export function endOfReadableVia(text: string, start: number, end: number, anyVersion: boolean): number {
+  const cursor = new ParamCursor(text)
+  const span = scanSentBy(text, start, end, anyVersion)
+  if (span === undefined) return -1
+  scanViaParams(span, cursor, end)
+  return cursor.failed ? span.end : -1
+}
+
+function scanSentBy(text: string, start: number, end: number, anyVersion: boolean): ViaSpan | undefined {
   const transportStart = skipProtocol(text, start, end, anyVersion)
   if (transportStart < 0) return undefined
   const transportEnd = skip(text, transportStart, end, TOKEN)
@@ -96,7 +113,7 @@ export function scanVia(
     branchEnd: -1,
     end,
   }
-  return scanPort(text, span, end) && scanViaParams(span, cursor, end) ? span : undefined
+  return scanPort(text, span, end) ? span : undefined
 }
 
 /** Index of the transport after `SIP/2.0/`; white space may stand around the slashes (RFC 3261 §25.1). */
@@ -121,12 +138,15 @@ function scanPort(text: string, span: ViaSpan, end: number): boolean {
 /** A second branch makes it malformed, since two elements could take different ones for the transaction's, and so does a quoted one: it is a token (RFC 3261 §25.1). */
 function scanViaParams(span: ViaSpan, cursor: ParamCursor, end: number): boolean {
   cursor.reset(span.sentByEnd, end)
+  span.end = span.sentByEnd
   while (cursor.next()) {
+    span.end = cursor.at
     if (!cursor.named('branch')) continue
     if (span.branchEnd >= 0 || cursor.quoted) return false
     span.branchStart = cursor.valueStart
     span.branchEnd = cursor.valueEnd
   }
+  if (cursor.failed) return false
   span.end = cursor.at
-  return !cursor.failed
+  return true
 }
