@@ -1,5 +1,6 @@
 import { invalidMessages } from '../../dataplane/engine/testdata/torture-invalid.ts'
-import { ipv6Messages, semanticMessages } from '../../dataplane/engine/testdata/torture-semantics.ts'
+import { ipv6Messages } from '../../dataplane/engine/testdata/torture-ipv6.ts'
+import { semanticMessages } from '../../dataplane/engine/testdata/torture-semantics.ts'
 import { validMessages } from '../../dataplane/engine/testdata/torture-valid.ts'
 
 /** The messages of RFC 4475 and RFC 5118. */

@@ -2,6 +2,7 @@
 export interface TortureMessage {
   /** Section of its RFC. */
   readonly section: string
+  /** Name of the message in its RFC, or what is made of it here. */
   readonly title: string
   /** One character per byte. */
   readonly text: string
@@ -15,6 +16,25 @@ export interface TortureMessage {
 /** Lines ended by CRLF, then the empty line and the body. */
 export function message(lines: readonly string[], body = ''): string {
   return `${lines.join('\r\n')}\r\n\r\n${body}`
+}
+
+/** Lines of a body, each ended by CRLF. */
+export function bodyOf(...lines: string[]): string {
+  return lines.map((line) => `${line}\r\n`).join('')
+}
+
+/** The session description of most messages of RFC 4475. */
+export function offerOf(address: string, start = '0'): string {
+  return bodyOf(
+    'v=0',
+    `o=mhandley 29739 7272939 IN IP4 ${address}`,
+    's=-',
+    `c=IN IP4 ${address}`,
+    `t=${start} 0`,
+    'm=audio 49217 RTP/AVP 0 12',
+    'm=video 3227 RTP/AVP 31',
+    'a=rtpmap:31 LPC',
+  )
 }
 
 /** A request without fault but for the lines given, which take the place of those of the same name or are added. */
@@ -41,12 +61,6 @@ export function response(status: string, ...lines: string[]): string {
 /** A text of more than ASCII as the bytes of UTF-8, one character each. */
 export function bytes(text: string): string {
   return Buffer.from(text).toString('latin1')
-}
-
-/** A request with a body. */
-export function withBody(start: string, type: string, body: string, ...lines: string[]): string {
-  const whole = bytes(body)
-  return request(start, ...lines, `Content-Type: ${type}`, `Content-Length: ${whole.length}`) + whole
 }
 
 function nameOf(line: string): string {

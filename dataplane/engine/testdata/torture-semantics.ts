@@ -1,15 +1,46 @@
-import { message, request, type TortureMessage, withBody } from './torture-message.ts'
+import { bodyOf, message, offerOf, request, type TortureMessage } from './torture-message.ts'
 
 const invite = 'INVITE sip:user@example.com SIP/2.0'
 const options = 'OPTIONS sip:user@example.com SIP/2.0'
 const register = 'REGISTER sip:example.com SIP/2.0'
+const sdp = 'Content-Type: application/sdp'
+
+/** An INVITE of RFC 2543, which may do without Contact. */
+const oldInvite = [
+  'INVITE sip:UserB@example.com SIP/2.0',
+  'Via: SIP/2.0/UDP iftgw.example.com',
+  'From: <sip:+13035551111@ift.client.example.net;user=phone>',
+  'Record-Route: <sip:UserB@example.com;maddr=ss1.example.com>',
+  'To: sip:+16505552222@ss1.example.net;user=phone',
+  'Call-ID: inv2543.1717@ift.client.example.com',
+  'CSeq: 56 INVITE',
+  sdp,
+]
+const oldOffer = bodyOf(
+  'v=0',
+  'o=mhandley 29739 7272939 IN IP4 192.0.2.5',
+  's=-',
+  'c=IN IP4 192.0.2.5',
+  't=0 0',
+  'm=audio 49217 RTP/AVP 0',
+)
 
 /** RFC 4475 §3.2 to §3.4: transactions, the application, and the past. */
 export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.2.1',
     title: 'a branch with nothing after its cookie',
-    text: request(options, 'Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK'),
+    text: message([
+      options,
+      'To: sip:user@example.com',
+      'From: sip:caller@example.org;tag=33242',
+      'Max-Forwards: 3',
+      'Via: SIP/2.0/UDP 192.0.2.1;branch=z9hG4bK',
+      'Accept: application/sdp',
+      'Call-ID: badbranch.sadonfo23i420jv0as0derf3j3n',
+      'CSeq: 8 OPTIONS',
+      'l: 0',
+    ]),
     parser: 400,
     answer: 400,
     why: 'the cookie promises that what follows is unique (RFC 3261 §8.1.1.7), and nothing follows',
@@ -17,7 +48,10 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.1',
     title: 'no Call-ID, From and To',
-    text: message([invite, 'CSeq: 193942 INVITE', 'Via: SIP/2.0/UDP 192.0.2.95;branch=z9hG4bKkdj.insuf']),
+    text: message(
+      [invite, 'CSeq: 193942 INVITE', 'Via: SIP/2.0/UDP 192.0.2.95;branch=z9hG4bKkdj.insuf', sdp, 'l: 152'],
+      offerOf('192.0.2.95'),
+    ),
     parser: 400,
     answer: 400,
     why: 'mandatory header fields are missing (RFC 3261 §8.1.1); the answer lacks them as well',
@@ -25,7 +59,16 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.2',
     title: 'an unknown scheme in the Request-URI',
-    text: request('OPTIONS nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0'),
+    text: message([
+      'OPTIONS nobodyKnowsThisScheme:totallyopaquecontent SIP/2.0',
+      'To: sip:user@example.com',
+      'From: sip:caller@example.net;tag=384',
+      'Max-Forwards: 3',
+      'Call-ID: unkscm.nasdfasser0q239nwsdfasdkl34',
+      'CSeq: 3923423 OPTIONS',
+      'Via: SIP/2.0/TCP host9.example.com;branch=z9hG4bKkdjuw39234',
+      'Content-Length: 0',
+    ]),
     parser: 416,
     answer: 416,
     why: 'RFC 3261 §8.2.2.1',
@@ -33,7 +76,16 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.3',
     title: 'a known scheme that is none of ours',
-    text: request('OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0'),
+    text: message([
+      'OPTIONS soap.beep://192.0.2.103:3002 SIP/2.0',
+      'To: sip:user@example.com',
+      'From: sip:caller@example.net;tag=384',
+      'Max-Forwards: 3',
+      'Call-ID: novelsc.asdfasser0q239nwsdfasdkl34',
+      'CSeq: 3923423 OPTIONS',
+      'Via: SIP/2.0/TCP host9.example.com;branch=z9hG4bKkdjuw39234',
+      'Content-Length: 0',
+    ]),
     parser: 416,
     answer: 416,
     why: 'RFC 3261 §8.2.2.1',
@@ -41,7 +93,17 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.4',
     title: 'unknown schemes in header fields',
-    text: request(register, 'To: isbn:2983792873', 'From: <http://www.example.com>;tag=3234233', 'Contact: <name:John_Smith>'),
+    text: message([
+      register,
+      'To: isbn:2983792873',
+      'From: <http://www.example.com>;tag=3234233',
+      'Call-ID: unksm2.daksdj@hyphenated-host.example.com',
+      'CSeq: 234902 REGISTER',
+      'Max-Forwards: 70',
+      'Via: SIP/2.0/UDP 192.0.2.21:5060;branch=z9hG4bKkdjuw',
+      'Contact: <name:John_Smith>',
+      'l: 0',
+    ]),
     parser: 'accepted',
     answer: 405,
     why: 'From, To and Contact may have any scheme; nobody registers here',
@@ -49,11 +111,18 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.5',
     title: 'Proxy-Require and Require of the unknown',
-    text: request(
+    text: message([
       options,
+      'To: sip:j_user@example.com',
+      'From: sip:caller@example.net;tag=242etr',
+      'Max-Forwards: 6',
+      'Call-ID: bext01.0ha0isndaksdj',
       'Require: nothingSupportsThis, nothingSupportsThisEither',
       'Proxy-Require: noProxiesSupportThis, norDoAnyProxiesSupportThis',
-    ),
+      'CSeq: 8 OPTIONS',
+      'Via: SIP/2.0/TLS fold-and-staple.example.com;branch=z9hG4bKkdjuw',
+      'Content-Length: 0',
+    ]),
     parser: 'accepted',
     answer: 420,
     why: 'with Unsupported listing what is not understood (RFC 3261 §8.2.2.3)',
@@ -61,7 +130,21 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.6',
     title: 'an unknown Content-Type',
-    text: withBody(invite, 'application/unknownformat', '<audio>\r\n <pcmu port="443"/>\r\n</audio>\r\n'),
+    text: message(
+      [
+        invite,
+        'Contact: <sip:caller@host5.example.net>',
+        'To: sip:j.user@example.com',
+        'From: sip:caller@example.net;tag=8392034',
+        'Max-Forwards: 70',
+        'Call-ID: invut.0ha0isndaksdjadsfij34n23d',
+        'CSeq: 235448 INVITE',
+        'Via: SIP/2.0/UDP somehost.example.com;branch=z9hG4bKkdjuw',
+        'Content-Type: application/unknownformat',
+        'Content-Length: 40',
+      ],
+      bodyOf('<audio>', ' <pcmu port="443"/>', '</audio>'),
+    ),
     parser: 'accepted',
     answer: 415,
     why: 'with Accept listing what would do (RFC 3261 §8.2.3)',
@@ -69,16 +152,54 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.7',
     title: 'an unknown authorization scheme',
-    text: request(register, 'Authorization: NoOneKnowsThisScheme opaque-data=here'),
+    text: message([
+      register,
+      'To: sip:j.user@example.com',
+      'From: sip:j.user@example.com;tag=87321hj23128',
+      'Max-Forwards: 8',
+      'Call-ID: regaut01.0ha0isndaksdj',
+      'CSeq: 9338 REGISTER',
+      'Via: SIP/2.0/TCP 192.0.2.253;branch=z9hG4bKkdjuw',
+      'Authorization: NoOneKnowsThisScheme opaque-data=here',
+      'Content-Length:0',
+    ]),
     parser: 'accepted',
     answer: 405,
     why: 'credentials are not asked for, so they are passed over; nobody registers here',
+  },
+  {
+    section: '3.3.8',
+    title: 'two of everything there is one of',
+    text: message(
+      [
+        'INVITE sip:user@company.com SIP/2.0',
+        'Contact: <sip:caller@host25.example.net>',
+        'Via: SIP/2.0/UDP 192.0.2.25;branch=z9hG4bKkdjuw',
+        'Max-Forwards: 70',
+        'CSeq: 5 INVITE',
+        'Call-ID: multi01.98asdh@192.0.2.1',
+        'CSeq: 59 INVITE',
+        'Call-ID: multi01.98asdh@192.0.2.2',
+        'From: sip:caller@example.com;tag=3413415',
+        'To: sip:user@example.com',
+        'To: sip:other@example.net',
+        'From: sip:caller@example.net;tag=2923420123',
+        sdp,
+        'l: 154',
+        'Contact: <sip:caller@host36.example.net>',
+        'Max-Forwards: 5',
+      ],
+      `${offerOf('192.0.2.25')}\r\n`,
+    ),
+    parser: 400,
+    answer: 400,
+    why: 'somebody behind us would take the other one',
   },
   ...['CSeq: 59 INVITE', 'Call-ID: 98asdh@192.0.2.2', 'From: <sip:other@example.com>;tag=2', 'To: sip:b@h', 'Max-Forwards: 5'].map(
     (line): TortureMessage => ({
       section: '3.3.8',
       title: `two of what there is one of: ${line.split(':')[0]}`,
-      text: duplicated(line),
+      text: request(invite).replace('\r\n', `\r\n${line}\r\n`),
       parser: 400,
       answer: 400,
       why: 'somebody behind us would take the other one',
@@ -87,7 +208,21 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.9',
     title: 'two Content-Lengths',
-    text: request(options, 'Content-Length: 0', 'Content-Length: 5'),
+    text: message(
+      [
+        options,
+        'Via: SIP/2.0/UDP host5.example.net;branch=z9hG4bK293423',
+        'To: sip:user@example.com',
+        'From: sip:other@example.net;tag=3923942',
+        'Call-ID: mcl01.fhn2323orihawfdoa3o4r52o3irsdf',
+        'CSeq: 15932 OPTIONS',
+        'Content-Length: 13',
+        'Max-Forwards: 60',
+        'Content-Length: 5',
+        'Content-Type: text/plain',
+      ],
+      bodyOf("There's no way to know how many octets are supposed to be here.", ''),
+    ),
     parser: 400,
     answer: 400,
     why: 'where the message ends would be a matter of opinion',
@@ -95,9 +230,20 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.10',
     title: 'a 200 with broadcast in its Via',
-    text: request(options, 'Via: SIP/2.0/UDP 192.0.2.198;branch=z9hG4bK1324923', 'Via: SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK1saber23').replace(
-      /^[^\r]*/,
-      'SIP/2.0 200 OK',
+    text: message(
+      [
+        'SIP/2.0 200 OK',
+        'Via: SIP/2.0/UDP 192.0.2.198;branch=z9hG4bK1324923',
+        'Via: SIP/2.0/UDP 255.255.255.255;branch=z9hG4bK1saber23',
+        'Call-ID: bcast.0384840201234ksdfak3j2erwedfsASdf',
+        'CSeq: 35 INVITE',
+        'From: sip:user@example.com;tag=11141343',
+        'To: sip:user@example.edu;tag=2229',
+        'Content-Length: 154',
+        sdp,
+        'Contact: <sip:user@host28.example.com>',
+      ],
+      offerOf('192.0.2.198'),
     ),
     parser: 'accepted',
     answer: 'none',
@@ -106,7 +252,16 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.11',
     title: 'Max-Forwards of zero',
-    text: request(options, 'Max-Forwards: 0'),
+    text: message([
+      options,
+      'To: sip:user@example.com',
+      'From: sip:caller@example.net;tag=3ghsd41',
+      'Call-ID: zeromf.jfasdlfnm2o2l43r5u0asdfas',
+      'CSeq: 39234321 OPTIONS',
+      'Via: SIP/2.0/UDP host1.example.com;branch=z9hG4bKkdjuw2349i',
+      'Max-Forwards: 0',
+      'Content-Length: 0',
+    ]),
     parser: 'accepted',
     answer: 200,
     why: 'the last element that an OPTIONS may reach answers it (RFC 3261 §16.3)',
@@ -114,7 +269,7 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.12',
     title: 'REGISTER with a Contact header parameter',
-    text: request(register, 'Contact: sip:+19725552222@gw1.example.net;unknownparam'),
+    text: registering('cparam01', 'DkfVgjkrtMwaerKKpe', 2, 'sip:+19725552222@gw1.example.net;unknownparam'),
     parser: 'accepted',
     answer: 405,
     why: 'without brackets a parameter is of the header field; nobody registers here',
@@ -122,7 +277,7 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.13',
     title: 'REGISTER with a URI parameter in its Contact',
-    text: request(register, 'Contact: <sip:+19725552222@gw1.example.net;unknownparam>'),
+    text: registering('cparam02', '838293', 3, '<sip:+19725552222@gw1.example.net;unknownparam>'),
     parser: 'accepted',
     answer: 405,
     why: 'inside brackets a parameter is of the URI; nobody registers here',
@@ -130,7 +285,17 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.14',
     title: 'escaped headers in a Contact',
-    text: request(register, 'Contact: <sip:user@example.com?Route=%3Csip:sip.example.com%3E>'),
+    text: message([
+      register,
+      'To: sip:user@example.com',
+      'From: sip:user@example.com;tag=8',
+      'Max-Forwards: 70',
+      'Call-ID: regescrt.k345asrl3fdbv@192.0.2.1',
+      'CSeq: 14398234 REGISTER',
+      'Via: SIP/2.0/UDP host5.example.com;branch=z9hG4bKkdjuw',
+      'M: <sip:user@example.com?Route=%3Csip:sip.example.com%3E>',
+      'L:0',
+    ]),
     parser: 'accepted',
     answer: 405,
     why: 'allowed in a Contact (RFC 3261 §19.1.1); nobody registers here',
@@ -138,108 +303,54 @@ export const semanticMessages: readonly TortureMessage[] = [
   {
     section: '3.3.15',
     title: 'an Accept without SDP',
-    text: withBody(
-      invite,
-      'application/sdp',
-      'v=0\r\no=caller 53655765 2353687637 IN IP4 192.0.2.5\r\ns=-\r\nc=IN IP4 192.0.2.5\r\nt=0 0\r\nm=audio 49172 RTP/AVP 0\r\n',
-      'Accept: text/nobodyKnowsThis',
+    text: message(
+      [
+        invite,
+        'To: sip:j_user@example.com',
+        'Contact: <sip:caller@host15.example.net>',
+        'From: sip:caller@example.net;tag=234',
+        'Max-Forwards: 5',
+        'Call-ID: sdp01.ndaksdj9342dasdd',
+        'Accept: text/nobodyKnowsThis',
+        'CSeq: 8 INVITE',
+        'Via: SIP/2.0/UDP 192.0.2.15;branch=z9hG4bKkdjuw',
+        'Content-Length: 150',
+        sdp,
+      ],
+      offerOf('192.0.2.5'),
     ),
     parser: 'accepted',
     answer: 'called',
-    why: 'whether to answer an offer that forbids an answer is for the called party to say',
+    why: 'Accept crosses, and whether to answer an offer that forbids an answer is for the called party to say',
+  },
+  {
+    section: '3.4.1',
+    title: 'an INVITE of RFC 2543, without branch, tag, Max-Forwards and Contact',
+    text: message(oldInvite, oldOffer),
+    parser: 'accepted',
+    answer: 400,
+    why: 'without Contact (RFC 3261 §8.1.1.8) there is nowhere to send the BYE of the call, and that alone is in the way',
   },
   {
     section: '3.4.1',
     title: 'an INVITE of RFC 2543, without branch, tag and Max-Forwards',
-    text: message([
-      'INVITE sip:UserB@example.com SIP/2.0',
-      'Via: SIP/2.0/UDP iftgw.example.com',
-      'From: <sip:+13035551111@ift.client.example.net;user=phone>',
-      'To: sip:+16505552222@ss1.example.net;user=phone',
-      'Call-ID: inv2543.1717@ift.client.example.com',
-      'CSeq: 56 INVITE',
-      'Contact: <sip:+13035551111@192.0.2.9>',
-      'Content-Length: 0',
-    ]),
+    text: message([...oldInvite, 'Contact: <sip:+13035551111@192.0.2.9>'], oldOffer),
     parser: 'accepted',
     answer: 'called',
     why: 'matched by the rules of RFC 3261 §17.2.3 for clients of RFC 2543',
   },
 ]
 
-function duplicated(line: string): string {
-  return request(invite).replace('\r\n', `\r\n${line}\r\n`)
+function registering(name: string, tag: string, sequence: number, contact: string): string {
+  return message([
+    register,
+    'Via: SIP/2.0/UDP saturn.example.com:5060;branch=z9hG4bKkdjuw',
+    'Max-Forwards: 70',
+    `From: sip:watson@example.com;tag=${tag}`,
+    'To: sip:watson@example.com',
+    `Call-ID: ${name}.70710@saturn.example.com`,
+    `CSeq: ${sequence} REGISTER`,
+    `Contact: ${contact}`,
+    'l: 0',
+  ])
 }
-
-/** RFC 5118: IPv6. */
-export const ipv6Messages: readonly TortureMessage[] = [
-  {
-    section: '4.1',
-    title: 'an IPv6 reference in the Request-URI',
-    text: request('OPTIONS sip:[2001:db8::10] SIP/2.0', 'Via: SIP/2.0/UDP [2001:db8::9:1];branch=z9hG4bKas3-111'),
-    parser: 'accepted',
-    answer: 200,
-    why: 'well-formed',
-  },
-  {
-    section: '4.2',
-    title: 'an IPv6 address without brackets in the Request-URI',
-    text: request('OPTIONS sip:2001:db8::10 SIP/2.0'),
-    parser: 400,
-    answer: 400,
-    why: '"the SIP implementation receiving this request should respond with a 400 (Bad Request) failure response"',
-  },
-  {
-    section: '4.3',
-    title: 'what looks like a port is part of the address',
-    text: request('OPTIONS sip:[2001:db8::10:5070] SIP/2.0'),
-    parser: 'accepted',
-    answer: 200,
-    why: 'what stands in brackets is an address, whatever its writer meant',
-  },
-  {
-    section: '4.4',
-    title: 'a port after the brackets',
-    text: request('OPTIONS sip:[2001:db8::10]:5070 SIP/2.0'),
-    parser: 'accepted',
-    answer: 200,
-    why: 'well-formed',
-  },
-  ...['[2001:db8::9:255]', '2001:db8::9:255'].map(
-    (received): TortureMessage => ({
-      section: '4.5',
-      title: `received=${received}`,
-      text: request(options, `Via: SIP/2.0/UDP [2001:db8::9:1];received=${received};branch=z9hG4bKas3`),
-      parser: 'accepted',
-      answer: 200,
-      why: 'both forms are in use, and the parameter of a peer is replaced by the true source in any case',
-    }),
-  ),
-  ...[
-    ['4.6', 'SDP with IPv6', 'c=IN IP6 2001:db8::20\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n'],
-    ['4.7', 'several addresses in header fields', 'c=IN IP6 2001:db8::20\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n'],
-    ['4.8', 'IPv6 and IPv4 in SDP', 't=0 0\r\nm=audio 5 RTP/AVP 0\r\nc=IN IP6 2001:db8::1\r\nm=video 6 RTP/AVP 31\r\nc=IN IP4 192.0.2.1\r\n'],
-    ['4.9', 'an IPv4-mapped IPv6 address', 'c=IN IP6 ::ffff:192.0.2.10\r\nt=0 0\r\nm=audio 5 RTP/AVP 0\r\n'],
-  ].map(
-    ([section = '', title = '', media = '']): TortureMessage => ({
-      ...{ section, title },
-      text: withBody(
-        'INVITE sip:user@[2001:db8::10] SIP/2.0',
-        'application/sdp',
-        `v=0\r\no=assistant 971731711378798081 0 IN IP6 2001:db8::20\r\ns=-\r\n${media}`,
-        'Contact: <sip:caller@[::ffff:192.0.2.2]>',
-      ),
-      parser: 'accepted',
-      answer: 'called',
-      why: 'addresses of media pass; what is ours to write is ours',
-    }),
-  ),
-  {
-    section: '4.10',
-    title: 'three colons, as a fault in the grammar of RFC 3261 allows',
-    text: request('OPTIONS sip:user@[2001:db8:::192.0.2.1] SIP/2.0'),
-    parser: 400,
-    answer: 400,
-    why: 'the corrected grammar has two colons; three are no address',
-  },
-]
