@@ -1,4 +1,8 @@
 import { describe, expect, it } from 'vitest'
+import { invalidMessages } from '../testdata/torture-invalid.ts'
+import type { TortureMessage } from '../testdata/torture-message.ts'
+import { semanticMessages } from '../testdata/torture-semantics.ts'
+import { binaryBody, tortuous, twoRequests, validMessages } from '../testdata/torture-valid.ts'
 import { StreamFramer } from './frame.ts'
 
 function message(call: number, body = ''): string {
@@ -64,6 +68,40 @@ describe.each([1, 2, 3, 7, 64, 100_000])('a stream in pieces of %i bytes', (size
     expect(framed.error).toMatch(error)
   })
 })
+
+describe.each([1, 64, 100_000])('messages of RFC 4475 on a stream in pieces of %i bytes', (size) => {
+  it('§3.1.1.1, §3.1.1.11: what is folded, and a body with NUL and lone LF, are cut where they end', () => {
+    const binary = textOf(validMessages, '3.1.1.11')
+    expect(frame(tortuous + binary + tortuous, size).messages).toEqual([tortuous, binary, tortuous])
+    expect(binary.endsWith(binaryBody)).toBe(true)
+  })
+
+  it('§3.1.1.8: what is one message in a datagram is two here', () => {
+    const second = twoRequests.rest.slice(2)
+    // The body of the second goes on after its 150 octets.
+    expect(frame(twoRequests.first + twoRequests.rest, size).messages).toEqual([twoRequests.first, second.slice(0, -5)])
+  })
+
+  it('§3.1.2.2: a Content-Length larger than the message waits for the rest', () => {
+    expect(frame(textOf(invalidMessages, '3.1.2.2'), size)).toEqual({ messages: [], pings: 0, error: undefined })
+  })
+
+  it.each([
+    ['3.1.2.3', invalidMessages],
+    ['3.3.9', semanticMessages],
+  ])('§%s: "the framing error is not recoverable, and the connection should be closed"', (section, collection) => {
+    const { messages, error } = frame(textOf(collection, section), size)
+    expect(messages).toEqual([])
+    expect(error).toMatch(/Content-Length/)
+  })
+})
+
+/** The message itself, which stands before what is made of it. */
+function textOf(collection: readonly TortureMessage[], section: string): string {
+  const torture = collection.find((each) => each.section === section)
+  if (torture === undefined) throw new Error(`no message of §${section}`)
+  return torture.text
+}
 
 describe('a framer', () => {
   it('gives messages that later pieces do not change', () => {
