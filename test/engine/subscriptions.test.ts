@@ -133,6 +133,16 @@ describe('a SUBSCRIBE of a peer', () => {
     expect(dialogs()).toBe(0)
   })
 
+  it('ends with a NOTIFY that is refused, but goes on where it may be tried again (RFC 6665 §4.2.2)', async () => {
+    const { dialogId } = await accept()
+    answerWith(await notify(dialogId, 'active'), { status: 500, headers: [['Retry-After', '5']] })
+    await application.response(500)
+    expect(dialogs()).toBe(1)
+    answerWith(await notify(dialogId, 'active'), { status: 489 })
+    await application.response(489)
+    expect(dialogs()).toBe(0)
+  })
+
   it('ends by its time when nobody refreshes it and the application forgets it', async () => {
     await accept({ expires: '60' })
     clock.advance(90_000)
@@ -222,6 +232,21 @@ describe('a SUBSCRIBE of the application', () => {
     expect(dialogs()).toBe(0)
     notify(arrival, 'active', { cseq: 2 })
     await peer.response(481, 'NOTIFY')
+  })
+
+  it('ends with a refresh that gets 404, 489 and their like, but not 500 (RFC 6665 §4.1.2.2)', async () => {
+    const arrival = await subscribe()
+    answerWith(arrival, accepted)
+    const { dialogId } = await application.response(200)
+    for (const [status, left] of [
+      [500, 1],
+      [489, 0],
+    ] as const) {
+      await command('SUBSCRIBE', dialogId, ['expires: 900'])
+      answerWith(await peer.request('SUBSCRIBE'), { status })
+      await application.response(status)
+      expect(dialogs()).toBe(left)
+    }
   })
 
   it('that is refused makes no dialog, and a NOTIFY for it gets 481', async () => {

@@ -23,6 +23,14 @@ import { formatLocalResponse } from './response-text.ts'
 const destroying: ReadonlySet<number> = new Set([404, 410, 416, 482, 483, 484, 485, 502, 604])
 
 /**
+ * RFC 6665 §4.1.2.2: "If a SUBSCRIBE request to refresh a subscription receives a 404, 405, 410, 416, 480-485, 489, 501, or 604
+ * response, the subscriber MUST consider the subscription terminated."
+ */
+function endsSubscription(status: number): boolean {
+  return (status >= 480 && status <= 485) || [404, 405, 410, 416, 489, 501, 604].includes(status)
+}
+
+/**
  * Early dialogs that one INVITE may make; nobody rings at more places. Each tag that a peer makes up would take memory, and
  * be searched among the others.
  */
@@ -226,17 +234,22 @@ export class ClientExchange implements ClientTransactionUser {
       return this.#destroy(dialog)
     }
     if (status < 300 && isTargetRefresh(this.method)) refreshTarget(dialog.state, response)
-    this.#settleSubscription(status, response.get('Expires'), dialog)
+    this.#settleSubscription(response, dialog)
     if (this.method === 'BYE') this.#endDialog(dialog, status === 401 || status === 407)
   }
 
   /** What a SUBSCRIBE or NOTIFY of ours in a dialog has come to; after a challenge it will be sent again. */
-  #settleSubscription(status: number, granted: string | undefined, dialog: LiveDialog): void {
+  #settleSubscription(response: SipMessage, { subscriptions }: LiveDialog): void {
+    const { status } = response
     const event = eventIn(this.#header('Event'))
-    if (this.method === 'SUBSCRIBE' && status < 300) {
-      dialog.subscriptions?.extend(event, lifeOf(granted, this.#header('Expires')))
+    if (this.method === 'SUBSCRIBE') {
+      if (status < 300) subscriptions?.extend(event, lifeOf(response.get('Expires'), this.#header('Expires')))
+      else if (endsSubscription(status)) subscriptions?.end(event)
     } else if (this.method === 'NOTIFY' && status !== 401 && status !== 407) {
-      dialog.subscriptions?.notified(event, this.#header('Subscription-State') ?? '')
+      // RFC 6665 §4.2.2: an error is a failure where neither Retry-After nor the status itself says how to try again, and
+      // "NOTIFY failure" ends the subscription in whatever state (§4.2).
+      if (status >= 400 && !response.has('Retry-After')) subscriptions?.end(event)
+      else subscriptions?.notified(event, this.#header('Subscription-State') ?? '')
     }
   }
 
