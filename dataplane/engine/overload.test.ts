@@ -9,12 +9,14 @@ class Process {
   #admitted = 0
   #since = 0
   readonly overload: Overload
+  /** Share of its time that something else takes. */
+  others = 0
 
   constructor(capacity: number) {
     this.#capacity = capacity
     this.overload = new Overload(this.clock, () => {
       const seconds = (this.clock.now() - this.#since) / 1000
-      const share = Math.min(1, this.#admitted / seconds / this.#capacity)
+      const share = Math.min(1, this.others + this.#admitted / seconds / this.#capacity)
       this.#admitted = 0
       this.#since = this.clock.now()
       return share
@@ -58,6 +60,16 @@ describe('overload control', () => {
     process.offer(300, 3)
     expect(process.offer(300, 10)).toBe(300)
     expect(process.overload.limiting).toBe(false)
+  })
+
+  it('lets everybody in again two seconds after something else has stopped keeping the process from working', () => {
+    const process = new Process(1000)
+    process.others = 1
+    process.offer(800, 10)
+    expect(process.offer(800, 1)).toBeLessThan(150)
+    process.others = 0
+    process.offer(800, 2)
+    expect(process.offer(800, 10)).toBe(800)
   })
 
   it('is not alarmed by half a second', () => {

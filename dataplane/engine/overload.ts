@@ -7,6 +7,8 @@ const WINDOWS_TO_ENGAGE = 3
 /** Share of its time that the event loop works: above, it is overloaded; below the other, it has room again. */
 const BUSY = 0.97
 const IDLE = 0.85
+/** The most that the rate rises in one window, once there is room. */
+const RISE = 1.5
 /**
  * New calls a second that are let in however busy it is. A call takes about a millisecond, so it is not calls that keep a
  * process busy that lets in no more, and refusing them as well would do a flood's work.
@@ -18,7 +20,7 @@ const HEAP = 30
 /**
  * Says no to new calls when the process cannot keep up. An event loop that never waits has work queued before it, in the
  * kernel, that grows; then every call is late and none succeeds. So new calls are let in at a rate that sinks by a tenth as
- * long as the loop is busy all the time, and rises by a tenth once it has room, until nobody is refused any more.
+ * long as the loop is busy all the time, and rises once it has room to what would fill it, until nobody is refused any more.
  */
 export class Overload {
   readonly #clock: Clock
@@ -63,7 +65,7 @@ export class Overload {
       if (this.#busyWindows >= WINDOWS_TO_ENGAGE) this.#limit(pace * 0.9, now)
     } else if (busy >= BUSY) this.#limit(Math.min(this.#rate, pace) * 0.9, now)
     else if (busy < IDLE && this.#refused === 0) this.#rate = this.#bucket = undefined
-    else if (busy < IDLE) this.#limit(this.#rate * 1.1 + 1, now)
+    else if (busy < IDLE) this.#limit(risen(this.#rate, pace / Math.max(busy, 0.01)), now)
     this.#since = now
     this.#admitted = 0
     this.#refused = 0
@@ -73,6 +75,14 @@ export class Overload {
     this.#rate = Math.max(LEAST, rate)
     this.#bucket ??= new TokenBucket(limit(this.#rate), now)
   }
+}
+
+/**
+ * Towards nine tenths of what the loop could do, going by what it did and how busy that kept it; by a tenth at least, since
+ * it may be other things that kept it busy. A process that has just begun, and compiles its code, has room again soon.
+ */
+function risen(rate: number, possible: number): number {
+  return Math.max(rate * 1.1 + 1, Math.min(rate * RISE, possible * 0.9))
 }
 
 /**
