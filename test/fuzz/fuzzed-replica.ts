@@ -148,6 +148,7 @@ export class FuzzedReplica {
       this.#stream = connect(tcp.port, tcp.address)
       this.#stream.on('error', () => {})
       this.#stream.resume()
+      this.#stream.setNoDelay(true)
     }
     this.#stream.write(bytes.subarray(0, cut))
     this.#stream.write(bytes.subarray(cut))
@@ -163,10 +164,14 @@ export class FuzzedReplica {
     const stream = connect(tcp.port, tcp.address)
     const answers = Promise.all([once(socket, 'message'), once(stream, 'data')])
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
-    socket.send(options('UDP'), udp.port, udp.address)
+    // What finds the buffer of the socket full is lost.
+    const ask = () => socket.send(options('UDP'), udp.port, udp.address)
+    ask()
+    const again = setInterval(ask, 250)
     stream.write(options('TCP'))
-    const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 10_000).unref())
+    const late = new Promise<undefined>((resolve) => setTimeout(() => resolve(undefined), 60_000).unref())
     const answered = await Promise.race([answers, late])
+    clearInterval(again)
     socket.close()
     stream.destroy()
     return answered !== undefined
