@@ -1,11 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { ManualClock } from '#lib/manual-clock.ts'
-import { ApplicationProbe, type Delivered } from './application.ts'
+import { Called, type RequestOptions } from './called.ts'
 import { Calling } from './calling.ts'
-import { start } from './served.ts'
-import { type Arrival, answerWith, requestText, sdp, SipPeer } from './sip-peer.ts'
-
-type Options = Partial<Parameters<typeof requestText>[1]>
+import { type Arrival, answerWith, sdp } from './sip-peer.ts'
 
 const supported = ['Supported: 100rel']
 const reliable183 = `SIP/2.0 183 Session Progress\r\nRequire: 100rel\r\n\r\n`
@@ -13,106 +9,88 @@ const described183 = `SIP/2.0 183 Session Progress\r\nRequire: 100rel\r\nContent
 const rseqOf = ({ message }: { message: Arrival['message'] }) => Number(message.get('RSeq'))
 
 describe('an INVITE from the network', () => {
-  let clock: ManualClock
-  let engine: Awaited<ReturnType<typeof start>>
-  let application: ApplicationProbe
-  let alice: SipPeer
+  let called: Called
 
   beforeEach(async () => {
-    clock = new ManualClock()
-    engine = await start({ clock })
-    application = await ApplicationProbe.serving(engine.port, ['invite', 'ack', 'bye', 'prack'])
-    alice = await SipPeer.udp()
+    called = await Called.begin(['invite', 'ack', 'bye', 'prack'])
   })
 
-  afterEach(async () => {
-    application.close()
-    await engine.engine.stop()
-    await alice.close()
-  })
+  afterEach(() => called.end())
 
-  function send(method: string, options: Options = {}): void {
-    const uri = `sip:bob@127.0.0.1:${engine.udp.port}`
-    alice.send(requestText(alice, { method, uri, callId: 'call', ...options }), engine.udp.port)
-  }
+  const invite = (headers: readonly string[] = supported) => called.invite({ headers })
 
-  async function invite(headers: readonly string[] = supported): Promise<Delivered> {
-    send('INVITE', { body: sdp, headers })
-    return application.request('INVITE')
-  }
-
-  function prack({ message }: Arrival, options: Options & { rack?: string } = {}): void {
+  function prack({ message }: Arrival, options: RequestOptions & { rack?: string } = {}): void {
     const { rack = `${message.get('RSeq')} ${message.cseq} INVITE`, ...others } = options
-    send('PRACK', { toTag: message.toTag, cseq: 2, headers: [`RAck: ${rack}`], ...others })
+    called.send('PRACK', { toTag: message.toTag, cseq: 2, headers: [`RAck: ${rack}`], ...others })
   }
 
   /** Sends and answers a PRACK. */
-  async function acknowledge(arrival: Arrival, options: Options = {}): Promise<void> {
+  async function acknowledge(arrival: Arrival, options: RequestOptions = {}): Promise<void> {
     prack(arrival, options)
-    const { transactionId } = await application.request('PRACK')
-    await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await alice.response(200, 'PRACK')
+    const { transactionId } = await called.application.request('PRACK')
+    await called.application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await called.alice.response(200, 'PRACK')
   }
 
   it('gets a 183 with RSeq and Require again and again until its PRACK comes, which the application answers (RFC 3262 §3)', async () => {
     const { transactionId } = await invite()
-    const { text } = await application.respond(transactionId, `${reliable183.slice(0, -2)}RSeq: 77\r\n\r\n`)
-    const first = await alice.response(183)
+    const { text } = await called.application.respond(transactionId, `${reliable183.slice(0, -2)}RSeq: 77\r\n\r\n`)
+    const first = await called.alice.response(183)
     expect(text).toContain(`RSeq: ${first.message.get('RSeq')}\r\n`)
     expect(first.message.values('Require')).toEqual(['100rel'])
     expect(rseqOf(first)).toBeGreaterThanOrEqual(1)
     expect(rseqOf(first)).toBeLessThan(2 ** 31)
-    clock.advance(510)
-    expect((await alice.response(183)).message.text).toBe(first.message.text)
+    called.clock.advance(510)
+    expect((await called.alice.response(183)).message.text).toBe(first.message.text)
     prack(first)
-    const delivered = await application.request('PRACK')
+    const delivered = await called.application.request('PRACK')
     expect(delivered.dialogId).toBe('call;from-tag=a-tag')
-    clock.advance(20_000)
-    await application.respond(delivered.transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await alice.response(200, 'PRACK')
-    expect(alice.arrived.filter(({ message }) => message.status === 183)).toHaveLength(2)
+    called.clock.advance(20_000)
+    await called.application.respond(delivered.transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await called.alice.response(200, 'PRACK')
+    expect(called.alice.arrived.filter(({ message }) => message.status === 183)).toHaveLength(2)
   })
 
   it('without 100rel gets none: the order is refused (RFC 3262 §3)', async () => {
     const { transactionId } = await invite([])
-    const { tokens } = await application.respond(transactionId, reliable183)
+    const { tokens } = await called.application.respond(transactionId, reliable183)
     expect(tokens).toEqual(['NOK', 'Remote endpoint does not support 100rel'])
-    await application.respond(transactionId, 'SIP/2.0 180 Ringing\r\n\r\n')
-    expect((await alice.response(180)).message.has('RSeq')).toBe(false)
+    await called.application.respond(transactionId, 'SIP/2.0 180 Ringing\r\n\r\n')
+    expect((await called.alice.response(180)).message.has('RSeq')).toBe(false)
   })
 
   it('that requires 100rel gets every provisional response reliably but 100, whatever the application says (RFC 3262 §3)', async () => {
     const { transactionId } = await invite(['Require: 100rel'])
-    expect((await alice.response(100)).message.has('RSeq')).toBe(false)
-    await application.respond(transactionId, 'SIP/2.0 180 Ringing\r\n\r\n')
-    const { message } = await alice.response(180)
+    expect((await called.alice.response(100)).message.has('RSeq')).toBe(false)
+    await called.application.respond(transactionId, 'SIP/2.0 180 Ringing\r\n\r\n')
+    const { message } = await called.alice.response(180)
     expect([message.values('Require'), message.has('RSeq')]).toEqual([['100rel'], true])
   })
 
   it('gets the second reliable response after the PRACK of the first, with the next RSeq (RFC 3262 §3)', async () => {
     const { transactionId } = await invite()
-    await application.respond(transactionId, reliable183)
-    const first = await alice.response(183)
-    const second = application.respond(transactionId, reliable183.replace('183 Session Progress', '180 Ringing'))
-    await application.command('ping')
-    expect(alice.arrived.some(({ message }) => message.status === 180)).toBe(false)
+    await called.application.respond(transactionId, reliable183)
+    const first = await called.alice.response(183)
+    const second = called.application.respond(transactionId, reliable183.replace('183 Session Progress', '180 Ringing'))
+    await called.application.command('ping')
+    expect(called.alice.arrived.some(({ message }) => message.status === 180)).toBe(false)
     await acknowledge(first)
-    expect(rseqOf(await alice.response(180))).toBe(rseqOf(first) + 1)
+    expect(rseqOf(await called.alice.response(180))).toBe(rseqOf(first) + 1)
     expect((await second).tokens[0]).toBe('OK')
   })
 
   it('gets 200 only after the PRACK of a 183 with a description (RFC 3262 §3, §5)', async () => {
     const { transactionId } = await invite()
-    await application.respond(transactionId, described183)
-    const progress = await alice.response(183)
-    const answered = application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await application.command('ping')
-    expect(alice.arrived.some(({ message }) => message.status === 200)).toBe(false)
+    await called.application.respond(transactionId, described183)
+    const progress = await called.alice.response(183)
+    const answered = called.application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await called.application.command('ping')
+    expect(called.alice.arrived.some(({ message }) => message.status === 200)).toBe(false)
     await acknowledge(progress)
-    const ok = await alice.response(200, 'INVITE')
+    const ok = await called.alice.response(200, 'INVITE')
     expect((await answered).tokens[8]).toBe('call;from-tag=a-tag')
-    send('ACK', { toTag: ok.message.toTag })
-    expect((await application.request('ACK')).transactionId).toBe(transactionId)
+    called.send('ACK', { toTag: ok.message.toTag })
+    expect((await called.application.request('ACK')).transactionId).toBe(transactionId)
   })
 
   it.each([
@@ -121,68 +99,68 @@ describe('an INVITE from the network', () => {
     ['nothing that can be read', 'nine', 481],
   ])('a PRACK of %s gets 481 (RFC 3262 §3)', async (_what, rack, status) => {
     const { transactionId } = await invite()
-    await application.respond(transactionId, reliable183)
-    const progress = await alice.response(183)
+    await called.application.respond(transactionId, reliable183)
+    const progress = await called.alice.response(183)
     prack(progress, { rack: rack ?? `${progress.message.get('RSeq')} 1 UPDATE` })
-    await alice.response(status, 'PRACK')
-    expect(await application.untaken()).toEqual([])
+    await called.alice.response(status, 'PRACK')
+    expect(await called.application.untaken()).toEqual([])
     await acknowledge(progress, { cseq: 3 })
   })
 
   it('whose 183 is never acknowledged gets 504 after 64*T1, and the application a CANCEL (RFC 3262 §3)', async () => {
     const { transactionId } = await invite()
-    await application.respond(transactionId, described183)
-    await alice.response(183)
-    const answered = application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await application.command('ping')
-    clock.advance(32_010)
-    await alice.response(504)
+    await called.application.respond(transactionId, described183)
+    await called.alice.response(183)
+    const answered = called.application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await called.application.command('ping')
+    called.clock.advance(32_010)
+    await called.alice.response(504)
     expect((await answered).tokens).toEqual(['NOK', 'Response not sent due to unknown transaction'])
-    const cancel = await application.request('CANCEL')
+    const cancel = await called.application.request('CANCEL')
     expect([cancel.transactionId, cancel.message.get('Reason')]).toEqual([
       transactionId,
       'SIP;cause=504;text="No PRACK"',
     ])
-    expect(engine.engine.gauges()['dialogs']).toBe(0)
-    expect(engine.engine.counters['pracks_missing']).toBe(1)
+    expect(called.gauges['dialogs']).toBe(0)
+    expect(called.counters['pracks_missing']).toBe(1)
   })
 
   it('that is cancelled while its 200 waits for a PRACK gets 487, and the 200 is refused (RFC 3261 §9.2)', async () => {
-    send('INVITE', { body: sdp, headers: supported, branch: 'z9hG4bK-cancelled' })
-    const { transactionId } = await application.request('INVITE')
-    await application.respond(transactionId, described183)
-    await alice.response(183)
-    const answered = application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await application.command('ping')
-    send('CANCEL', { branch: 'z9hG4bK-cancelled', contact: false })
-    await alice.response(487, 'INVITE')
+    called.send('INVITE', { body: sdp, headers: supported, branch: 'z9hG4bK-cancelled' })
+    const { transactionId } = await called.application.request('INVITE')
+    await called.application.respond(transactionId, described183)
+    await called.alice.response(183)
+    const answered = called.application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await called.application.command('ping')
+    called.send('CANCEL', { branch: 'z9hG4bK-cancelled', contact: false })
+    await called.alice.response(487, 'INVITE')
     expect((await answered).tokens[0]).toBe('NOK')
-    await application.request('CANCEL')
+    await called.application.request('CANCEL')
   })
 
   it('whose caller hangs up while its 200 waits for a PRACK gets 487 (RFC 3261 §15.1.2)', async () => {
     const { transactionId } = await invite()
-    await application.respond(transactionId, described183)
-    const { message } = await alice.response(183)
-    const answered = application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await application.command('ping')
-    send('BYE', { toTag: message.toTag, cseq: 2 })
-    await alice.response(487, 'INVITE')
+    await called.application.respond(transactionId, described183)
+    const { message } = await called.alice.response(183)
+    const answered = called.application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
+    await called.application.command('ping')
+    called.send('BYE', { toTag: message.toTag, cseq: 2 })
+    await called.alice.response(487, 'INVITE')
     expect((await answered).tokens[0]).toBe('NOK')
-    await application.request('BYE')
+    await called.application.request('BYE')
   })
 
   it('that is refused before the PRACK comes: the PRACK gets 200 all the same, once (RFC 3262 §3)', async () => {
     const { transactionId } = await invite()
-    await application.respond(transactionId, reliable183)
-    const progress = await alice.response(183)
-    await application.respond(transactionId, 'SIP/2.0 486 Busy Here\r\n\r\n')
-    await alice.response(486)
+    await called.application.respond(transactionId, reliable183)
+    const progress = await called.alice.response(183)
+    await called.application.respond(transactionId, 'SIP/2.0 486 Busy Here\r\n\r\n')
+    await called.alice.response(486)
     prack(progress)
-    await alice.response(200, 'PRACK')
+    await called.alice.response(200, 'PRACK')
     prack(progress, { cseq: 3 })
-    await alice.response(481, 'PRACK')
-    expect(await application.untaken()).toEqual([])
+    await called.alice.response(481, 'PRACK')
+    expect(await called.application.untaken()).toEqual([])
   })
 })
 
