@@ -7,18 +7,15 @@ import { type Transactions, serverKey } from '../transaction/transactions.ts'
 import type { Flow } from '../transport/transport.ts'
 import { type Application, type Applications, type Outcome, refuse, type ResponseOrder } from './application.ts'
 import type { ClientCore } from './client-core.ts'
-import { dialogIdOf, dialogOfServer, isTargetRefresh, refreshTarget } from './dialog.ts'
+import { dialogIdOf, isTargetRefresh, refreshTarget } from './dialog.ts'
 import type { DialogTable, LiveDialog } from './dialog-table.ts'
-import { type Composed, composeResponse, goesReliably } from './application-response.ts'
+import { type Composed, composeResponse } from './application-response.ts'
 import type { ProxyCore } from '../proxy/proxy-core.ts'
 import type { ProxyOrder, ProxyProgress } from '../proxy/proxy-order.ts'
-import { LatePracks } from './late-pracks.ts'
-import { rackOf } from '../message/reliability.ts'
-import { ReliableProvisionals } from './reliable-provisionals.ts'
+import { InviteDialogs, resumeAfterPrack, takePrack } from './invite-dialogs.ts'
 import { checkInside, checkOutside, checkSubscribe, type Rejection } from './request-checks.ts'
 import { formatCancel, formatResponse } from './response-text.ts'
 import { type Exchange, inviteIdOf, isForeignFork, tagFor, tagOfExchange, wayBack } from './server-exchange.ts'
-import { UnacknowledgedSuccess } from './unacknowledged-success.ts'
 
 /** How long a peer may stay away while no application is there, in seconds. */
 const RETRY_AFTER = '5'
@@ -51,12 +48,16 @@ export class ServerCore {
   readonly #exchanges = new Map<string, Exchange>()
   /** Ids of the dialogs that INVITEs under way may make. */
   readonly #invites = new Set<string>()
-  readonly #latePracks: LatePracks
+  readonly #inviteDialogs: InviteDialogs
 
   constructor(parts: Parts) {
     this.#parts = parts
-    this.#latePracks = new LatePracks(parts.transactions.wheel)
-    parts.dialogs.onRemove = (dialog) => this.#abandon(dialog)
+    const { transactions, dialogs, clients, counters, random } = parts
+    this.#inviteDialogs = new InviteDialogs({
+      ...{ transactions, dialogs, clients, counters, random },
+      onPrackMissing: (exchange) => this.#onPrackMissing(exchange),
+    })
+    dialogs.onRemove = (dialog) => this.#abandon(dialog)
   }
 
   /** Takes a well-formed request whose top Via is complete. `reply` is where its responses go. */
@@ -88,7 +89,7 @@ export class ServerCore {
     const exchange = this.#exchanges.get(transactionId)
     if (exchange === undefined || exchange.application !== application) return done(refuse(UNKNOWN_TRANSACTION))
     const { transaction, request } = exchange
-    const provisionals = this.#provisionalsFor(exchange, response)
+    const provisionals = this.#inviteDialogs.provisionalsFor(exchange, response)
     const tag = tagFor(exchange, response)
     const composed = composeResponse(request, response, transaction.flow.listener, tag, provisionals?.next)
     if (!composed.ok) return done(refuse(composed.reason))
@@ -138,20 +139,7 @@ export class ServerCore {
   stop(): void {
     this.#exchanges.clear()
     this.#invites.clear()
-    this.#latePracks.stop()
-  }
-
-  /** The chain that a response goes into: it is reliable as the application wants it, or as the caller does (RFC 3262 §3). */
-  #provisionalsFor(exchange: Exchange, response: ParsedMessage): ReliableProvisionals | undefined {
-    const { request, transaction } = exchange
-    if (!goesReliably(request, response)) return undefined
-    const { wheel, counters, responseSent } = this.#parts.transactions
-    exchange.reliable ??= new ReliableProvisionals(
-      { sequence: request.cseq, flow: transaction.flow },
-      this.#parts.random(),
-      { wheel, counters, responseSent, onGiveUp: () => this.#unacknowledged(exchange) },
-    )
-    return exchange.reliable
+    this.#inviteDialogs.stop()
   }
 
   #send(exchange: Exchange, response: ParsedMessage, composed: Composed): Outcome {
@@ -161,7 +149,7 @@ export class ServerCore {
     const dialogId =
       inside?.state.id ?? (makesDialog(request.method, status) ? dialogIdOf(request.callId, request.fromTag) : '')
     this.#parts.clients.subscriptionDialogs.settle(exchange, response, composed)
-    if (request.method === 'INVITE' && status > 100) this.#settleDialogs(exchange, { status, text, to, toTag })
+    if (request.method === 'INVITE' && status > 100) this.#inviteDialogs.settle(exchange, { status, text, to, toTag })
     else if (inside !== undefined && isSuccess(status) && isTargetRefresh(request.method)) {
       refreshTarget(inside.state, request)
     }
@@ -176,7 +164,7 @@ export class ServerCore {
    * PRACK, the UAS SHOULD reject the original request with a 5xx response." The application is told as of a CANCEL, which is
    * what it can do about it.
    */
-  #unacknowledged(exchange: Exchange): void {
+  #onPrackMissing(exchange: Exchange): void {
     const { transaction, request, application } = exchange
     if (this.#exchanges.get(transaction.id) !== exchange) return
     this.#parts.counters.count('pracks_missing')
@@ -221,7 +209,7 @@ export class ServerCore {
     const { transactions, applications, clients, dialogs, proxies } = this.#parts
     const { method } = request
     if (proxies.claims(request)) return proxies.takeInside(request, key, reply)
-    if (method === 'PRACK' && this.#latePracks.take(request)) {
+    if (method === 'PRACK' && this.#inviteDialogs.takeLatePrack(request)) {
       return this.#reject(transactions.createServer({ key, method }, reply), request, { status: 200, headers: [] })
     }
     const mergeKey = `${request.callId} ${request.fromTag} ${request.cseq} ${method}`
@@ -256,7 +244,7 @@ export class ServerCore {
     if (rejection !== undefined) return this.#reject(transaction, request, rejection)
     // RFC 3262 §3: "If a PRACK request is received by the UA core that does not match any unacknowledged reliable provisional
     // response, the UAS MUST respond to the PRACK with a 481 response."
-    if (method === 'PRACK' && !isAwaited(request, dialog)) {
+    if (method === 'PRACK' && !takePrack(dialog, request)) {
       return this.#reject(transaction, request, { status: 481, headers: [] })
     }
     if (isForeignFork(dialog, dialogs, method)) {
@@ -347,58 +335,6 @@ export class ServerCore {
 
   readonly #allowed = (): readonly string[] => this.#parts.applications.methods()
 
-  /** Makes, confirms and drops the dialogs of an INVITE as a response of more than 100 wants it. */
-  #settleDialogs(exchange: Exchange, response: { status: number; text: string; to: string; toTag: string }): void {
-    const { dialogs } = this.#parts
-    const { inside, request, early, reliable } = exchange
-    const { status } = response
-    if (inside !== undefined) {
-      if (reliable !== undefined) inside.reliable = awaitingPrack(reliable, status)
-      if (status >= 300) reliable?.stop()
-      if (status >= 200 && status < 300) {
-        refreshTarget(inside.state, request)
-        if (dialogs.has(inside)) this.#awaitAck(inside, exchange, response.text)
-      }
-      return
-    }
-    if (status >= 300) return this.#endEarly(exchange)
-    let dialog = early.find((candidate) => candidate.state.localTag === response.toTag)
-    if (dialog === undefined) {
-      dialog = dialogs.add(
-        dialogOfServer(request, response, exchange.transaction.flow.listener.name),
-        exchange.application,
-      )
-      dialog.invite = exchange.transaction
-      dialog.way = wayBack(exchange.transaction.flow)
-      early.push(dialog)
-    }
-    dialog.reliable = awaitingPrack(reliable, status)
-    if (status < 200) return
-    dialog.state.state = 'confirmed'
-    for (const other of early) if (other !== dialog) dialogs.remove(other)
-    // A BYE may have ended it while the answer was on its way from the application.
-    if (dialogs.has(dialog)) this.#awaitAck(dialog, exchange, response.text)
-  }
-
-  #awaitAck(dialog: LiveDialog, exchange: Exchange, text: string): void {
-    const { wheel, counters, responseSent } = this.#parts.transactions
-    const { transaction, request } = exchange
-    const success = new UnacknowledgedSuccess(
-      { sequence: request.cseq, transactionId: transaction.id, text, flow: transaction.flow },
-      { wheel, counters, responseSent, onGiveUp: () => this.#giveUp(dialog) },
-    )
-    dialog.unacknowledged = [...dialog.unacknowledged, success]
-  }
-
-  /**
-   * §13.3.1.4: "If the server retransmits the 2xx response for 64*T1 seconds without receiving an ACK, the dialog is
-   * confirmed, but the session SHOULD be terminated. This is accomplished with a BYE".
-   */
-  #giveUp(dialog: LiveDialog): void {
-    this.#parts.counters.count('acks_missing')
-    this.#parts.clients.endByItself(dialog, 'ACK timeout')
-  }
-
   #receiveAck(request: ParsedMessage, source: Flow): void {
     const transaction = this.#parts.transactions.serverAt(serverKey(request, 'INVITE'))
     if (transaction !== undefined && transaction.state !== 'accepted') {
@@ -406,18 +342,18 @@ export class ServerCore {
       return
     }
     const dialog = this.#dialogOf(request)
-    // §13.3.1.4: the ACK of a 2xx has the CSeq number of its INVITE. Another copy of it, or one that nothing waits for, ends here.
-    const waiting = dialog?.unacknowledged.find(({ sequence }) => sequence === request.cseq)
     const { admit, proxies } = this.#parts
-    if (dialog === undefined && proxies.claims(request) && admit(source)) return proxies.takeAck(request, source)
-    if (dialog === undefined || waiting === undefined) return
-    waiting.stop()
-    dialog.unacknowledged = dialog.unacknowledged.filter((one) => one !== waiting)
+    if (dialog === undefined) {
+      if (proxies.claims(request) && admit(source)) proxies.takeAck(request, source)
+      return
+    }
+    const success = this.#inviteDialogs.takeAck(dialog, request)
+    if (success === undefined) return
     this.#applicationOf(dialog, 'ACK')?.deliverRequest({
       text: request.text,
       message: request,
       source,
-      transactionId: waiting.transactionId,
+      transactionId: success.transactionId,
       dialogId: dialog.state.id,
     })
   }
@@ -438,7 +374,7 @@ export class ServerCore {
     const exchange = this.#exchanges.get(invite.id)
     transaction.start()
     // "the To tag of the response to the CANCEL and the To tag in the response to the original request SHOULD be the same".
-    const toTag = exchange === undefined ? this.#tagOfDialog(cancel, invite) : tagOfExchange(exchange)
+    const toTag = exchange === undefined ? this.#inviteDialogs.localTagOf(cancel, invite) : tagOfExchange(exchange)
     transaction.respond(200, formatResponse(cancel, { status: 200, toTag }))
     // "If it has already sent a final response for the original request, the CANCEL has no effect".
     if (exchange === undefined) return this.#parts.proxies.cancel(invite.id)
@@ -454,42 +390,11 @@ export class ServerCore {
     })
   }
 
-  /** Our tag in the dialog that an INVITE has made; a new one where it has made none, or that is over. */
-  #tagOfDialog({ callId, fromTag }: ParsedMessage, invite: ServerTransaction): string {
-    const made = this.#parts.dialogs.forksOf(dialogIdOf(callId, fromTag)).find((dialog) => dialog.invite === invite)
-    return made?.state.localTag ?? createTag()
-  }
-
   #finish(exchange: Exchange, status: number, headers: readonly (readonly [string, string])[]): void {
     const { request, transaction } = exchange
-    this.#endEarly(exchange)
+    this.#inviteDialogs.endEarly(exchange)
     transaction.respond(status, formatResponse(request, { status, headers, toTag: tagOfExchange(exchange) }))
   }
-
-  /** Its INVITE is refused: nothing of it goes on but the wait for a PRACK that is on its way. */
-  #endEarly({ early, reliable }: Exchange): void {
-    reliable?.stop()
-    for (const dialog of early) {
-      this.#parts.dialogs.remove(dialog)
-      if (reliable?.isUnacknowledged === true) this.#latePracks.expect(dialog.state, reliable)
-    }
-  }
-}
-
-/** After the final response they are of use as long as a PRACK is due; they hold the INVITE, and a call lasts. */
-function awaitingPrack(reliable: ReliableProvisionals | undefined, status: number): ReliableProvisionals | undefined {
-  return status < 200 || reliable?.isUnacknowledged === true ? reliable : undefined
-}
-
-function resumeAfterPrack(dialog: LiveDialog): void {
-  const { reliable, invite } = dialog
-  if (invite?.pending !== true) dialog.reliable = undefined
-  reliable?.resume()
-}
-
-function isAwaited(prack: ParsedMessage, { reliable }: LiveDialog): boolean {
-  const rack = rackOf(prack)
-  return rack !== undefined && reliable?.acknowledge(rack) === true
 }
 
 /** The responses that make a dialog (RFC 3261 §12.1, RFC 6665 §4.4.1). */
