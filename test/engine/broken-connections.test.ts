@@ -116,27 +116,28 @@ describe('a request whose connection the peer resets before any answer', () => {
 })
 
 describe('a request that waits for its final answer', () => {
-  it('is not sent again after a provisional one, and the answer comes over another connection (RFC 3261 §18.2.2)', async () => {
-    const { socket, request, answer } = await invite()
-    answer(180)
-    await application.response(180)
-    socket.resetAndDestroy()
+  /** Bob answers a request over another connection once its own is gone, and the application hears of it. */
+  async function answerOverAnother(request: SipMessage): Promise<void> {
     await expect.poll(() => engine.engine.gauges()['connections']).toBe(0)
     const bob = await SipPeer.tcp()
     closing.push(() => bob.close())
     bob.send(serialiseText(buildResponse(request, { status: 486, toTag: 'bob' })), engine.tcp.port)
     await application.response(486)
+  }
+
+  it('is not sent again after a provisional one, and the answer comes over another connection (RFC 3261 §18.2.2)', async () => {
+    const { socket, request, answer } = await invite()
+    answer(180)
+    await application.response(180)
+    socket.resetAndDestroy()
+    await answerOverAnother(request)
     expect(engine.engine.counters['retransmitted'] ?? 0).toBe(0)
   })
 
   it('is not sent again when the peer closes the connection in order, as one does that answers over another', async () => {
     const { socket, request } = await invite()
     socket.end()
-    await expect.poll(() => engine.engine.gauges()['connections']).toBe(0)
-    const bob = await SipPeer.tcp()
-    closing.push(() => bob.close())
-    bob.send(serialiseText(buildResponse(request, { status: 486, toTag: 'bob' })), engine.tcp.port)
-    await application.response(486)
+    await answerOverAnother(request)
     expect(engine.engine.counters['retransmitted'] ?? 0).toBe(0)
   })
 })
