@@ -85,7 +85,7 @@ export function readIdentity(text: string, scan: Scan, method: string, anyVersio
           checkAddresses(text, start, end, cursor, identity, 'Malformed Contact')
         break
       case 'Content-Type':
-        if (end - start > limits.contentTypeBytes) identity.problem ??= 'Content-Type Too Long'
+        if (isLongType(text, start, end)) identity.problem ??= 'Content-Type Too Long'
         break
       case 'Record-Route':
         if (method !== '') checkAddresses(text, start, end, cursor, identity, 'Malformed Record-Route')
@@ -192,6 +192,14 @@ function readMaxForwards(text: string, start: number, end: number, identity: Ide
 function readContentLength(text: string, start: number, end: number, identity: Identity): void {
   identity.contentLength = decimal(text, start, end, 0x7fffffff)
   if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
+}
+
+/** A byte that is not ASCII, and no UTF-8, is three when drachtio-srf has read it and written it again. */
+function isLongType(text: string, start: number, end: number): boolean {
+  let length = end - start
+  if (length * 3 <= limits.contentTypeBytes) return false
+  for (let at = start; at < end; at++) if (text.charCodeAt(at) > 127) length += 2
+  return length > limits.contentTypeBytes
 }
 
 /** Every address of the list, in a request. In a response whoever uses it sees to it: a call is not to die of it. */

@@ -315,6 +315,12 @@ describe('limits', () => {
     expect(parseMessage(type(513))).toMatchObject({ status: 400, reason: 'Content-Type Too Long' })
   })
 
+  it('count a byte of a Content-Type that is not ASCII as three, since it may be written as so many', () => {
+    const type = (bytes: number) => invite([`Content-Type: text/${'\xff'.repeat(bytes)}`])
+    expect(parseMessage(type(169)).ok).toBe(true)
+    expect(parseMessage(type(170))).toMatchObject({ status: 400, reason: 'Content-Type Too Long' })
+  })
+
   it('allow 65,536 characters a message and no more (RFC 3261 §21.5.7)', () => {
     const room = 65_536 - invite().length
     expect(parseMessage(invite([], 'a'.repeat(room))).ok).toBe(true)
