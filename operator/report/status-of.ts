@@ -172,8 +172,8 @@ function areAlike(one: AnyCondition, other: AnyCondition): boolean {
 }
 
 /**
- * Accepted as a whole, resolved and programmed: nobody may believe that a part is in force which was left out. What the outside world answers is no part of it, so that a carrier's outage does not
- * hold up a deployment.
+ * Accepted as a whole, resolved and programmed: nobody may believe that a part is in force which was left out. What the
+ * outside world answers is no part of it, so that a carrier's outage does not hold up a deployment.
  */
 function readyOf(conditions: readonly AnyCondition[]): Condition<'Ready'> {
   const type = 'Ready'
