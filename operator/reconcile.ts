@@ -11,7 +11,7 @@ import { ApiError, isConflict, isNotFound, isUnknownField } from './kube/api-err
 import type { Applier } from './kube/apply.ts'
 import type { KubeClient } from './kube/client.ts'
 import type { Outcome } from './kube/controller.ts'
-import { keyOf } from './kube/resource.ts'
+import { keyOf, nameOf } from './kube/resource.ts'
 import type { PushServer } from './push/push-server.ts'
 import type { FleetStatuses } from './fleet-statuses.ts'
 import { unrolled } from './report/rolled.ts'
@@ -70,7 +70,7 @@ export class FleetReconciler {
   /** Reads everything once, and from top to bottom does what is to be done; every way leads to the statuses. */
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
     const { cluster, push, statuses, isLeader, isListed } = this.#options
-    if (!isLeader() || !isListed(key.slice(0, key.indexOf('/')))) return {}
+    if (!isLeader() || !isListed(nameOf(key).namespace ?? '')) return {}
     const fleet = cluster.fleet(key)
     const operator = cluster.operatorOf(key)
     if (await this.#options.rivals.isRunBy(operator, signal)) return this.#leave(key, fleet, operator)
