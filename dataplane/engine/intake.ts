@@ -38,9 +38,15 @@ export class Intake implements Receiver {
     }
   }
 
-  welcomes({ listener, address, port, connection }: Flow): boolean {
-    const proven = connection !== undefined && connection.names.length > 0
-    return proven || this.#parts.gate.knows(listener, address, port)
+  welcomes({ listener, address, port }: Flow, names: readonly string[]): boolean {
+    return names.length > 0 || this.#parts.gate.knows(listener, address, port)
+  }
+
+  turnedAway(source: Flow): void {
+    this.#parts.counters.count('ignored_unknown_source')
+    this.#report(source, (fields) =>
+      this.#parts.log.info(fields, 'A connection of an unknown source was closed without a word.'),
+    )
   }
 
   outOfStep(source: Flow, reason: string): void {

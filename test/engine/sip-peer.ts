@@ -56,9 +56,9 @@ export class SipPeer {
     return peer
   }
 
-  /** Listens for connections, and opens one to the engine with the first `send`. */
-  static tcp(address = '127.0.0.1'): Promise<SipPeer> {
-    return SipPeer.#overStreams(address, createServer, (port) => connect(port, address))
+  /** Listens for connections, and opens one to the engine with the first `send`; `engine` is the address of that. */
+  static tcp(address = '127.0.0.1', engine = address): Promise<SipPeer> {
+    return SipPeer.#overStreams(address, createServer, (port) => connect({ port, host: engine, localAddress: address }))
   }
 
   /** The same over TLS, with what it shows and asks for on each side; `onBytes` sees what comes over its server. */

@@ -252,6 +252,38 @@ describe('over TCP with a clock that is turned by hand', () => {
   })
 })
 
+describe('the connection of a stranger over TCP', () => {
+  it('is closed after 30 s, whatever it says', async () => {
+    const clock = new ManualClock()
+    await begin({ clock, admit: () => false })
+    const { socket, received } = await stream(engine.tcp.port)
+    const alice = await peer('udp')
+    socket.write(requestText(alice, { method: 'BYE', uri: 'sip:b@c', callId: 'x', transport: 'TCP' }))
+    socket.write('\r\n\r\n')
+    await expect.poll(() => counters()['ignored_unknown_source']).toBe(1)
+    const closed = once(socket, 'close')
+    clock.advance(30_010)
+    await closed
+    expect(received()).toBe('')
+  })
+})
+
+describe('a peer that sends keepalives and reads nothing', () => {
+  it('is given up before its answers fill the memory', async () => {
+    await begin()
+    const { port } = engine.tcp
+    const socket = connect(port, '127.0.0.1')
+    socket.on('error', () => {})
+    const closed = new Promise((resolve) => socket.on('close', resolve))
+    const pings = Buffer.from('\r\n'.repeat(32 * 1024))
+    // Nothing listens for data, so that it is not read.
+    const write = (): boolean => socket.write(pings, (error) => !error && write())
+    write()
+    await closed
+    expect(engine.engine.gauges()['connections']).toBe(0)
+  })
+})
+
 /** A process that is stopped while it listens: the kernel takes a few connections for it, and then none. */
 async function deafPort(): Promise<number> {
   const program =

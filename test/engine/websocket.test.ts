@@ -1,5 +1,6 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
+import { connect, type Socket } from 'node:net'
+import { connect as connectTls, type ConnectionOptions } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { ManualClock } from '#lib/manual-clock.ts'
@@ -24,9 +25,9 @@ const closing: (() => Promise<unknown> | void)[] = []
 
 beforeEach(() => begin())
 
-async function begin(clock?: ManualClock): Promise<void> {
+async function begin(options: Parameters<typeof start>[0] = {}): Promise<void> {
   engine = await start({
-    ...(clock !== undefined && { clock }),
+    ...options,
     tlsTo: ({ host }) => ({
       identity: host,
       serverName: host,
@@ -177,6 +178,21 @@ describe('a WebSocket listener', () => {
     await application.request('OPTIONS')
   })
 
+  it('survives clients that break off when they are refused', async () => {
+    for (let number = 0; number < 20; number++) {
+      const socket = connect(plain.port, '127.0.0.1')
+      socket.on('error', () => {})
+      await once(socket, 'connect')
+      socket.write(handshake('chat'))
+      // Before the refusal, and after it.
+      if (number % 2 === 0) await once(socket, 'data')
+      socket.resetAndDestroy()
+    }
+    const alice = await browser(plain)
+    alice.socket.send(fromBrowser('OPTIONS'))
+    await application.request('OPTIONS')
+  })
+
   it('sends nothing after its client is gone, and says so', async () => {
     const alice = await browser(plain)
     alice.socket.send(fromBrowser('INVITE', { body: sdp }))
@@ -186,6 +202,100 @@ describe('a WebSocket listener', () => {
     await expect.poll(() => engine.engine.gauges()['connections']).toBe(0)
     await application.command(`sip||${tokens[8]}|`, 'BYE sip:placeholder SIP/2.0\r\n\r\n')
     expect((await application.response(503)).message.get('X-Engine-Local')).toBe('transport')
+  })
+})
+
+/** What a browser begins with (RFC 6455 §1.2). */
+function handshake(protocol = 'sip'): string {
+  return [
+    'GET / HTTP/1.1',
+    'Host: sbc.example',
+    'Upgrade: websocket',
+    'Connection: Upgrade',
+    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
+    'Sec-WebSocket-Version: 13',
+    `Sec-WebSocket-Protocol: ${protocol}`,
+    '\r\n',
+  ].join('\r\n')
+}
+
+describe('a stranger at a WebSocket listener', () => {
+  const stranger = '127.0.0.2'
+
+  beforeEach(async () => {
+    application.close()
+    await engine.engine.stop()
+    await begin({ admit: ({ address, names }) => address === '127.0.0.1' || names.includes('phone.example') })
+  })
+
+  /** All that the listener says until it closes the connection. */
+  async function heard(socket: Socket): Promise<string> {
+    let text = ''
+    socket.on('data', (bytes: Buffer) => (text += bytes.toString('latin1')))
+    socket.on('error', () => {})
+    await new Promise((resolve) => socket.on('close', resolve))
+    return text
+  }
+
+  it.each([
+    ['a handshake', handshake()],
+    ['a handshake that would be refused', handshake('chat')],
+    ['a request for a page', 'GET / HTTP/1.1\r\nHost: sbc.example\r\n\r\n'],
+    ['one that expects an answer to its head', 'POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n'],
+    ['no HTTP', '\0\r\n\r\n'],
+  ])('gets no answer to %s, and is closed', async (_what, text) => {
+    const socket = connect({ port: plain.port, host: '127.0.0.1', localAddress: stranger })
+    socket.write(text)
+    expect(await heard(socket)).toBe('')
+    expect(engine.engine.counters['ignored_unknown_source']).toBe(1)
+    expect(engine.engine.gauges()['connections']).toBe(0)
+    expect(engine.log.join('')).toContain('A connection of an unknown source was closed without a word.')
+  })
+
+  it('is closed before the handshakes of TLS where they would prove nothing', async () => {
+    const socket = connectTls({
+      ...{ port: secure.port, host: '127.0.0.1', localAddress: stranger, rejectUnauthorized: false },
+    } as ConnectionOptions)
+    let shaken = false
+    socket.on('secureConnect', () => (shaken = true))
+    expect(await heard(socket)).toBe('')
+    expect(shaken).toBe(false)
+  })
+
+  it('keeps nobody out who is known', async () => {
+    const alice = await browser(secure)
+    alice.socket.send(fromBrowser('OPTIONS', { transport: 'WSS' }))
+    await application.request('OPTIONS')
+    expect(engine.engine.counters['ignored_unknown_source']).toBeUndefined()
+  })
+
+  it('is none when it shows a certificate (RFC 5922 §7.4)', async () => {
+    const certified = await engine.engine.open({
+      ...{ name: 'certified', transport: 'WSS', address: '127.0.0.1', port: 0 },
+      tls: { ...own, others: [], clientAuthorities: authority.certificate, minVersion: 'TLSv1.2' },
+    })
+    const { certificate: cert, key } = authority.issue({ dns: ['phone.example'] })
+    const socket = new WebSocket(`wss://127.0.0.1:${certified.port}/`, 'sip', {
+      ...{ ca: authority.certificate, cert, key, localAddress: stranger },
+    })
+    closing.push(() => socket.terminate())
+    await once(socket, 'open')
+    socket.send(fromBrowser('OPTIONS', { transport: 'WSS' }))
+    await application.request('OPTIONS')
+  })
+
+  it('gets no answer either for a certificate that names no domain (RFC 5922 §7.1)', async () => {
+    const certified = await engine.engine.open({
+      ...{ name: 'certified', transport: 'WSS', address: '127.0.0.1', port: 0 },
+      tls: { ...own, others: [], clientAuthorities: authority.certificate, minVersion: 'TLSv1.2' },
+    })
+    const { certificate: cert, key } = authority.issue({ uris: ['sip:alice@phone.example'] })
+    const socket = connectTls({
+      ...{ port: certified.port, host: '127.0.0.1', localAddress: stranger },
+      ...{ ca: authority.certificate, cert, key },
+    } as ConnectionOptions)
+    socket.write(handshake())
+    expect(await heard(socket)).toBe('')
   })
 })
 
@@ -218,7 +328,7 @@ describe('the connection of a browser in a call (RFC 7118 §6)', () => {
     const clock = new ManualClock()
     // The first moment at which a ping may go out.
     vi.spyOn(Math, 'random').mockReturnValue(0)
-    await begin(clock)
+    await begin({ clock })
     const alice = await browser(plain)
     alice.socket.send(fromBrowser('INVITE', { body: sdp }))
     await application.request('INVITE')

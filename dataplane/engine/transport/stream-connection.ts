@@ -73,6 +73,11 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
     return this.#flow.port
   }
 
+  /** Whether the peer is no stranger, or has at least got something sent. */
+  get known(): boolean {
+    return this.#addressed || this.#parts.receiver.welcomes(this.#flow, this.names)
+  }
+
   get open(): boolean {
     return !this.#closed && this.#parts.channel.writable
   }
@@ -132,8 +137,9 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
    * said either, learns nothing by it.
    */
   #pong(pings: number): void {
-    if (!this.#addressed && !this.#parts.receiver.welcomes(this.#flow)) return
-    for (let left = pings; left > 0 && this.open; left--) this.#parts.channel.write(PONG)
+    if (!this.known || !this.open) return
+    if (this.#parts.channel.unsent > MAX_UNSENT) this.#giveUp('the peer does not read')
+    else this.#parts.channel.write(PONG.repeat(pings))
   }
 
   ponged(): void {
@@ -174,7 +180,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
       // A peer that has never answered a ping may not know them.
       if (framer.pongDue && this.#answersPings) this.#giveUp('the peer answers no keepalive')
       else this.#startPing()
-    } else if (event === 'idle' && this.#active) {
+    } else if (event === 'idle' && this.#active && this.known) {
       this.#active = false
       this.#timer = wheel.start(IDLE_TIMEOUT, this, 'idle')
     } else this.#giveUp(event === 'idle' ? 'the connection was idle' : 'the peer does not take the connection')

@@ -16,6 +16,8 @@ import { connectWebSocket, createWebSocketServer } from './websocket.ts'
 /** Open connections of one listener, and of one address on it. What comes after is closed at once. */
 const MAX_CONNECTIONS = 2000
 const MAX_CONNECTIONS_PER_ADDRESS = 200
+/** Of those of one listener, how many may be of strangers. For the next of them, the oldest has to go. */
+const MAX_STRANGERS = 500
 /** How long a peer may take from connecting to speaking SIP where handshakes come first, in milliseconds. */
 const HANDSHAKES_TIMEOUT = 10_000
 
@@ -66,6 +68,8 @@ class StreamListener implements Listener {
   hostPort: string
   readonly #server: Server
   #tls: TlsServer | undefined
+  /** Clients have to show certificates, and are known by those. */
+  #wantsCertificates = false
   readonly #http: HttpServer | undefined
   readonly #parts: StreamParts
   /** By address and port of the peer, so that requests find the connection that is open to it. */
@@ -75,6 +79,8 @@ class StreamListener implements Listener {
   /** Sockets that were accepted, by address, whether or not they speak SIP yet. */
   readonly #perAddress = new Map<string, number>()
   readonly #accepted = new Set<Socket>()
+  /** Those of them that nobody knew when they came, the oldest first. */
+  readonly #strangers = new Set<Socket>()
   #closed = false
 
   constructor(
@@ -95,7 +101,7 @@ class StreamListener implements Listener {
     this.#server = server
     this.#parts = parts
     this.#http = this.#isWebSocket ? createWebSocketServer((...args) => this.#acceptWebSocket(...args)) : undefined
-    if (tls !== undefined) this.#useTls(tls)
+    if (tls !== undefined) this.#useTls(tls, wanted)
     // `accept` failed, as when there is no file descriptor left: the next one may succeed.
     server.on('error', () => {})
     server.on('connection', (socket) => this.#accept(socket))
@@ -127,7 +133,7 @@ class StreamListener implements Listener {
     const tls = tlsServerOf(wanted)
     this.advertised = wanted.advertised
     this.hostPort = this.#hostPort()
-    if (tls !== undefined) this.#useTls(tls)
+    if (tls !== undefined) this.#useTls(tls, wanted)
   }
 
   /**
@@ -159,26 +165,34 @@ class StreamListener implements Listener {
     return formatHostPort(host, port)
   }
 
-  #useTls(tls: TlsServer): void {
+  #useTls(tls: TlsServer, wanted: ListenerAddress): void {
     this.#tls = tls
+    this.#wantsCertificates = wanted.tls?.clientAuthorities !== undefined
     tls.on('secureConnection', (socket) => {
-      if (this.#http === undefined) this.#adopt(socket, new SocketChannel(socket), verifiedDomains(socket))
-      else this.#http.emit('connection', socket)
+      const names = verifiedDomains(socket)
+      if (this.#http === undefined) this.#adopt(socket, new SocketChannel(socket), names)
+      else if (this.#welcomes(socket, names)) this.#http.emit('connection', socket)
+      else this.#turnAway(socket)
     })
     tls.on('tlsClientError', (error, socket) => {
-      const { address, port } = peerOf(socket)
-      this.#parts.receiver.outOfStep({ listener: this, address, port, connection: undefined }, error.message)
+      this.#parts.receiver.outOfStep(this.#flowFrom(socket), error.message)
       socket.destroy()
     })
   }
 
   #accept(socket: Socket): void {
     const { address } = peerOf(socket)
-    if (this.#closed || address === '' || this.#isFull(address)) {
+    if (this.#closed || address === '') {
       socket.destroy()
       return
     }
-    this.#count(socket, address)
+    const known = !this.#wantsCertificates && this.#welcomes(socket, [])
+    if (!known && this.#isWebSocket && !this.#wantsCertificates) return this.#turnAway(socket)
+    if (!this.#hasRoom(address, known)) {
+      socket.destroy()
+      return
+    }
+    this.#count(socket, address, known)
     const inner = this.#tls ?? this.#http
     if (inner === undefined) {
       this.#adopt(socket, new SocketChannel(socket), [])
@@ -188,6 +202,20 @@ class StreamListener implements Listener {
     const deadline = wheel.start(HANDSHAKES_TIMEOUT, new Deadline(socket, this), 'handshakes')
     socket.on('close', () => wheel.cancel(deadline))
     inner.emit('connection', socket)
+  }
+
+  #welcomes(socket: Socket, names: readonly string[]): boolean {
+    return this.#parts.receiver.welcomes(this.#flowFrom(socket), names)
+  }
+
+  /** A WebSocket begins with an answer of ours, whatever may come over it, and strangers get none. */
+  #turnAway(socket: Socket): void {
+    this.#parts.receiver.turnedAway(this.#flowFrom(socket))
+    socket.destroy()
+  }
+
+  #flowFrom(socket: Socket): Flow {
+    return { listener: this, ...peerOf(socket), connection: undefined }
   }
 
   /** Whether a socket of ours speaks SIP by now. */
@@ -272,19 +300,39 @@ class StreamListener implements Listener {
     return connection
   }
 
-  #count(socket: Socket, address: string): void {
+  #count(socket: Socket, address: string, known: boolean): void {
     this.#accepted.add(socket)
+    if (!known) this.#strangers.add(socket)
     this.#perAddress.set(address, (this.#perAddress.get(address) ?? 0) + 1)
-    socket.once('close', () => {
-      this.#accepted.delete(socket)
-      const left = (this.#perAddress.get(address) ?? 1) - 1
-      if (left > 0) this.#perAddress.set(address, left)
-      else this.#perAddress.delete(address)
-    })
+    socket.once('close', () => this.#discount(socket, address))
   }
 
-  #isFull(address: string): boolean {
-    return this.#accepted.size >= MAX_CONNECTIONS || (this.#perAddress.get(address) ?? 0) >= MAX_CONNECTIONS_PER_ADDRESS
+  #discount(socket: Socket, address: string): void {
+    this.#strangers.delete(socket)
+    if (!this.#accepted.delete(socket)) return
+    const left = (this.#perAddress.get(address) ?? 1) - 1
+    if (left > 0) this.#perAddress.set(address, left)
+    else this.#perAddress.delete(address)
+  }
+
+  /** Whether one more may come from there. Strangers cannot keep others out, however many they are and however long they wait. */
+  #hasRoom(address: string, known: boolean): boolean {
+    if ((this.#perAddress.get(address) ?? 0) >= MAX_CONNECTIONS_PER_ADDRESS) return false
+    const full = this.#accepted.size >= MAX_CONNECTIONS
+    if (full || (!known && this.#strangers.size >= MAX_STRANGERS)) this.#dropStranger()
+    return this.#accepted.size < MAX_CONNECTIONS
+  }
+
+  #dropStranger(): void {
+    for (const socket of this.#strangers) {
+      this.#strangers.delete(socket)
+      const { address, port } = peerOf(socket)
+      // It has shown a certificate since, or is in a call.
+      if (this.#connections.get(`${address} ${port}`)?.known === true) continue
+      this.#discount(socket, address)
+      socket.destroy()
+      return
+    }
   }
 }
 

@@ -60,8 +60,10 @@ export interface Listener {
 /** Takes what comes in: one whole message per call, one character per byte. */
 export interface Receiver {
   receive(text: string, source: Flow): void
-  /** Whether requests from there are answered at all. */
-  welcomes(source: Flow): boolean
+  /** Whether requests from there are answered at all. `names` are those of the peer's certificate, if that was verified. */
+  welcomes(source: Flow, names: readonly string[]): boolean
+  /** A connection of somebody whom nobody knows was closed without a word. */
+  turnedAway(source: Flow): void
   /** Something on a stream that is no SIP; the connection is being closed. */
   outOfStep(source: Flow, reason: string): void
   /** No connection could be opened to there. */

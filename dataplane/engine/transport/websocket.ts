@@ -23,6 +23,8 @@ export function createWebSocketServer(accept: (socket: WebSocket, carrier: Socke
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (!asksForSip(request)) {
+      // Node watches it no more, and a client that breaks off now is nobody's fault.
+      socket.on('error', () => socket.destroy())
       socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
       return
     }
