@@ -122,6 +122,13 @@ export const sipTrunkKind: Kind = {
       description: 'VoiceService that the trunk belongs to.',
       wide: true,
     },
+    {
+      name: 'Last-Good',
+      type: 'integer',
+      jsonPath: '.status.lastGood.generation',
+      description: 'Generation that runs in the place of one that is invalid.',
+      wide: true,
+    },
     messageColumn(),
     age,
   ],

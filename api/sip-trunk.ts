@@ -14,6 +14,7 @@ import {
   Transport,
   withRules,
 } from './fields.ts'
+import { LastGoodTrunk } from './last-good.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 import { apiVersion, namedConditions } from './voice-service.ts'
 
@@ -334,6 +335,9 @@ export const SipTrunkStatus = z.strictObject({
     .meta({ 'x-kubernetes-list-type': 'map', 'x-kubernetes-list-map-keys': ['account', 'registrar'] })
     .optional()
     .describe('State of the registrations, the first 64, those in trouble first.'),
+  lastGood: LastGoodTrunk.optional().describe(
+    'The last good version, which runs in the place of a spec that has turned invalid; there only as long as that is so, and on Kubernetes only. It is what an operator that starts meanwhile has of it, so whoever may write the status may change what runs.',
+  ),
 })
 export type SipTrunkStatus = z.infer<typeof SipTrunkStatus>
 

@@ -16,6 +16,7 @@ import {
   Transport,
   withRules,
 } from './fields.ts'
+import { LastGoodRoutes } from './last-good.ts'
 import { annotations, PodTemplate } from './pod-template.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 
@@ -267,6 +268,9 @@ export const VoiceServiceStatus = z.strictObject({
     .describe('Labels of the pods of the replicas, for autoscalers; on Kubernetes only.'),
   trunks: z.int().min(0).optional().describe('SipTrunks in the configuration.'),
   calls: z.int().min(0).optional().describe('Calls up now, over all replicas.'),
+  lastGood: LastGoodRoutes.optional().describe(
+    'The last good versions of routes that have turned invalid, which run in their place; there only as long as that is so, and on Kubernetes only. It is what an operator that starts meanwhile has of them, so whoever may write the status may change what runs.',
+  ),
 })
 export type VoiceServiceStatus = z.infer<typeof VoiceServiceStatus>
 

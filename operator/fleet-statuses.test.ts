@@ -27,3 +27,28 @@ it('of a fleet that another operator runs are not written, and the user is told 
   ])
   expect(events[0]?.note).toMatch(/Lease other\/sbcfleet runs this fleet.*watchNamespaces/)
 })
+
+it('keep the last good routes of a VoiceService that can no longer be read', () => {
+  const written = new Map<string, unknown>()
+  const statuses = new FleetStatuses({
+    replicas: () => [],
+    writer: { write: ({ kind }, _, status) => void written.set(kind, status), forget: () => {} },
+    events: { record: () => {} },
+    clock: new ManualClock(),
+  })
+  const lastGood = { uid: 'first', routes: [{ generation: 1, route: { name: 'numbers' } }] }
+  const object = { kind: 'VoiceService', metadata: { namespace: 'voice', name: 'edge', uid: 'first', generation: 2 } }
+  const voiceService = {
+    object: { ...object, status: { lastGood } },
+    value: undefined,
+    problem: 'spec: from another time',
+  }
+  const outcome = {
+    compiled: undefined,
+    strays: { conditions: [], problems: [] },
+    refused: undefined,
+    unrolled: undefined,
+  }
+  statuses.report('voice/edge', { voiceService, trunks: [], secrets: [], neighbours: [], services: [] }, outcome)
+  expect(written.get('VoiceService')).toMatchObject({ observedGeneration: 2, lastGood })
+})

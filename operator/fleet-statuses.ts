@@ -12,6 +12,8 @@ import {
   voiceServices,
 } from './cluster.ts'
 import type { Compiled, Verdicts } from './compile/compile.ts'
+import { keptRoutes, keptTrunk } from './compile/kept.ts'
+import type { LastGood } from './compile/last-good.ts'
 import type { EventRecorder } from './kube/events.ts'
 import { keyOf, type Resource } from './kube/resource.ts'
 import type { StatusWriter } from './kube/status-writer.ts'
@@ -40,6 +42,7 @@ export interface FleetOutcome {
 
 interface Status {
   readonly conditions?: StatusCondition[] | undefined
+  readonly lastGood?: unknown
   /** For autoscalers. */
   readonly selector?: string
 }
@@ -94,7 +97,7 @@ export class FleetStatuses {
   ): void {
     const { value, object } = voiceService
     if (value === undefined || compiled === undefined)
-      return this.#say(voiceServices, object, this.#unreadable(voiceService))
+      return this.#say(voiceServices, object, this.#unreadable(voiceService, this.#previous<Status>(object)?.lastGood))
     const readable = lasting(trunks).flatMap(({ object: trunk, value: resource }) =>
       resource === undefined ? [] : [{ trunk, resource }],
     )
@@ -111,7 +114,9 @@ export class FleetStatuses {
         resource,
         ...conditions(resource),
         previous: this.#previous<SipTrunkStatus>(trunk),
+        lastGood: compiled.lastGood.trunks.get(resource.metadata.name),
       })),
+      lastGood: keptRoutes(value, compiled.lastGood),
       snapshot: compiled.snapshot,
       replicas,
       refused,
@@ -124,7 +129,7 @@ export class FleetStatuses {
       const status = statuses.trunks.get(resource.metadata.name)
       if (status !== undefined) this.#say(sipTrunks, trunk, status, object)
     }
-    this.#reportUnreadable(trunks)
+    this.#reportUnreadable(trunks, compiled.lastGood)
   }
 
   #reportStrays({ trunks }: FleetInCluster, { strays }: FleetOutcome): void {
@@ -138,14 +143,17 @@ export class FleetStatuses {
     this.#reportUnreadable(trunks)
   }
 
-  #reportUnreadable(trunks: readonly Read<SipTrunk>[]): void {
+  #reportUnreadable(trunks: readonly Read<SipTrunk>[], known?: LastGood): void {
     for (const trunk of lasting(trunks)) {
-      if (trunk.value === undefined) this.#say(sipTrunks, trunk.object, this.#unreadable(trunk))
+      const { object, value } = trunk
+      if (value !== undefined) continue
+      const lastGood = keptTrunk(object, known?.trunks.get(object.metadata.name))
+      this.#say(sipTrunks, object, this.#unreadable(trunk, lastGood))
     }
   }
 
-  #unreadable({ object, problem }: Read<unknown>): Status {
-    return unreadableStatus(problem, this.#stamp(object))
+  #unreadable({ object, problem }: Read<unknown>, lastGood: unknown): Status {
+    return { ...unreadableStatus(problem, this.#stamp(object)), ...(lastGood !== undefined && { lastGood }) }
   }
 
   /** Has a status written, with the words for tools, and tells what has turned since the last one; of trunks of a fleet together. */

@@ -4,7 +4,8 @@ import type { Log } from '#lib/log.ts'
 import type { Secret } from '#lib/secret.ts'
 import { type Cluster, type FleetInCluster, type Read, sipTrunks } from './cluster.ts'
 import { type Compiled, compile, compileFleets, type Verdicts } from './compile/compile.ts'
-import type { LastGood } from './compile/last-good.ts'
+import { keptIn } from './compile/kept.ts'
+import { type LastGood, newerOf } from './compile/last-good.ts'
 import { Memory } from './compile/memory.ts'
 import { finalizerStep } from './finalizer.ts'
 import { ApiError, isConflict, isNotFound, isUnknownField } from './kube/api-error.ts'
@@ -53,11 +54,22 @@ interface Result {
   readonly strays: Verdicts
 }
 
-/** Brings one fleet in line with what stands in the cluster. Only the leader does anything. */
+interface Remembered {
+  /** Of what it was made. */
+  readonly made: readonly unknown[]
+  readonly result: Result
+  /** Whether this process led. */
+  readonly leads: boolean
+}
+
+/**
+ * Brings one fleet in line with what stands in the cluster. Only the leader does anything. The others compile what they see, so that
+ * whoever takes the lead knows what was good before.
+ */
 export class FleetReconciler {
   readonly #options: FleetReconcilerOptions
   /** The last result of each fleet, and of what it was made: most wake-ups change nothing of that. */
-  readonly #results = new Map<string, { readonly made: readonly unknown[]; readonly result: Result }>()
+  readonly #results = new Map<string, Remembered>()
   readonly #memories = new Map<string, Memory>()
   readonly #lastGood = new Map<string, LastGood>()
   /** When it was last told that another operator runs a fleet. */
@@ -70,15 +82,19 @@ export class FleetReconciler {
   /** Reads everything once, and from top to bottom does what is to be done; every way leads to the statuses. */
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
     const { cluster, push, statuses, isLeader, isListed } = this.#options
-    if (!isLeader() || !isListed(nameOf(key).namespace ?? '')) return {}
+    if (!isListed(nameOf(key).namespace ?? '')) return {}
     const fleet = cluster.fleet(key)
+    if (!isLeader()) return this.#follow(key, fleet)
     const operator = cluster.operatorOf(key)
     if (await this.#options.rivals.isRunBy(operator, signal)) return this.#leave(key, fleet, operator)
     this.#told.delete(key)
     const { compiled } = this.#result(key, fleet)
     const voiceService = fleet.voiceService?.value
 
-    if (fleet.voiceService === undefined) this.#forget(key)
+    if (fleet.voiceService === undefined) {
+      this.#forget(key)
+      push.forget(key)
+    }
     if (compiled !== undefined && voiceService !== undefined) {
       push.publish(compiled.snapshot, { replicas: voiceService.spec.replicas })
     }
@@ -103,24 +119,40 @@ export class FleetReconciler {
     return { after: othersMilliseconds }
   }
 
+  /** Keeps in mind what is good, and nothing else. */
+  #follow(key: string, fleet: FleetInCluster): Outcome {
+    if (fleet.voiceService === undefined) this.#forget(key)
+    else this.#result(key, fleet)
+    return {}
+  }
+
   #result(key: string, fleet: FleetInCluster): Result {
     const nonceRoot = this.#options.nonceRoot()
+    const leads = this.#options.isLeader()
     const made = madeOf(fleet, nonceRoot)
     const known = this.#results.get(key)
-    if (known !== undefined && areSame(known.made, made)) return known.result
-    const memory = this.#memories.get(key) ?? new Memory()
+    if (known?.leads === leads && areSame(known.made, made)) return known.result
+    // What was remembered stands for last good versions that another leader may have seen newer ones of.
+    const memory = (known?.leads === leads ? this.#memories.get(key) : undefined) ?? new Memory()
     this.#memories.set(key, memory)
-    const result = compiledOf(fleet, nonceRoot, memory, this.#lastGood.get(key))
+    const result = compiledOf(fleet, nonceRoot, memory, this.#lastGoodOf(key, fleet, known?.leads === true))
     if (result.compiled !== undefined) this.#lastGood.set(key, result.compiled.lastGood)
-    this.#results.set(key, { made, result })
+    this.#results.set(key, { made, result, leads })
     return result
+  }
+
+  /** Who leads has seen everything itself. Before, another one may have seen what came and went too soon for us. */
+  #lastGoodOf(key: string, { voiceService, trunks }: FleetInCluster, hasLed: boolean): LastGood | undefined {
+    const known = this.#lastGood.get(key)
+    if (voiceService?.value === undefined || (hasLed && known !== undefined)) return known
+    const objects = trunks.map(({ object }) => object)
+    return newerOf(known, keptIn(voiceService.value, voiceService.object.status, objects))
   }
 
   #forget(key: string): void {
     this.#results.delete(key)
     this.#memories.delete(key)
     this.#lastGood.delete(key)
-    this.#options.push.forget(key)
   }
 
   /**

@@ -102,7 +102,9 @@ function compileOrKeep(
   claims: Claims,
 ): CompiledTrunk {
   const asked = compileTrunk(trunk, world, secrets, claims)
-  const good = asked.findings.some(isFault) ? goodTrunk(trunk, world.lastGood) : undefined
+  const good = asked.findings.some(isFault)
+    ? goodTrunk(trunk, world.lastGood?.trunks.get(trunk.metadata.name))
+    : undefined
   const kept = good && compileTrunk(good, world, secrets, claims)
   const { claim, findings: _, ...compiled } = kept?.config === undefined ? asked : kept
   claim()

@@ -1,7 +1,9 @@
 import { condition, type AnyCondition, type Condition } from '#api/conditions.ts'
+import type { LastGoodRoutes } from '#api/last-good.ts'
 import type { SipTrunk, SipTrunkStatus } from '#api/sip-trunk.ts'
 import type { Snapshot } from '#api/snapshot.ts'
 import type { VoiceService, VoiceServiceStatus } from '#api/voice-service.ts'
+import { keptTrunk } from '../compile/kept.ts'
 import type { ReplicaState } from '../push/replica-state.ts'
 import { type Programmed, programmedOf, type Rollout, rolloutOf } from './programmed.ts'
 import { reachabilityOf } from './reachable.ts'
@@ -17,10 +19,17 @@ export interface Compiled<R, S> {
   readonly previous?: S | undefined
 }
 
+export interface CompiledTrunk extends Compiled<SipTrunk, SipTrunkStatus> {
+  /** The last good one, which may be the resource itself. */
+  readonly lastGood?: SipTrunk | undefined
+}
+
 /** All that the status of a fleet is made of. */
 export interface FleetView {
   readonly voiceService: Compiled<VoiceService, VoiceServiceStatus>
-  readonly trunks: readonly Compiled<SipTrunk, SipTrunkStatus>[]
+  readonly trunks: readonly CompiledTrunk[]
+  /** The last good routes, for those that have turned invalid. */
+  readonly lastGood?: LastGoodRoutes | undefined
   /** What was compiled last; undefined when the fleet has nothing to run. */
   readonly snapshot: Snapshot | undefined
   /** The connected replicas. */
@@ -63,7 +72,7 @@ export class MadeStatuses {
 
 /** Everything that the status of a trunk follows from. */
 interface TrunkFacts {
-  readonly trunk: Compiled<SipTrunk, SipTrunkStatus>
+  readonly trunk: CompiledTrunk
   readonly programmed: Programmed
   readonly desired: number
   readonly reports: TrunkReports
@@ -121,6 +130,7 @@ function voiceServiceStatus(view: FleetView, rollout: Rollout): VoiceServiceStat
     },
     trunks: snapshot?.resources.filter(({ body }) => body.type === 'Trunk').length ?? 0,
     calls: replicas.reduce((sum, { report }) => sum + (report?.calls ?? 0), 0),
+    ...(view.lastGood !== undefined && { lastGood: view.lastGood }),
   }
 }
 
@@ -139,6 +149,7 @@ function sipTrunkStatus({ trunk, programmed, desired, reports }: TrunkFacts, now
   const { condition: registered, ...registrations } = registrationsOf(trunk.resource, reports.registrations)
   const { condition: reachable, targets, targetsUp } = reachabilityOf(trunk.resource, reports.targets)
   const conditions = [trunk.accepted, trunk.resolvedRefs, programmed.condition]
+  const lastGood = keptTrunk(trunk.resource, trunk.lastGood)
   return {
     ...observed(metadata.generation),
     conditions: stampConditions([...conditions, registered, reachable, readyOf(conditions)], {
@@ -150,6 +161,7 @@ function sipTrunkStatus({ trunk, programmed, desired, reports }: TrunkFacts, now
     targetsUp,
     targets,
     ...registrations,
+    ...(lastGood !== undefined && { lastGood }),
   }
 }
 
@@ -157,6 +169,7 @@ function sipTrunkStatus({ trunk, programmed, desired, reports }: TrunkFacts, now
 function areSame(one: TrunkFacts, other: TrunkFacts): boolean {
   return (
     one.trunk.resource === other.trunk.resource &&
+    one.trunk.lastGood === other.trunk.lastGood &&
     one.desired === other.desired &&
     one.programmed.count === other.programmed.count &&
     areAlike(one.programmed.condition, other.programmed.condition) &&

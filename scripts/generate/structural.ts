@@ -6,7 +6,7 @@ const kept = new Set(
   (
     'description type format default enum pattern minLength maxLength minimum maximum minItems maxItems required ' +
     'maxProperties x-kubernetes-list-type x-kubernetes-list-map-keys x-kubernetes-validations ' +
-    'x-kubernetes-preserve-unknown-fields'
+    'x-kubernetes-preserve-unknown-fields x-kubernetes-map-type'
   ).split(' '),
 )
 
