@@ -18,6 +18,7 @@ import {
 } from './fields.ts'
 import { LastGoodRoutes } from './last-good.ts'
 import { annotations, PodTemplate } from './pod-template.ts'
+import { healthPort } from './replica-ports.ts'
 import { SipBehaviour } from './sip-behaviour.ts'
 
 export const apiVersion = 'sbcfleet.dev/v1alpha1'
@@ -65,6 +66,12 @@ export const Listener = withRules(
       message: 'advertisedAddress must be where peers reach the listener, which 0.0.0.0 and :: never are',
       holds: ({ advertisedAddress }) => advertisedAddress !== '0.0.0.0' && advertisedAddress !== '::',
       path: () => ['advertisedAddress'],
+    },
+    {
+      cel: `self.port != ${healthPort} || self.transport == 'UDP'`,
+      message: `port ${healthPort} is where replicas serve health and metrics over TCP; take another one, or UDP`,
+      holds: ({ port, transport }) => port !== healthPort || transport === 'UDP',
+      path: () => ['port'],
     },
   ],
 )

@@ -29,9 +29,6 @@ export const tokenAudience = 'sbcfleet.dev/control'
 /** Says on the ServiceAccount of a fleet, the first of its objects, which operator runs it; and on its StatefulSet. */
 export const operatorAnnotation = 'sbcfleet.dev/operator'
 
-/** Port of liveness, readiness and metrics. */
-export const healthPort = 9080
-
 /** Names of the objects of a fleet, by the name of its VoiceService. */
 export function namesOf(voiceService: string) {
   return {

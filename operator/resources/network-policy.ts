@@ -1,4 +1,5 @@
-import { type Fleet, healthPort, metadataOf, namesOf, selectorOf } from './fleet.ts'
+import { healthPort } from '#api/replica-ports.ts'
+import { type Fleet, metadataOf, namesOf, selectorOf } from './fleet.ts'
 import type { Manifest } from './kinds.ts'
 import { sipPorts } from './services.ts'
 

@@ -1,8 +1,9 @@
 import type { PodTemplate } from '#api/pod-template.ts'
+import { adminPort, healthPort } from '#api/replica-ports.ts'
 import { fullName } from '../compile/world.ts'
 import { authoritiesKey } from './control-config.ts'
 import { type EnginePart, enginePart } from './engine-sidecar.ts'
-import { type Fleet, healthPort, labelsOf, namesOf, selectorOf, tokenAudience } from './fleet.ts'
+import { type Fleet, labelsOf, namesOf, selectorOf, tokenAudience } from './fleet.ts'
 
 /** Beyond the drain, in seconds: a replica un-registers and says good-bye. */
 const stopMarginSeconds = 10
@@ -90,7 +91,7 @@ function environment({ voiceService, settings }: Fleet) {
     SBCFLEET_CONTROL_CA_FILE: `${controlDirectory}/${authoritiesKey}`,
     SBCFLEET_TOKEN_FILE: `${controlDirectory}/token`,
     SBCFLEET_STATE_DIR: stateDirectory,
-    SBCFLEET_ADMIN_PORT: '9081',
+    SBCFLEET_ADMIN_PORT: String(adminPort),
     SBCFLEET_HEALTH_PORT: String(healthPort),
     SBCFLEET_LOG_LEVEL: settings.logLevel,
     SBCFLEET_DRAIN_SECONDS: String(voiceService.spec.template.drainSeconds),

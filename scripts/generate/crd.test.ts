@@ -128,6 +128,11 @@ const routed = (route: object) => ({
   ...listeners({}),
   routes: [{ name: 'out', match: {}, targets: [{ trunkRef: { name: 'carrier' } }], ...route }],
 })
+const withServer = (drachtio: object) => ({
+  ...listeners({}),
+  engine: 'Drachtio',
+  drachtio: { secretRef: { name: 'drachtio' }, ...drachtio },
+})
 /** Every level at which SIP behaviour is written. */
 const levels = [
   { path: 'SipTrunk.spec.sip', schema: SipTrunkSpec, at: (sip: object) => ({ ...keepalive({}), sip }) },
@@ -203,12 +208,22 @@ const twins = [
       listeners(secure),
       listeners({ ...secure, transport: 'WSS' }),
       listeners({ transport: 'WS' }),
+      listeners({ port: 9080 }),
+      listeners({ transport: 'TCP', port: 9081 }),
     ],
     breaks: [
       listeners({ ...secure, transport: 'WS' }),
       listeners({ transport: 'TLS' }),
       listeners({ transport: 'WSS' }),
+      listeners({ transport: 'TCP', port: 9080 }),
+      listeners({ ...secure, port: 9080 }),
     ],
+  },
+  {
+    path: 'VoiceService.spec.drachtio',
+    schema: VoiceServiceSpec,
+    keeps: [withServer({}), withServer({ port: 9080 })],
+    breaks: [withServer({ port: 9081 })],
   },
   {
     path: 'SipTrunk.spec.keepalive',

@@ -74,6 +74,8 @@ const againstCel: Readonly<Record<string, readonly object[]>> = {
     { advertisedAddress: '0.0.0.0' },
     { advertisedAddress: '::' },
   ],
+  'port 9080 is where replicas serve health and metrics over TCP; take another one, or UDP': [{ port: 9080 }],
+  'port 9081 of 127.0.0.1 is where replicas serve their admin interface; take another one': [{ port: 9081 }],
   'sip.media.mode Anchor needs at least one engine in media.engines': [
     { media: { engines: [] }, sip: { media: { mode: 'Anchor' } } },
     {
