@@ -222,7 +222,7 @@ const twins = [
   {
     path: 'VoiceService.spec.drachtio',
     schema: VoiceServiceSpec,
-    keeps: [withServer({}), withServer({ port: 9080 })],
+    keeps: [withServer({ port: 9022 }), withServer({ port: 9080 })],
     breaks: [withServer({ port: 9081 })],
   },
   {
