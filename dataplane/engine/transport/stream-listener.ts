@@ -76,6 +76,8 @@ class StreamListener implements Listener {
   readonly #connections = new Map<string, StreamConnection>()
   /** Connections that peers have said to use for what is sent to an address and port of theirs. */
   readonly #aliases = new Map<string, StreamConnection>()
+  /** The key in `#aliases` that a connection was named under last: it has one, however many a peer thinks of. */
+  readonly #offered = new Map<StreamConnection, string>()
   /** Sockets that were accepted, by address, whether or not they speak SIP yet. */
   readonly #perAddress = new Map<string, number>()
   readonly #accepted = new Set<Socket>()
@@ -146,10 +148,9 @@ class StreamListener implements Listener {
     if (!(connection instanceof StreamConnection) || connection.names.length === 0) return
     const key = `${address} ${port}`
     if (this.#aliases.get(key) === connection) return
+    this.#withdraw(connection)
     this.#aliases.set(detached(key), connection)
-    connection.onClose(() => {
-      if (this.#aliases.get(key) === connection) this.#aliases.delete(key)
-    })
+    this.#offered.set(connection, detached(key))
   }
 
   close(): Promise<void> {
@@ -296,8 +297,15 @@ class StreamListener implements Listener {
     this.#connections.set(key, connection)
     connection.onClose(() => {
       if (this.#connections.get(key) === connection) this.#connections.delete(key)
+      this.#withdraw(connection)
     })
     return connection
+  }
+
+  #withdraw(connection: StreamConnection): void {
+    const key = this.#offered.get(connection)
+    this.#offered.delete(connection)
+    if (key !== undefined && this.#aliases.get(key) === connection) this.#aliases.delete(key)
   }
 
   #count(socket: Socket, address: string, known: boolean): void {
