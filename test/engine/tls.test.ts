@@ -1,9 +1,10 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { ManualClock } from '#lib/manual-clock.ts'
 import type { ClientTls, ListenerAddress, RequestSource, ServerTls } from '../../dataplane/engine/engine.types.ts'
+import { StreamConnection } from '../../dataplane/engine/transport/stream-connection.ts'
 import { Authority, expired } from '../tls/certificates.ts'
 import { ApplicationProbe } from './application.ts'
 import { start } from './served.ts'
@@ -319,6 +320,38 @@ describe('a connection that the peer offers by alias (RFC 5923 §5)', () => {
     expect(engine.engine.gauges()['connections']).toBe(connections)
   })
 
+  it('is so under one port, the last that the peer has named', async () => {
+    await begin({ clientAuthorities: authority.certificate })
+    const [alice, bob] = [await peer(), await peer()]
+    for (const [number, { port }] of [alice, bob, alice].entries()) {
+      const via = `SIP/2.0/TLS 127.0.0.1:${port};branch=z9hG4bK-${number};alias`
+      alice.send(requestText(alice, { method: 'OPTIONS', uri: 'sip:b@c', callId: `${number}`, via }), listener.port)
+      await application.request('OPTIONS')
+    }
+    await application.command('sip||', optionsTo(alice))
+    await alice.request('OPTIONS')
+    expect(engine.engine.gauges()['connections']).toBe(1)
+    await application.command('sip||', optionsTo(bob))
+    await bob.request('OPTIONS')
+    expect(engine.engine.gauges()['connections']).toBe(2)
+  })
+
+  it('costs nothing more when several offer themselves for one port in turns', async () => {
+    await begin({ clientAuthorities: authority.certificate })
+    const listeners = vi.spyOn(StreamConnection.prototype, 'onClose')
+    closing.push(() => listeners.mockRestore())
+    const peers = [await peer(), await peer()]
+    const { port } = peers[0] ?? listener
+    for (let number = 0; number < 20; number++) {
+      const alice = peers[number % 2]
+      const via = `SIP/2.0/TLS 127.0.0.1:${port};branch=z9hG4bK-${number};alias`
+      const order = { method: 'OPTIONS', uri: 'sip:b@c', callId: `${number}`, via }
+      alice?.send(requestText(alice, order), listener.port)
+      await application.request('OPTIONS')
+    }
+    expect(listeners).toHaveBeenCalledTimes(2)
+  })
+
   it('is not used for another domain at the same place', async () => {
     await begin({ clientAuthorities: authority.certificate })
     const alice = await peer()
@@ -391,5 +424,25 @@ describe('keepalive of a connection that was opened to a peer (RFC 5626 §4.4.1)
     await expect.poll(() => pings).toBe(2)
     clock.advance(10_010)
     expect(engine.engine.gauges()['connections']).toBe(0)
+  })
+
+  it('keeps the connection to a peer that pings as well, at the same time, but answers none', async () => {
+    const clock = new ManualClock()
+    await begin({}, clock)
+    let pongs = 0
+    const bob = await SipPeer.tls({ cert: carrier.certificate, key: carrier.key }, {}, '127.0.0.1', (bytes, stream) => {
+      if (bytes.toString('latin1') === '\r\n\r\n') stream.write('\r\n\r\n')
+      if (bytes.toString('latin1') === '\r\n') pongs++
+    })
+    closing.push(() => bob.close())
+    for (let number = 0; number < 3; number++) {
+      await application.command('sip||', optionsTo(bob))
+      answerWith(await bob.request('OPTIONS'), { status: 200, toTag: 'bob' })
+      await application.response(200)
+      clock.advance(120_010)
+      await expect.poll(() => pongs).toBe(number + 1)
+      clock.advance(10_010)
+    }
+    expect(engine.engine.gauges()['connections']).toBe(1)
   })
 })

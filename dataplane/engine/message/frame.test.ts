@@ -103,6 +103,38 @@ function textOf(collection: readonly TortureMessage[], section: string): string 
   return torture.text
 }
 
+describe('CRLFs while a ping of our own is out (RFC 5626 §3.5.1)', () => {
+  it.each([
+    ['a single one is the answer', '\r\n', 0, 1],
+    ['a single one before a message is the answer', `\r\n${message(1)}`, 0, 1],
+    ['a double one is a ping of the peer', '\r\n\r\n', 1, 0],
+    ['a double one before a message is a ping of the peer', `\r\n\r\n${message(1)}`, 1, 0],
+    ['three are both', '\r\n\r\n\r\n', 1, 1],
+    ['one and, after a message, two are both', `\r\n${message(1)}\r\n\r\n`, 1, 1],
+  ])('%s', (_what, stream, pings, pongs) => {
+    const framer = new StreamFramer()
+    framer.pinged()
+    expect(framer.push(Buffer.from(stream))).toMatchObject({ pings, pongs })
+    expect(framer.pongDue).toBe(pongs === 0)
+  })
+
+  it('one from before is no answer', () => {
+    const framer = new StreamFramer()
+    framer.push(Buffer.from(`${message(1)}\r\n`))
+    framer.pinged()
+    expect(framer.push(Buffer.from(message(2)))).toMatchObject({ pings: 0, pongs: 0 })
+    expect(framer.pongDue).toBe(true)
+  })
+
+  it('an answer that comes in two pieces is one', () => {
+    const framer = new StreamFramer()
+    framer.pinged()
+    expect(framer.push(Buffer.from('\r'))).toMatchObject({ pings: 0, pongs: 0 })
+    expect(framer.push(Buffer.from(`\n${message(1)}`))).toMatchObject({ pings: 0, pongs: 1 })
+    expect(framer.pongDue).toBe(false)
+  })
+})
+
 describe('a framer', () => {
   it('gives messages that later pieces do not change', () => {
     const framer = new StreamFramer()

@@ -27,17 +27,24 @@ export class StreamFramer {
   #searched = 0
   /** Length of the message once its header fields are in; 0 before. */
   #wanted = 0
-  /** CRLFs since the last message. */
+  /** CRLFs since the last message, or the last ping of our own, that answered nothing. */
   #emptyLines = 0
   #error: string | undefined
-  /** A ping of our own is out: the next CRLF between messages answers it, and sets this back. */
+  /** A ping of our own is out: the next single CRLF between messages answers it, and sets this back. */
   pongDue = false
+
+  /** A ping of our own goes out. What came before is no answer to it. */
+  pinged(): void {
+    this.pongDue = true
+    this.#emptyLines = 0
+  }
 
   /** Takes the next bytes in. After an error there is nothing but that error. */
   push(chunk: Buffer): Framed {
     const framed: Framed = { messages: [], pings: 0, pongs: 0, error: this.#error }
     let rest = chunk
     while (rest.length > 0 && this.#error === undefined) rest = this.#take(rest, framed)
+    this.#countPong(framed)
     framed.error = this.#error
     return framed
   }
@@ -54,8 +61,7 @@ export class StreamFramer {
     const headEnd = rest.indexOf(HEAD_END)
     const wanted = headEnd < 0 ? 0 : this.#messageLength(rest, headEnd + 4)
     if (this.#error === undefined && wanted > 0 && wanted <= rest.length) {
-      framed.messages.push(rest.subarray(0, wanted))
-      this.#emptyLines = 0
+      this.#deliver(rest.subarray(0, wanted), framed)
       return rest.subarray(wanted)
     }
     return this.#extend(rest, framed)
@@ -75,10 +81,16 @@ export class StreamFramer {
     if (this.#wanted === 0 && !this.#findHead()) return chunk.subarray(chunk.length)
     if (this.#error !== undefined || this.#wanted > this.#length) return chunk.subarray(chunk.length)
     const used = this.#wanted - before
-    framed.messages.push(this.#pending.subarray(0, this.#wanted))
+    this.#deliver(this.#pending.subarray(0, this.#wanted), framed)
     this.#pending = Buffer.alloc(0)
-    this.#length = this.#searched = this.#wanted = this.#emptyLines = 0
+    this.#length = this.#searched = this.#wanted = 0
     return chunk.subarray(used)
+  }
+
+  #deliver(message: Buffer, framed: Framed): void {
+    this.#countPong(framed)
+    framed.messages.push(message)
+    this.#emptyLines = 0
   }
 
   #findHead(): boolean {
@@ -111,13 +123,19 @@ export class StreamFramer {
   }
 
   #countEmptyLine(framed: Framed): void {
-    if (this.pongDue) {
-      this.pongDue = false
-      framed.pongs++
-      return
-    }
     this.#emptyLines++
     if (this.#emptyLines % 2 === 0) framed.pings++
+  }
+
+  /**
+   * A CRLF without a second one is the answer to our ping. One with a second is a ping of the peer's own, which crossed ours:
+   * to take half of it for an answer would make a peer that answers none look like one that has stopped to.
+   */
+  #countPong(framed: Framed): void {
+    if (!this.pongDue || this.#emptyLines % 2 === 0) return
+    this.pongDue = false
+    this.#emptyLines--
+    framed.pongs++
   }
 
   /** Length of the whole message by the header fields it begins with; 0 when they do not tell. */
@@ -141,6 +159,10 @@ export class StreamFramer {
 export class WholeMessages {
   /** A ping of our own is out: the next CRLF answers it, and sets this back. */
   pongDue = false
+
+  pinged(): void {
+    this.pongDue = true
+  }
 
   push(piece: Buffer): Framed {
     const framed: Framed = { messages: [], pings: 0, pongs: 0, error: undefined }

@@ -172,7 +172,7 @@ export class StreamConnection implements Connection, ChannelUser, TimerTarget {
   onTimer(event: string): void {
     const { wheel, framer, channel } = this.#parts
     if (event === 'ping') {
-      framer.pongDue = true
+      framer.pinged()
       if (channel.ping === undefined) channel.write(PING)
       else channel.ping()
       this.#pingTimer = wheel.start(PONG_TIMEOUT, this, 'pong')
