@@ -91,6 +91,7 @@ export async function joinDrachtio(server: DrachtioConnection, log: Log): Promis
   const door = new Server()
   srf.listen({ server: door, secret: server.secret })
   server.socket.once('close', () => {
+    server.handOver?.close()
     if (!port.closed) server.onLost?.()
   })
   door.emit('connection', server.socket)

@@ -79,6 +79,15 @@ describe('the hand-over', () => {
     expect(handOver.takeOrder(one ?? '')).toBe(invite)
   })
 
+  it('keeps no order once the connection has ended', () => {
+    const handOver = new HandOver()
+    const before = `x\r\n${HANDED_OVER}: ${handOver.order(invite)}\r\n\r\n`
+    handOver.close()
+    const after = `x\r\n${HANDED_OVER}: ${handOver.order(ringing)}\r\n\r\n`
+    expect(handOver.takeOrder(before)).toBe(before)
+    expect(handOver.takeOrder(after)).toBe(after)
+  })
+
   it('hands an order over as its bytes in UTF-8, one character each', () => {
     const handOver = new HandOver()
     const order = `x\r\n${HANDED_OVER}: ${handOver.order(invite.replace('Subject: x', 'Subject: Zoë'))}\r\n\r\n`

@@ -19,6 +19,7 @@ export class HandOver {
   #now = new Map<string, SipMessage | string>()
   #before = new Map<string, SipMessage | string>()
   #count = 0
+  #closed = false
 
   /** The text for the frame that stands for the message. */
   put(message: SipMessage): string {
@@ -48,7 +49,7 @@ export class HandOver {
   order(text: string): string {
     const number = String(++this.#count)
     // The engine has one character per byte.
-    this.#orders.set(number, isPlain(text) ? text : Buffer.from(text).toString('latin1'))
+    if (!this.#closed) this.#orders.set(number, isPlain(text) ? text : Buffer.from(text).toString('latin1'))
     return this.#prefix + number
   }
 
@@ -61,6 +62,12 @@ export class HandOver {
     const order = this.#orders.get(number)
     this.#orders.delete(number)
     return order ?? text
+  }
+
+  /** The connection has ended, and with it the orders that are on their way; of later ones nothing is kept either. */
+  close(): void {
+    this.#closed = true
+    this.#orders.clear()
   }
 
   /** Frames leave: what those before them stood for is taken by now, or never. */
