@@ -1,6 +1,6 @@
 import { answersHere, type MidcallMode, moreRestrictive } from '#api/session-behaviour.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
-import { fitAnswer } from '../media/fit-answer.ts'
+import { fitAnswer } from '../policy/fit-answer.ts'
 import { addsMedia, answeringOnly, offersFax, withExplicitHold, withoutHold } from '../policy/media-change.ts'
 import { pinCodec } from '../policy/pinned-codec.ts'
 import { scopeOf } from '../policy/session-timer.ts'

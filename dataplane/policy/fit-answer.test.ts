@@ -31,6 +31,15 @@ describe('fitAnswer', () => {
     expect(fitAnswer(session + said, session + audio('8 0 18'))).toBe(session + answer)
   })
 
+  it.each(['(', '*', '[', 'a{9', '(?<x', '.', 'constructor', '__proto__'])(
+    'takes %s for a format as any other, and what is said of it away with it (RFC 4566 section 9)',
+    (odd) => {
+      const said = audio(`0 ${odd}`, 'rtpmap:0 PCMU/8000', `rtpmap:${odd} x/8000`, `fmtp:${odd} y`)
+      const answer = session + audio('0', 'rtpmap:0 PCMU/8000')
+      expect(fitAnswer(session + said, session + audio('0'))).toBe(answer)
+    },
+  )
+
   it('looks at each format and each attribute once, however many there are', () => {
     const formats = Array.from({ length: 50_000 }, (_, index) => String(index))
     const said = audio(formats.join(' '), ...formats.map((format) => `fmtp:${format} x`))
@@ -52,6 +61,7 @@ describe('fitAnswer', () => {
     ['no codec is common', session + audio('18')],
     ['the offer has lost a stream (RFC 3264 section 8)', session],
     ['the stream is of another kind', `${session}m=image 4000 udptl t38\r\n`],
+    ['a stream cannot be read', `${session}${audio('0')}m=audio\r\n`],
     ['the stream is rejected', `${session}m=audio 0 RTP/AVP 0\r\n`],
   ])('gives none when %s', (_why, offer) => {
     expect(fitAnswer(session + audio('0'), offer)).toBeUndefined()
