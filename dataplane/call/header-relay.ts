@@ -1,4 +1,5 @@
 import type { Reliable1xx } from '#api/sip-behaviour.ts'
+import { retryAfterSeconds } from '../engine/message/delta-seconds.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { type TimerFields, writeTimer } from '../policy/session-timer.ts'
 import type { HeaderList } from '../sip/port.ts'
@@ -62,7 +63,8 @@ const carried: Readonly<Record<string, Carry>> = {
   Privacy: inRequest,
   'Recv-Info': asIs,
   'Resource-Priority': inRequest,
-  'Retry-After': (value, { status }) => (keepsRetryAfter(status) ? /^\d+/.exec(value)?.[0] : undefined),
+  'Retry-After': (_value, message) =>
+    keepsRetryAfter(message.status) ? retryAfterSeconds(message)?.toString() : undefined,
   Subject: inRequest,
 }
 

@@ -1,3 +1,4 @@
+import { retryAfterSeconds } from '../engine/message/delta-seconds.ts'
 import type { IncomingResponse, OutgoingRequest, SipPort } from '../sip/port.ts'
 import type { TimerFields } from '../policy/session-timer.ts'
 import { writeTimer } from '../policy/session-timer.ts'
@@ -85,13 +86,12 @@ function outcomeOf(method: string, response: IncomingResponse, events: OwnReques
   if (status === 491) return { kind: 'Glare' }
   if (status === 422 && events.raise(response)) return { kind: 'LongerInterval' }
   if (method === 'UPDATE' && (status === 405 || status === 501)) return { kind: 'NotAllowed' }
-  const seconds = Number.parseInt(response.message.get('Retry-After') ?? '', 10)
+  const seconds = retryAfterSeconds(response.message)
   return {
     kind: 'Refused',
     status,
-    retryAfterMilliseconds: Number.isNaN(seconds)
-      ? undefined
-      : Math.min(Math.max(1, seconds), longestRetryAfterSeconds) * 1000,
+    retryAfterMilliseconds:
+      seconds === undefined ? undefined : Math.min(Math.max(1, seconds), longestRetryAfterSeconds) * 1000,
   }
 }
 

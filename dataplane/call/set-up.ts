@@ -17,7 +17,7 @@ import type {
 } from '../sip/port.ts'
 import type { TrunkHealth } from '../trunks/health.ts'
 import type { CallFailure } from '../trunks/monitor.ts'
-import { retryAfterSeconds } from '../trunks/registration.ts'
+import { retryAfterSeconds } from '../engine/message/delta-seconds.ts'
 import type { CallCredentials } from './call-credentials.ts'
 import { bridgeInvite, type RingLimit, ringLimit } from './bridge-invite.ts'
 import type { Uncarried } from '../media/media-port.ts'

@@ -1,6 +1,7 @@
 import type { RegistrationConfig } from '#api/snapshot.ts'
 import type { Timer } from '#lib/clock.ts'
 import type { OpenListener } from '../config/running.ts'
+import { retryAfterSeconds } from '../engine/message/delta-seconds.ts'
 import { formatHostPort } from '../engine/message/uri.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import type { HeaderList, IncomingResponse, SipPortError } from '../sip/port.ts'
@@ -15,7 +16,6 @@ import {
   minExpiresSeconds,
   type Refusal,
   refusalOf,
-  retryAfterSeconds,
 } from './registration.ts'
 
 /** RFC 3261 section 17.1.2.2: a transaction ends by itself after 64*T1, 32 s. This is for one that got lost in between. */

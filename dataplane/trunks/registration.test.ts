@@ -7,7 +7,6 @@ import {
   minExpiresSeconds,
   refreshMilliseconds,
   refusalOf,
-  retryAfterSeconds,
 } from './registration.ts'
 import { responseMessage } from './scripted-port.ts'
 
@@ -111,13 +110,9 @@ describe('the next REGISTER', () => {
 })
 
 describe('an answer', () => {
-  it('tells Min-Expires and Retry-After where they are numbers', () => {
-    const answer = responseMessage(423, 'Interval Too Brief', 'REGISTER', [
-      ['Min-Expires', '600'],
-      ['Retry-After', '18 (in a meeting);duration=3600'],
-    ])
+  it('tells Min-Expires where it is a number', () => {
+    const answer = responseMessage(423, 'Interval Too Brief', 'REGISTER', [['Min-Expires', '600']])
     expect(minExpiresSeconds(answer)).toBe(600)
-    expect(retryAfterSeconds(answer)).toBe(18)
     expect(minExpiresSeconds(ok([]))).toBeUndefined()
     expect(minExpiresSeconds(ok([['Min-Expires', '-1']]))).toBeUndefined()
   })

@@ -1,5 +1,6 @@
 import type { RegistrationConfig } from '#api/snapshot.ts'
 import type { RegistrationReport } from '#api/wire.ts'
+import { deltaSeconds } from '../engine/message/delta-seconds.ts'
 import { type NameAddr, parseNameAddr } from '../engine/message/name-addr.ts'
 import { param } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
@@ -25,7 +26,7 @@ export function grantedSeconds(response: SipMessage, contactUri: string, asked: 
   const ours = ourBinding(contacts, contactUri)
   if (ours === undefined && contacts.length > 0) return 0
   const parameter = ours === undefined ? undefined : param(ours.params, 'expires')
-  return seconds(parameter) ?? seconds(response.get('Expires')) ?? asked
+  return deltaSeconds(parameter) ?? deltaSeconds(response.get('Expires')) ?? asked
 }
 
 /** Whether the registrar holds bindings of the address of record, and ours is none of them. */
@@ -46,12 +47,7 @@ function ourBinding(contacts: readonly NameAddr[], contactUri: string): NameAddr
 
 /** Shortest lifetime that a registrar takes, from a 423 (RFC 3261 section 10.2.8). */
 export function minExpiresSeconds(response: SipMessage): number | undefined {
-  return seconds(response.get('Min-Expires'))
-}
-
-/** RFC 3261 section 20.33; a comment or parameters may follow the number. */
-export function retryAfterSeconds(response: SipMessage): number | undefined {
-  return seconds(/^\d+/.exec(response.get('Retry-After') ?? '')?.[0])
+  return deltaSeconds(response.get('Min-Expires'))
 }
 
 /** Refreshed when so many percent of what was granted have passed: several attempts fit in before the binding lapses. */
@@ -100,13 +96,6 @@ export function backoffMilliseconds(
   const { minSeconds, maxSeconds } = failure === 'AuthFailed' ? { minSeconds: 120, maxSeconds: 1800 } : retry
   const drawn = Math.min(maxSeconds, minSeconds * 2 ** Math.max(0, failures - 1)) * (0.5 + 0.5 * random)
   return 1000 * Math.max(drawn, Math.min(retryAfter ?? 0, 1800))
-}
-
-/** RFC 3261 section 20.19: a number of seconds below 2**32. What is none counts as absent. */
-function seconds(text: string | undefined): number | undefined {
-  if (text === undefined || !/^\d{1,10}$/.test(text)) return undefined
-  const value = Number(text)
-  return value < 2 ** 32 ? value : undefined
 }
 
 function sameUser(uri: string, other: string): boolean {
