@@ -1,10 +1,9 @@
 import { once } from 'node:events'
 import { connect } from 'node:net'
 import { connect as connectTls, type ConnectionOptions, type TLSSocket } from 'node:tls'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { ManualClock } from '#lib/manual-clock.ts'
 import type { ClientTls, ListenerAddress, RequestSource, ServerTls } from '../../dataplane/engine/engine.types.ts'
-import { StreamConnection } from '../../dataplane/engine/transport/stream-connection.ts'
 import { Authority, expired } from '../tls/certificates.ts'
 import { ApplicationProbe } from './application.ts'
 import { start } from './served.ts'
@@ -300,66 +299,6 @@ describe('a request over TLS', () => {
       await application.response(200)
     }
     expect(engine.engine.gauges()['connections']).toBe(2)
-  })
-})
-
-describe('a connection that the peer offers by alias (RFC 5923 §5)', () => {
-  it.each([
-    ['is used for requests to it when it has shown its certificate', true, 1],
-    ['is not when it has shown none', false, 2],
-  ])('%s', async (_what, mutual, connections) => {
-    await begin(mutual ? { clientAuthorities: authority.certificate } : {})
-    const alice = await peer()
-    const via = `SIP/2.0/TLS 127.0.0.1:${alice.port};branch=z9hG4bK-alias;alias`
-    alice.send(requestText(alice, { method: 'OPTIONS', uri: 'sip:b@c', callId: 'alias', via }), listener.port)
-    const { transactionId } = await application.request('OPTIONS')
-    await application.respond(transactionId, 'SIP/2.0 200 OK\r\n\r\n')
-    await alice.response(200)
-    await application.command('sip||', optionsTo(alice))
-    await alice.request('OPTIONS')
-    expect(engine.engine.gauges()['connections']).toBe(connections)
-  })
-
-  it('is so under one port, the last that the peer has named', async () => {
-    await begin({ clientAuthorities: authority.certificate })
-    const [alice, bob] = [await peer(), await peer()]
-    for (const [number, { port }] of [alice, bob, alice].entries()) {
-      const via = `SIP/2.0/TLS 127.0.0.1:${port};branch=z9hG4bK-${number};alias`
-      alice.send(requestText(alice, { method: 'OPTIONS', uri: 'sip:b@c', callId: `${number}`, via }), listener.port)
-      await application.request('OPTIONS')
-    }
-    await application.command('sip||', optionsTo(alice))
-    await alice.request('OPTIONS')
-    expect(engine.engine.gauges()['connections']).toBe(1)
-    await application.command('sip||', optionsTo(bob))
-    await bob.request('OPTIONS')
-    expect(engine.engine.gauges()['connections']).toBe(2)
-  })
-
-  it('costs nothing more when several offer themselves for one port in turns', async () => {
-    await begin({ clientAuthorities: authority.certificate })
-    const listeners = vi.spyOn(StreamConnection.prototype, 'onClose')
-    closing.push(() => listeners.mockRestore())
-    const peers = [await peer(), await peer()]
-    const { port } = peers[0] ?? listener
-    for (let number = 0; number < 20; number++) {
-      const alice = peers[number % 2]
-      const via = `SIP/2.0/TLS 127.0.0.1:${port};branch=z9hG4bK-${number};alias`
-      const order = { method: 'OPTIONS', uri: 'sip:b@c', callId: `${number}`, via }
-      alice?.send(requestText(alice, order), listener.port)
-      await application.request('OPTIONS')
-    }
-    expect(listeners).toHaveBeenCalledTimes(2)
-  })
-
-  it('is not used for another domain at the same place', async () => {
-    await begin({ clientAuthorities: authority.certificate })
-    const alice = await peer()
-    const via = `SIP/2.0/TLS 127.0.0.1:${alice.port};branch=z9hG4bK-alias;alias`
-    alice.send(requestText(alice, { method: 'OPTIONS', uri: 'sip:b@c', callId: 'alias', via }), listener.port)
-    await application.request('OPTIONS')
-    await application.command('sip||', optionsTo(alice, 'other.example'))
-    await application.response(503)
   })
 })
 
