@@ -33,7 +33,7 @@ async function run(env: Env, log: Log): Promise<void> {
   const locate = createLocate(clock, env.dnsServers)
   const server =
     env.drachtio === undefined
-      ? await startEmbedded({
+      ? startEmbedded({
           clock,
           log,
           lookUp: nextHopLookup(createPeerLocate(clock, env.dnsServers), random),

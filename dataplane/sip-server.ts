@@ -1,4 +1,3 @@
-import { randomBytes } from 'node:crypto'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Readiness } from '#lib/ready.ts'
@@ -8,8 +7,9 @@ import { createEngine } from './engine/engine.ts'
 import type { Engine, EngineOptions } from './engine/engine.types.ts'
 import { eventLoopShare } from './engine/overload.ts'
 import type { Env } from './env.ts'
-import { followDrachtio, joinDrachtio } from './sip/drachtio-port.ts'
+import { followDrachtio } from './sip/drachtio-port.ts'
 import { DrachtioServer } from './sip/drachtio-server.ts'
+import { EnginePort } from './sip/engine-port.ts'
 import type { SipPort } from './sip/port.ts'
 import { StrictPort } from './sip/strict-port.ts'
 import type { SipStatistics } from './sip-metrics.ts'
@@ -27,13 +27,9 @@ export interface SipServer {
 }
 
 /** The engine of the replica itself, in the same process. */
-export async function startEmbedded(
-  options: Pick<EngineOptions, 'clock' | 'log' | 'admit' | 'tlsTo' | 'lookUp'>,
-): Promise<SipServer> {
-  const secret = randomBytes(32).toString('hex')
-  const engine = createEngine({ ...options, secret, busyShare: eventLoopShare() })
-  const connection = { ...engine.serveWithin(), secret, methods: takenMethods }
-  const sip = await joinDrachtio({ ...connection, onLost: endOfProcess }, options.log)
+export function startEmbedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit' | 'tlsTo' | 'lookUp'>): SipServer {
+  const engine = createEngine({ ...options, busyShare: eventLoopShare() })
+  const sip = new EnginePort(engine, takenMethods, options.log)
   return {
     sip,
     disconnect: () => sip.close(),
@@ -42,11 +38,6 @@ export async function startEmbedded(
     watch: () => {},
     stop: () => engine.stop(),
   }
-}
-
-/** Without the connection nothing would ever be answered; a new process starts with what ran last. */
-function endOfProcess(): never {
-  throw new Error('the connection between the engine and the calls was lost')
 }
 
 /** Bytes of the largest message; a larger one silences drachtio-server's connection for good (drachtio-server#159). */

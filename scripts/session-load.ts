@@ -10,7 +10,8 @@ import type { RunningConfig } from '../dataplane/config/running.ts'
 import { createEngine } from '../dataplane/engine/engine.ts'
 import { admitSource } from '../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../dataplane/policy/testing/configuration.ts'
-import { joinDrachtio } from '../dataplane/sip/drachtio-port.ts'
+import { takenMethods } from '../dataplane/call/header-relay.ts'
+import { EnginePort } from '../dataplane/sip/engine-port.ts'
 import type { Seen } from './session-dialog.ts'
 import type { PeersOrder } from './session-peers.ts'
 
@@ -23,8 +24,6 @@ export interface SessionLoad {
   seen(): Promise<Seen>
   end(): Promise<void>
 }
-
-const secret = 'session load'
 
 export async function beginSessionLoad(session: Partial<ResolvedSipBehaviour['sessionTimer']>): Promise<SessionLoad> {
   const peers = fork(join(import.meta.dirname, 'session-peers.ts'))
@@ -39,7 +38,7 @@ export async function beginSessionLoad(session: Partial<ResolvedSipBehaviour['se
   }
   const admit: Parameters<typeof createEngine>[0]['admit'] = (source) =>
     state.current !== undefined && admitSource(running, health(state.current), source)
-  const engine = createEngine({ clock, log, secret, admit })
+  const engine = createEngine({ clock, log, admit })
   const udp = { transport: 'UDP', address: '127.0.0.1', port: 0 } as const
   const inside = await engine.open({ name: 'inside', ...udp })
   const outside = await engine.open({ name: 'outside', ...udp })
@@ -57,7 +56,7 @@ export async function beginSessionLoad(session: Partial<ResolvedSipBehaviour['se
     routes: [route({ name: 'out', match: { trunks: ['callers'] }, targets: [{ trunk: 'callees', sip }] })],
   })
   state.current = config
-  const port = await joinDrachtio({ ...engine.serveWithin(), secret }, log)
+  const port = new EnginePort(engine, takenMethods, log)
   const calls = new Calls({ sip: port, running, health: health(config), clock, log, random: Math.random })
   calls.start()
   return {

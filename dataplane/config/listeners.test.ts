@@ -22,7 +22,7 @@ let port: number
 
 beforeEach(async () => {
   lines.length = 0
-  engine = createEngine({ clock: systemClock, log, secret: 'none', admit: () => false })
+  engine = createEngine({ clock: systemClock, log, admit: () => false })
   applier = new Applier({ fleet: 'voice/edge', addresses: ['127.0.0.1'], sockets: engine, clock: systemClock, log })
   ;[port = 0] = await freePorts(1)
 })

@@ -1,13 +1,13 @@
 import { OncePerSecond } from '#lib/log.ts'
-import { socketPair } from '#lib/socket-pair.ts'
 import { Counters } from './counters.ts'
+import { type Outcome, refuse } from './dialog/application.ts'
+import { ApplicationList } from './dialog/application-list.ts'
 import { ClientCore } from './dialog/client-core.ts'
 import { DialogTable } from './dialog/dialog-table.ts'
 import { ServerCore } from './dialog/server-core.ts'
 import type { ClientTls, Engine, EngineOptions, ListenerAddress, TlsTarget } from './engine.types.ts'
 import { Gate } from './gate.ts'
 import { Intake } from './intake.ts'
-import { HandOver } from './message/hand-over.ts'
 import { Overload } from './overload.ts'
 import { ProxyCore } from './proxy/proxy-core.ts'
 import { TimerWheel } from './transaction/timer-wheel.ts'
@@ -18,7 +18,7 @@ import { Resolver } from './transport/resolver.ts'
 import { openStream, type StreamParts } from './transport/stream-listener.ts'
 import type { Listener, Receiver } from './transport/transport.ts'
 import { openUdp } from './transport/udp.ts'
-import { ApplicationServer } from './wire/application-server.ts'
+import { ApplicationServer, type ApplicationUser } from './wire/application-server.ts'
 
 /** Builds an engine from its layers: message, transport, transaction, dialog, wire. Nothing is open yet. */
 export function createEngine(options: EngineOptions): Engine {
@@ -34,7 +34,7 @@ export interface AssembledEngine {
 
 /** The same engine, open to transports that are not its own: what they bring goes to `intake`. */
 export function assembleEngine(options: EngineOptions): AssembledEngine {
-  const { clock, log, secret, admit } = options
+  const { clock, log, admit } = options
   const counters = new Counters()
   const oncePerSecond = new OncePerSecond(clock)
   const wheel = new TimerWheel(clock)
@@ -47,21 +47,18 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
   })
   const clients = new ClientCore({ transactions, dialogs, listeners, nextHops, counters })
   const proxies = new ProxyCore({ transactions, listeners, nextHops })
-  const applications = new ApplicationServer({
-    secret,
-    clock,
-    wheel,
-    user: {
-      request: (application, order, done) => clients.request(application, order, done),
-      respond: (application, order, done) => server.respond(application, order, done),
-      proxy: (application, order, progress) => server.proxy(application, order, progress),
-      applicationGone(application) {
-        server.applicationGone(application)
-        clients.applicationGone(application)
-      },
-      addresses: () => [...listeners.all()].map((each) => `${each.transport.toLowerCase()}/${each.hostPort}`),
+  const applications = new ApplicationList()
+  const user: ApplicationUser = {
+    request: (application, order, done) => clients.request(application, order, done),
+    respond: (application, order, done) => server.respond(application, order, done),
+    proxy: (application, order, progress) => server.proxy(application, order, progress),
+    applicationGone(application) {
+      server.applicationGone(application)
+      clients.applicationGone(application)
     },
-  })
+    addresses: () => [...listeners.all()].map((each) => `${each.transport.toLowerCase()}/${each.hostPort}`),
+  }
+  const applicationServer = new ApplicationServer({ clock, wheel, list: applications, user })
   const overload = options.busyShare === undefined ? undefined : new Overload(clock, options.busyShare)
   const server = new ServerCore({
     transactions,
@@ -107,12 +104,17 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       listeners.remove(name)
       await listener?.close()
     },
-    serve: () => applications.listen(),
-    serveWithin() {
-      const [ours, theirs] = socketPair()
-      const handOver = new HandOver()
-      applications.accept(ours, handOver)
-      return { socket: theirs, handOver }
+    serve: (secret) => applicationServer.listen(secret),
+    join(application) {
+      applications.add(application)
+      return {
+        request: (order, done) => attempt(() => user.request(application, order, done), done),
+        respond: (order, done) => attempt(() => user.respond(application, order, done), done),
+        leave() {
+          applications.remove(application)
+          user.applicationGone(application)
+        },
+      }
     },
     counters: counters.values,
     gauges: () => ({
@@ -125,7 +127,7 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
       overloaded: overload?.limiting === true ? 1 : 0,
     }),
     async stop() {
-      await applications.stop()
+      await applicationServer.stop()
       transactions.stop()
       server.stop()
       clients.stop()
@@ -136,6 +138,15 @@ export function assembleEngine(options: EngineOptions): AssembledEngine {
     },
   }
   return { engine, intake, listeners }
+}
+
+/** An order that cannot be written as a message is refused; it must not end the engine. */
+function attempt(obey: () => void, done: (outcome: Outcome) => void): void {
+  try {
+    obey()
+  } catch (error) {
+    done(refuse(error instanceof Error ? error.message : String(error)))
+  }
 }
 
 function addressOf({ name, transport, address, port }: Listener): ListenerAddress {

@@ -1,5 +1,4 @@
-import type { Socket } from 'node:net'
-import type { HandOver } from './message/hand-over.ts'
+import type { Orders, ServedApplication } from './dialog/application.ts'
 import type { Clock } from '#lib/clock.ts'
 import type { Log } from '#lib/log.ts'
 import type { Lookup } from './transport/resolver.ts'
@@ -73,8 +72,6 @@ export interface RequestSource {
 export interface EngineOptions {
   readonly clock: Clock
   readonly log: Log
-  /** What an application must say to be served. */
-  readonly secret: string
   /**
    * Asked for every request outside a dialog, before anything is sent. False: it gets no answer at all, not even to
    * something malformed.
@@ -94,7 +91,7 @@ export interface EngineOptions {
   readonly tlsTo?: (target: TlsTarget) => ClientTls
 }
 
-/** The SIP engine: sockets, transactions and dialogs, served to an application over the drachtio protocol. */
+/** The SIP engine: sockets, transactions and dialogs, for an application of this process, or over the drachtio protocol. */
 export interface Engine {
   /** Opens a listener. Rejects with a Node system error (`EADDRINUSE`, `EACCES`, `EADDRNOTAVAIL`); nothing is left open. */
   open(listener: ListenerAddress): Promise<ListenerAddress>
@@ -105,13 +102,10 @@ export interface Engine {
   reload(listener: ListenerAddress): void
   /** Closes a listener. Transactions and dialogs on it can send nothing more. */
   close(name: string): Promise<void>
-  /** Serves the drachtio protocol on 127.0.0.1, on a free port. */
-  serve(): Promise<{ port: number }>
-  /**
-   * Serves the drachtio protocol to an application of this process, at the other end of a connection that no one else sees.
-   * Messages for it stand in the frames in short, and are taken whole from the hand-over.
-   */
-  serveWithin(): { readonly socket: Socket; readonly handOver: HandOver }
+  /** Serves the drachtio protocol on 127.0.0.1, on a free port, to applications that say the secret. */
+  serve(secret: string): Promise<{ port: number }>
+  /** Takes an application of this process in. What it is told, it is told from within the engine. */
+  join(application: ServedApplication): Orders
   /** Counters since the start, for metrics: `received_requests INVITE`, `sent_responses INVITE 486`, `retransmitted` … */
   readonly counters: Readonly<Record<string, number>>
   /**

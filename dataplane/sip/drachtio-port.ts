@@ -1,7 +1,5 @@
-import { Server, type Socket } from 'node:net'
 import Drachtio from 'drachtio-srf'
 import type { Log } from '#lib/log.ts'
-import { HANDED_OVER, type HandOver } from '../engine/message/hand-over.ts'
 import { readMessage } from '../engine/message/parse.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import {
@@ -14,7 +12,7 @@ import {
 } from './port.ts'
 import { srfHeaders } from './srf-headers.ts'
 import { SrfIncomingRequest } from './srf-incoming.ts'
-import { sendWritten, type Way } from './srf-response.ts'
+import { sendWritten } from './srf-response.ts'
 import { asPortError, SrfTransaction } from './srf-outgoing.ts'
 import type { Srf, SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
 
@@ -41,20 +39,6 @@ export interface DrachtioAddress {
   readonly secret: string
 }
 
-export interface DrachtioConnection {
-  readonly socket: Socket
-  readonly secret: string
-  /**
-   * Methods that are taken outside a dialog; all when left out. Our own engine answers others with 405, and tells these in
-   * Allow; other servers do neither.
-   */
-  readonly methods?: readonly string[]
-  /** Where messages are taken from that stand in its frames in short. */
-  readonly handOver?: HandOver
-  /** Told when the connection ends without `close`. drachtio-srf ends it after an error in whoever it calls. */
-  readonly onLost?: () => void
-}
-
 /** Longest wait before drachtio-srf connects again, in milliseconds; by itself it knows no limit. */
 const longestRetryMilliseconds = 2_000
 
@@ -72,33 +56,6 @@ export function connectDrachtio(address: DrachtioAddress, log: Log): Promise<Dra
       },
     })
   })
-}
-
-/**
- * The same with a server that is connected already, as the engine of this process; a loss is final. drachtio-srf takes
- * such connections only from a `net.Server`, so it gets one, which never listens.
- */
-export async function joinDrachtio(server: DrachtioConnection, log: Log): Promise<DrachtioPort> {
-  const srf = new Drachtio() as unknown as Srf
-  const port = new DrachtioPort(srf, log, server)
-  const joined = new Promise<void>((resolve, reject) => {
-    srf.on('connect', (error: Error | null) => {
-      if (!error) return resolve()
-      port.close()
-      reject(new Error('the SIP server refused the secret', { cause: error }))
-    })
-  })
-  const door = new Server()
-  srf.listen({ server: door, secret: server.secret })
-  server.socket.once('close', () => {
-    server.handOver?.close()
-    if (!port.closed) server.onLost?.()
-  })
-  door.emit('connection', server.socket)
-  await joined
-  // To who is connected already drachtio-srf does not say by itself which methods it wants.
-  srf.app.client.routeVerbs(server.socket)
-  return port
 }
 
 /** What is told of the connection to a server. */
@@ -122,7 +79,7 @@ export function followDrachtio(
   largestFrame?: number,
 ): DrachtioPort {
   const srf = new Drachtio() as unknown as Srf
-  const port = new DrachtioPort(srf, log, { largestFrame })
+  const port = new DrachtioPort(srf, log, largestFrame)
   srf.on('connect', (error: Error | null) => {
     if (!error) return events.onConnect()
     events.onRefused(new Error(`${host}:${tcpPort} refused the secret`, { cause: error }))
@@ -139,7 +96,7 @@ export function followDrachtio(
 export class DrachtioPort implements SipPort {
   readonly #srf: Srf
   readonly #log: Log
-  readonly #way: Way
+  readonly #largestFrame: number
   readonly #outstanding = new Set<SrfTransaction>()
   /** INVITEs without final answer: drachtio-srf finds the one a CANCEL is for by its Call-ID alone. */
   readonly #invites = new Map<string, SrfIncomingRequest>()
@@ -148,22 +105,14 @@ export class DrachtioPort implements SipPort {
   #onDialogLost: (dialogId: string, reason: string) => void = () => {}
   #onDisconnect: () => void = () => {}
 
-  constructor(
-    srf: Srf,
-    log: Log,
-    {
-      methods = all,
-      largestFrame = Infinity,
-      handOver,
-    }: { methods?: readonly string[] | undefined; largestFrame?: number | undefined; handOver?: HandOver | undefined },
-  ) {
+  constructor(srf: Srf, log: Log, largestFrame = Infinity) {
     this.#srf = srf
     this.#log = log
-    this.#way = { largestFrame, handOver }
+    this.#largestFrame = largestFrame
     const receive = (req: SrfRequest, res: SrfResponse) => this.#receive(req, res)
     srf.use(receive)
     // The handler above takes them; this tells the server that they are wanted.
-    for (const method of ['trying', ...methods]) if (method !== 'CANCEL') srf.use(method.toLowerCase(), receive)
+    for (const method of ['trying', ...all]) srf.use(method.toLowerCase(), receive)
     srf.on('error', (error: Error) => log.warn({ error: error.message }, 'connection to the SIP server failed'))
     srf.on('close', () => this.#disconnected())
   }
@@ -185,7 +134,7 @@ export class DrachtioPort implements SipPort {
   }
 
   send(request: OutgoingRequest, events: TransactionEvents): ClientTransaction {
-    const { largestFrame } = this.#way
+    const largestFrame = this.#largestFrame
     const transaction = new SrfTransaction(events, largestFrame, (over) => this.#outstanding.delete(over))
     this.#outstanding.add(transaction)
     const { method, uri = 'sip:placeholder', dialogId, nextHop, fork, body } = request
@@ -194,7 +143,8 @@ export class DrachtioPort implements SipPort {
     try {
       const options = {
         method,
-        ...this.#content(method, uri, srfHeaders(headers, body, largestFrame), body?.content),
+        headers: srfHeaders(headers, body, largestFrame),
+        ...(body !== undefined && { body: body.content }),
         ...(dialogId !== undefined && { stackDialogId: dialogId }),
         ...(nextHop !== undefined && { proxy: nextHop }),
       }
@@ -220,13 +170,6 @@ export class DrachtioPort implements SipPort {
     }
   }
 
-  /** Header fields and body of a request as drachtio-srf is to see them. */
-  #content(method: string, uri: string, headers: Record<string, string>, body: string | undefined) {
-    const { handOver } = this.#way
-    if (handOver === undefined) return { headers, ...(body !== undefined && { body }) }
-    return { headers: { [HANDED_OVER]: handOver.order(requestText(method, uri, headers, body)) } }
-  }
-
   #sent(transaction: SrfTransaction, req: SrfRequest): void {
     req.on('response', (res: SrfResponse, ack: SrfAck) => {
       const message = this.#parse(res.msg.raw ?? '')
@@ -245,15 +188,14 @@ export class DrachtioPort implements SipPort {
       return this.#onDialogLost(req.stackDialogId ?? '', message?.get('Reason') ?? 'ended by the SIP server')
     }
     if (message === undefined) {
-      if (req.method !== 'ACK')
-        sendWritten(res, { ...malformed, callId: res.msg.get('call-id') ?? '' }, this.#way, undefined)
+      if (req.method !== 'ACK') sendWritten(res, { ...malformed, callId: res.msg.get('call-id') ?? '' }, undefined)
       return
     }
     const key = inviteKey(message)
     const onOver = () => {
       if (this.#invites.get(key) === request) this.#invites.delete(key)
     }
-    const request = new SrfIncomingRequest(req, res, message, this.#way, onOver)
+    const request = new SrfIncomingRequest(req, res, message, this.#largestFrame, onOver)
     if (req.method === 'INVITE') this.#watchInvite(key, request, req)
     this.#onRequest(request)
   }
@@ -269,8 +211,6 @@ export class DrachtioPort implements SipPort {
   }
 
   #parse(raw: string): SipMessage | undefined {
-    const handed = this.#way.handOver?.take(raw)
-    if (handed !== undefined) return handed
     const result = readMessage(raw)
     if (result.ok) return result.message
     this.#log.warn({ reason: result.reason }, 'the SIP server handed over a malformed message')
@@ -285,13 +225,6 @@ export class DrachtioPort implements SipPort {
     this.#invites.clear()
     this.#onDisconnect()
   }
-}
-
-/** The header fields are checked, and so is the method. */
-function requestText(method: string, uri: string, headers: Record<string, string>, body = ''): string {
-  let text = `${method} ${uri} SIP/2.0\r\n`
-  for (const [name, value] of Object.entries(headers)) text += `${name}: ${value}\r\n`
-  return `${text}Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`
 }
 
 /** Equal in an INVITE and its CANCEL (RFC 3261 section 9.1). */

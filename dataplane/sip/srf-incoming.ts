@@ -4,7 +4,7 @@ import { serialiseText, UnsafeHeaderError } from '../engine/message/serialise.ts
 import type { SipMessage } from '../engine/message/sip-message.ts'
 import { type IncomingRequest, type ResponseOptions, SipPortError } from './port.ts'
 import { checkSize } from './srf-headers.ts'
-import { sendWritten, type Way } from './srf-response.ts'
+import { sendWritten } from './srf-response.ts'
 import type { SrfRequest, SrfResponse, SrfSendError } from './srf.types.ts'
 
 /**
@@ -17,14 +17,14 @@ export class SrfIncomingRequest implements IncomingRequest {
   readonly receivedOn: IncomingRequest['receivedOn']
   readonly transactionId: string
   readonly dialogId: string | undefined
-  readonly #way: Way
+  readonly #largestFrame: number
   readonly #onOver: () => void
   /** Undefined once it is over. */
   #res: SrfResponse | undefined
   #onCancel: ((cancel: SipMessage) => void) | undefined
 
   /** `onOver` runs once, when the request has got its final answer or was cancelled. */
-  constructor(req: SrfRequest, res: SrfResponse, message: SipMessage, way: Way, onOver: () => void) {
+  constructor(req: SrfRequest, res: SrfResponse, message: SipMessage, largestFrame: number, onOver: () => void) {
     const { source_address: address, source_port: port, protocol, receivedOn, stackTxnId, stackDialogId } = req
     this.message = message
     this.source = { address: withoutBrackets(address), port, transport: transportOf(protocol) }
@@ -32,7 +32,7 @@ export class SrfIncomingRequest implements IncomingRequest {
     this.transactionId = stackTxnId
     this.dialogId = stackDialogId === '' ? undefined : stackDialogId
     this.#res = res
-    this.#way = way
+    this.#largestFrame = largestFrame
     this.#onOver = onOver
   }
 
@@ -45,8 +45,7 @@ export class SrfIncomingRequest implements IncomingRequest {
     if (res === undefined || this.method === 'ACK') return
     const { onDialog, onRefused } = options
     const text = responseText(this.message, status, options)
-    const { largestFrame } = this.#way
-    if (largestFrame < Infinity) checkSize(Buffer.byteLength(text), largestFrame)
+    if (this.#largestFrame < Infinity) checkSize(Buffer.byteLength(text), this.#largestFrame)
     const callback =
       onDialog === undefined && onRefused === undefined
         ? undefined
@@ -55,7 +54,7 @@ export class SrfIncomingRequest implements IncomingRequest {
             if (res.stackDialogId) onDialog?.(res.stackDialogId)
           }
     if (status >= 200) this.#end()
-    sendWritten(res, { status, text, callId: this.message.callId }, this.#way, callback)
+    sendWritten(res, { status, text, callId: this.message.callId }, callback)
   }
 
   onCancel(handler: (cancel: SipMessage) => void): void {

@@ -1,4 +1,3 @@
-import { HANDED_OVER, type HandOver } from '../engine/message/hand-over.ts'
 import type { SrfResponse, SrfResponseMessage, SrfSendCallback } from './srf.types.ts'
 
 /** A response as text, its status and the Call-ID of its request. */
@@ -8,27 +7,12 @@ export interface Written {
   readonly callId: string
 }
 
-/** How messages go to the SIP server. */
-export interface Way {
-  /** Bytes of the largest message that it takes. */
-  readonly largestFrame: number
-  /** What takes them beside the frames, where it is in this process. */
-  readonly handOver: HandOver | undefined
-}
-
 /**
  * Sends a response as it is written. `res.send` would refuse status codes that its table lacks, join header fields of one
  * name, and write every response twice as an object and twice as text, since it formats what it would log.
  */
-export function sendWritten(
-  res: SrfResponse,
-  written: Written,
-  { handOver }: Way,
-  callback: SrfSendCallback | undefined,
-): void {
-  const { status, text } = written
-  const order = handOver === undefined ? text : `SIP/2.0 ${status}\r\n${HANDED_OVER}: ${handOver.order(text)}\r\n\r\n`
-  res.msg = new WrittenMessage({ ...written, text: order })
+export function sendWritten(res: SrfResponse, written: Written, callback: SrfSendCallback | undefined): void {
+  res.msg = new WrittenMessage(written)
   res.agent.sendResponse(res, {}, callback)
   res.finished = written.status >= 200
 }

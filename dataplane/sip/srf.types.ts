@@ -1,5 +1,4 @@
 import type { EventEmitter } from 'node:events'
-import type { Server, Socket } from 'node:net'
 
 /**
  * The part of drachtio-srf that is used, as its source has it; the typings it brings along miss most of it. All of it is
@@ -10,13 +9,11 @@ export interface Srf extends EventEmitter {
   /** Asks the server for requests of that method. */
   use(method: string, handler: (req: SrfRequest, res: SrfResponse) => void): void
   connect(options: { host: string; port: number; secret: string; reconnect: { retryMaxDelay: number } }): void
-  /** Takes connections of servers from there. */
-  listen(options: { server: Server; secret: string }): void
   /** Throws when there is no connection. */
   disconnect(): void
   /** Throws when there is no connection. */
   request(uri: string, options: SrfRequestOptions, callback: (error: SrfError | null, req: SrfRequest) => void): void
-  readonly app: { readonly client: { readonly wp: { closing?: boolean }; routeVerbs(socket: Socket): void } }
+  readonly app: { readonly client: { readonly wp: { closing?: boolean } } }
 }
 
 export interface SrfError extends Error {

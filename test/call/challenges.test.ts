@@ -6,6 +6,7 @@ import { registration } from '../../dataplane/trunks/trunks-fixture.ts'
 import { DigestSession, parseChallenges } from '../../dataplane/digest/digest.ts'
 import { type Arrival, sdp } from '../engine/sip-peer.ts'
 import { answer, Bridge, Party } from './bridge.ts'
+import { refreshDue, seconds } from './timed-call.ts'
 
 const farSdp = sdp.replaceAll('4000', '5000')
 /** Its realm is named, as it stands in a challenge: else nothing is answered inside a call whose INVITE was not challenged. */
@@ -108,7 +109,7 @@ describe('a callee that wants digest inside the call', () => {
 
   it('our own refresh is sent again, and the session lives on (RFC 4028 section 10)', async () => {
     const { bridge } = await connect({ refreshes: true })
-    bridge.clock.advance(900_000)
+    bridge.clock.advance(seconds(refreshDue(1800)))
     const refused = await challenge(bridge, 'INVITE')
     const again = await bridge.carrier.request('INVITE')
     expect([again.message.cseq, isProven(again)]).toEqual([refused.message.cseq + 1, true])

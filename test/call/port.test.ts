@@ -182,15 +182,16 @@ describe.each(connections())('connected %s,', (how) => {
   })
 
   describe('the connection', () => {
-    it('with the wrong secret is refused', async () => {
+    it.runIf(how === 'over the network')('with the wrong secret is refused', async () => {
       await expect(engine.connect(log, how, 'wrong')).rejects.toThrow('refused the secret')
     })
 
-    it('that is lost fails what is outstanding, tells so, and sends nothing more', async () => {
+    it('that is lost or given up fails what is outstanding, tells so, and sends nothing more', async () => {
       const lost = new Promise<void>((resolve) => port.onDisconnect(resolve))
       const { outcome } = send('OPTIONS')
       await peer.request('OPTIONS')
-      await engine.stop()
+      if (how === 'over the network') await engine.stop()
+      else port.close()
       expect(await outcome).toMatchObject({ code: 'Disconnected' })
       await lost
       expect(await send('OPTIONS').outcome).toMatchObject({ code: 'Disconnected' })

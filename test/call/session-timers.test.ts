@@ -3,7 +3,7 @@ import { builtInBehaviour } from '#api/sip-behaviour.ts'
 import { readRefresherTables, sessionExpires } from '../../dataplane/policy/testing/refresher-tables.ts'
 import { sdp } from '../engine/sip-peer.ts'
 import { answer, Bridge, Party } from './bridge.ts'
-import { asks, connect as connectOn, farSdp, type Fields, says, seconds, timerOf } from './timed-call.ts'
+import { asks, connect as connectOn, farSdp, type Fields, refreshDue, says, seconds, timerOf } from './timed-call.ts'
 
 const tables = readRefresherTables()
 const open: Bridge[] = []
@@ -207,8 +207,8 @@ describe('refreshes of our own on the wire', () => {
     expect(timerOf(invite)).toMatchObject({ 'Session-Expires': '1800', Supported: 'timer' })
     expect(timerOf(ok)['Session-Expires']).toBeUndefined()
     const heard = bridge.pbx.arrived.length
-    for (const at of [900, 1000]) {
-      bridge.clock.advance(seconds(at))
+    for (let refreshes = 0; refreshes < 2; refreshes++) {
+      bridge.clock.advance(seconds(refreshDue(1800)))
       const refresh = await bridge.carrier.request('INVITE')
       expect(refresh.message.toTag).toBe('callee')
       expect(timerOf(refresh)).toEqual({
@@ -227,6 +227,7 @@ describe('refreshes of our own on the wire', () => {
       })
       await bridge.carrier.request('ACK')
     }
+    bridge.clock.advance(seconds(1900 - 2 * refreshDue(1800)))
     expect(bridge.pbx.arrived).toHaveLength(heard)
     expect(bridge.calls.list()[0]?.state).toBe('Up')
     b.send('BYE')

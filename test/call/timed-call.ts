@@ -49,6 +49,9 @@ export async function connect(
   return { bridge, a, b, invite, ok }
 }
 
+/** After how many seconds a bridge refreshes a session of that interval: half of it, less what its chance of 0.5 makes of a twentieth. */
+export const refreshDue = (intervalSeconds: number): number => (intervalSeconds / 2) * (1 - 0.5 / 20)
+
 export const asks = (role: Parameters<typeof sessionExpires>[0]) => [
   'Supported: timer',
   `Session-Expires: ${sessionExpires(role)}`,

@@ -59,14 +59,13 @@ export async function start(options: StartOptions = {}): Promise<Started> {
   const engine = createEngine({
     clock,
     log: createLog({ level: 'debug', name: 'test', write: (line) => log.push(line) }),
-    secret,
     admit,
     ...(options.tlsTo !== undefined && { tlsTo: options.tlsTo }),
     ...(options.lookUp !== undefined && { lookUp: options.lookUp }),
   })
   const udp = await engine.open({ name: 'udp', transport: 'UDP', address, port: 0 })
   const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address, port: 0 })
-  const { port } = await engine.serve()
+  const { port } = await engine.serve(secret)
   return { engine, udp, tcp, log, port }
 }
 

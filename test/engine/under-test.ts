@@ -1,10 +1,12 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Log } from '#lib/log.ts'
+import { takenMethods } from '../../dataplane/call/header-relay.ts'
 import { createEngine } from '../../dataplane/engine/engine.ts'
 import type { EngineOptions, ListenerAddress } from '../../dataplane/engine/engine.types.ts'
 import { FrameDecoder } from '../../dataplane/engine/wire/frame-decoder.ts'
 import { askAddresses } from '../../dataplane/sip/drachtio-addresses.ts'
-import { connectDrachtio, type DrachtioAddress, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import { connectDrachtio, type DrachtioAddress } from '../../dataplane/sip/drachtio-port.ts'
+import { EnginePort } from '../../dataplane/sip/engine-port.ts'
 import type { SipPort } from '../../dataplane/sip/port.ts'
 import { StrictPort } from '../../dataplane/sip/strict-port.ts'
 
@@ -25,7 +27,7 @@ export interface EngineUnderTest {
   stop(): Promise<void>
 }
 
-type Connection = 'over the network' | 'within the process'
+export type Connection = 'over the network' | 'within the process'
 
 /** The ways to connect to the engine under test. */
 export function connections(): readonly Connection[] {
@@ -47,12 +49,12 @@ export function serverUnderTest(): DrachtioAddress | undefined {
 
 function embedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): EngineUnderTest {
   const right = 'a secret of the tests'
-  const engine = createEngine({ ...options, secret: right })
+  const engine = createEngine(options)
   return {
     open: (name, transport, address) => engine.open({ name, transport, address, port: 0 }),
     async connect(log, how = 'within the process', secret = right) {
-      if (how === 'within the process') return joinDrachtio({ ...engine.serveWithin(), secret }, log)
-      return connectDrachtio({ host: '127.0.0.1', port: (await engine.serve()).port, secret }, log)
+      if (how === 'within the process') return new EnginePort(engine, takenMethods, log)
+      return connectDrachtio({ host: '127.0.0.1', port: (await engine.serve(right)).port, secret }, log)
     },
     gauges: () => engine.gauges(),
     stop: () => engine.stop(),

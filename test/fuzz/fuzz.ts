@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm'
 import { parseMessage } from '../../dataplane/engine/message/parse.ts'
 import { parseWithDrachtioSrf } from './drachtio-parser.ts'
 import type { Finding, FuzzedMessage } from './finding.ts'
+import type { Connection } from '../engine/under-test.ts'
 import { FuzzedReplica } from './fuzzed-replica.ts'
 import { problemOf } from './inspect.ts'
 import { mutate } from './mutate.ts'
@@ -14,6 +15,8 @@ import { Traffic } from './traffic.ts'
 const LIMIT = 5
 const BATCH = 32
 const BATCHES_A_ROUND = 64
+/** One of so many rounds goes through drachtio-srf over the network, which takes longer. */
+const ROUNDS_WITHIN = 4
 /** Messages before a finding that go with it. */
 const HISTORY = 40
 
@@ -97,21 +100,16 @@ class FuzzRun {
   async run(): Promise<FuzzResult> {
     const { messages, seed, onProgress, stopped } = this.#options
     const start = performance.now()
-    let replica = await this.#start()
     for (let round = 0; this.#messages < messages && stopped?.() !== true; round++) {
-      // What a leak has left behind would be found again after every round.
-      if (replica.leftover !== undefined) {
-        await replica.stop()
-        replica = await this.#start()
-      }
+      const replica = await this.#start(round % ROUNDS_WITHIN === 0 ? 'over the network' : 'within the process')
       await this.#round(replica)
+      await replica.stop()
       const heap = heapAfterCollection()
       if (round < 2) this.#heap[0] = heap
       this.#heap[1] = heap
       onProgress?.(this.#messages, heap)
       if (this.#findings.length >= 20) break
     }
-    await replica.stop()
     return {
       seed,
       messages: this.#messages,
@@ -125,24 +123,26 @@ class FuzzRun {
   }
 
   async replay(messages: readonly FuzzedMessage[]): Promise<readonly Finding[]> {
-    const replica = await this.#start()
-    for (const message of messages) {
-      this.#deliver(replica, message)
-      await replica.settled()
-      replica.clock.advance(20)
+    for (const connection of ['within the process', 'over the network'] as const) {
+      const replica = await this.#start(connection)
+      for (const message of messages) {
+        this.#deliver(replica, message)
+        await replica.settled()
+        replica.clock.advance(20)
+      }
+      await this.#closeRound(replica)
+      await replica.stop()
     }
-    await this.#closeRound(replica)
-    await replica.stop()
     return this.#findings
   }
 
-  async #start(): Promise<FuzzedReplica> {
+  async #start(connection: Connection): Promise<FuzzedReplica> {
     const replica = await FuzzedReplica.start((text, side) => {
       this.#sent++
       const problem = problemOf(text)
       if (problem !== undefined) this.report('output', `${problem}\n${text}`)
       this.#traffic.sent(text, side)
-    })
+    }, connection)
     this.#replica = replica
     return replica
   }

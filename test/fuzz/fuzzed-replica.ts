@@ -11,7 +11,9 @@ import type { ListenerAddress } from '../../dataplane/engine/engine.types.ts'
 import type { Flow, Listener, SendCallback } from '../../dataplane/engine/transport/transport.ts'
 import { admitSource } from '../../dataplane/policy/inbound-trunk.ts'
 import { health, listener, route, runningConfig, target, trunk } from '../../dataplane/policy/testing/configuration.ts'
-import { type DrachtioPort, joinDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import { connectDrachtio } from '../../dataplane/sip/drachtio-port.ts'
+import { EnginePort } from '../../dataplane/sip/engine-port.ts'
+import type { ConnectedPort, Connection } from '../engine/under-test.ts'
 
 const secret = 'a secret of the tests'
 
@@ -56,8 +58,9 @@ class Wire implements Listener {
 }
 
 /**
- * A replica in this process, as it is between a PBX and a carrier: engine, drachtio-srf, calls. What peers send is put in
- * front of the parser, or goes over real sockets; what they are sent is told to `onSent`. Time is turned by hand.
+ * A replica in this process, as it is between a PBX and a carrier: engine and calls, and drachtio-srf where they are
+ * connected over the network. What peers send is put in front of the parser, or goes over real sockets; what they are sent
+ * is told to `onSent`. Time is turned by hand.
  */
 export class FuzzedReplica {
   readonly clock = new ManualClock()
@@ -66,7 +69,8 @@ export class FuzzedReplica {
   /** Lines of errors that were logged. */
   readonly errors: string[] = []
   readonly #assembled: AssembledEngine
-  readonly #sip: DrachtioPort
+  readonly #sip: ConnectedPort
+  readonly #connection: Connection
   readonly #flows: Readonly<Record<Side, Flow>>
   readonly #udp: Socket
   readonly #addresses: { readonly udp: ListenerAddress; readonly tcp: ListenerAddress }
@@ -75,7 +79,8 @@ export class FuzzedReplica {
 
   private constructor(parts: {
     assembled: AssembledEngine
-    sip: DrachtioPort
+    sip: ConnectedPort
+    connection: Connection
     addresses: { udp: ListenerAddress; tcp: ListenerAddress }
     udp: Socket
     config: RunningConfig
@@ -89,6 +94,7 @@ export class FuzzedReplica {
     this.engine = assembled.engine
     this.#assembled = assembled
     this.#sip = sip
+    this.#connection = parts.connection
     this.#udp = parts.udp
     this.#addresses = parts.addresses
     const wire = (side: Side, port: number): Flow => {
@@ -107,14 +113,16 @@ export class FuzzedReplica {
     this.calls.start()
   }
 
-  static async start(onSent: (text: string, side: Side) => void): Promise<FuzzedReplica> {
+  static async start(
+    onSent: (text: string, side: Side) => void,
+    connection: Connection = 'within the process',
+  ): Promise<FuzzedReplica> {
     const clock = new ManualClock()
     const errors: string[] = []
     const log = createLog({ level: 'error', name: 'fuzz', write: (line) => errors.push(line) })
     const assembled = assembleEngine({
       clock,
       log,
-      secret,
       // Mutations make names; none of them may be asked for in the world.
       lookUp: (_sought, done) => done(undefined),
       // Asked when both sockets are open, and by then the configuration is there.
@@ -125,10 +133,14 @@ export class FuzzedReplica {
     const tcp = await engine.open({ name: 'tcp', transport: 'TCP', address: '127.0.0.1', port: 0 })
     const config = configuration(udp, tcp)
     const running = { current: config, onChange: () => {} }
-    const sip = await joinDrachtio({ ...engine.serveWithin(), secret, methods: takenMethods }, log)
+    const sip =
+      connection === 'within the process'
+        ? new EnginePort(engine, takenMethods, log)
+        : await connectDrachtio({ host: '127.0.0.1', port: (await engine.serve(secret)).port, secret }, log)
     const socket = createSocket('udp4')
     await new Promise<void>((resolve) => socket.bind(0, '127.0.0.1', resolve))
-    return new FuzzedReplica({ assembled, sip, addresses: { udp, tcp }, udp: socket, config, clock, onSent, errors })
+    const addresses = { udp, tcp }
+    return new FuzzedReplica({ assembled, sip, connection, addresses, udp: socket, config, clock, onSent, errors })
   }
 
   /** Puts a message in front of the parser, and returns how long it took until the engine was done with it, in milliseconds. */
@@ -181,7 +193,11 @@ export class FuzzedReplica {
   async settled(): Promise<void> {
     let seen = -1
     for (let quiet = 0; quiet < 4; quiet++) {
-      await new Promise<void>((resolve) => setImmediate(resolve))
+      // Over the network a millisecond is long enough for what was written to be there to read.
+      await new Promise<void>((resolve) => {
+        if (this.#connection === 'over the network') setTimeout(resolve, 1)
+        else setImmediate(resolve)
+      })
       const count = this.#sent + this.calls.count
       if (count !== seen) quiet = 0
       seen = count

@@ -28,6 +28,14 @@ export interface Application {
   deliverNotice(delivery: Delivery): void
 }
 
+/** An application that requests may be given to. */
+export interface ServedApplication extends Application {
+  /** What it takes outside of a dialog; this may change. */
+  readonly methods: ReadonlySet<string>
+  /** It does not keep up with what it is sent, and gets no new calls. */
+  readonly behind: boolean
+}
+
 export interface Applications {
   /** The one whose turn it is, of those that take the method and keep up with what they are sent. */
   next(method: string): Application | undefined
@@ -66,6 +74,14 @@ export type Outcome =
       readonly dialogId: string
     }
   | { readonly ok: false; readonly reason: string }
+
+/** What an application of this process may have done. `done` is told once, maybe before the call returns; none of them throws. */
+export interface Orders {
+  request(order: RequestOrder, done: (outcome: Outcome) => void): void
+  respond(order: ResponseOrder, done: (outcome: Outcome) => void): void
+  /** It takes nothing more: what it has not answered gets a 503, and its INVITEs are cancelled. */
+  leave(): void
+}
 
 export function refuse(reason: string): Outcome {
   return { ok: false, reason }

@@ -1,7 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
-import type { Application, Delivery, Outcome, RequestOrder, ResponseOrder } from '../dialog/application.ts'
-import type { HandOver } from '../message/hand-over.ts'
+import type { Delivery, Outcome, RequestOrder, ResponseOrder, ServedApplication } from '../dialog/application.ts'
 import { readMessage } from '../message/parse.ts'
 import { FrameDecoder } from './frame-decoder.ts'
 import { type ProxyOrder, type ProxyProgress, readProxyOrder } from '../proxy/proxy-order.ts'
@@ -26,6 +25,8 @@ const FRAMES_PER_TURN = 64
 export interface ConnectionUser {
   /** The secret is right, compared in constant time. */
   authenticate(secret: string): boolean
+  /** It has said the secret. */
+  joined(): void
   /** After `OK`: addresses by which peers reach us, the server's version, and the addresses that are bound. */
   greeting(): string
   request(connection: ApplicationConnection, order: RequestOrder, done: (outcome: Outcome) => void): void
@@ -38,13 +39,12 @@ export interface ConnectionUser {
  * One application on the drachtio protocol. It is served only after it has said the secret. Methods it routes are a set:
  * saying one twice changes nothing, and removing one leaves the others.
  */
-export class ApplicationConnection implements Application {
+export class ApplicationConnection implements ServedApplication {
   readonly methods = new Set<string>()
   wantsTrying = false
   readonly #socket: Socket
   readonly #user: ConnectionUser
   readonly #clock: Clock
-  readonly #handOver: HandOver | undefined
   readonly #decoder = new FrameDecoder()
   #waiting: string[] = []
   #next = 0
@@ -53,10 +53,8 @@ export class ApplicationConnection implements Application {
   #outgoing = ''
   #flushing = false
 
-  /** With a hand-over, the application is in this process and takes messages from there. */
-  constructor(socket: Socket, user: ConnectionUser, clock: Clock, handOver?: HandOver) {
+  constructor(socket: Socket, user: ConnectionUser, clock: Clock) {
     this.#socket = socket
-    this.#handOver = handOver
     this.#user = user
     this.#clock = clock
     socket.on('data', (bytes) => this.#receive(bytes))
@@ -78,11 +76,11 @@ export class ApplicationConnection implements Application {
   }
 
   deliverRequest(delivery: Delivery): void {
-    this.#send(requestFrame(this.#handedOver(delivery), this.#time()))
+    this.#send(requestFrame(delivery, this.#time()))
   }
 
   deliverResponse(delivery: Delivery): void {
-    this.#send(responseFrame(this.#handedOver(delivery), this.#time()))
+    this.#send(responseFrame(delivery, this.#time()))
   }
 
   deliverNotice(delivery: Delivery): void {
@@ -115,7 +113,6 @@ export class ApplicationConnection implements Application {
 
   readonly #flush = (): void => {
     this.#flushing = false
-    this.#handOver?.turn()
     const text = this.#outgoing
     this.#outgoing = ''
     if (this.#gone || text === '') return
@@ -177,6 +174,7 @@ export class ApplicationConnection implements Application {
   #authenticate(id: string, secret: string): void {
     if (!this.#user.authenticate(secret)) return this.#dismiss(id, 'incorrect secret')
     this.#authenticated = true
+    this.#user.joined()
     this.#reply(id, `OK|${this.#user.greeting()}`)
   }
 
@@ -201,37 +199,19 @@ export class ApplicationConnection implements Application {
   }
 
   #order(id: string, tokens: readonly string[], text: string): void {
-    const parsed = readMessage(this.#handOver === undefined ? text : this.#handOver.takeOrder(text))
+    const parsed = readMessage(text)
     if (!parsed.ok) return this.#reply(id, `NOK|${parsed.reason}`)
     const { message } = parsed
     const [, , transactionId = '', dialogId = '', nextHop = ''] = tokens
     if (message.kind === 'response') {
       this.#user.respond(this, { transactionId, response: message }, (outcome) => {
-        this.#send(outcomeFrame(id, this.#answered(outcome), this.#time(), true))
+        this.#send(outcomeFrame(id, outcome, this.#time(), true))
       })
     } else {
       this.#user.request(this, { transactionId, dialogId, nextHop, request: message }, (outcome) => {
-        this.#send(outcomeFrame(id, this.#written(outcome), this.#time(), false))
+        this.#send(outcomeFrame(id, outcome, this.#time(), false))
       })
     }
-  }
-
-  /** What goes into the frame, where the message itself goes another way. */
-  #handedOver(delivery: Delivery): Delivery {
-    const { message } = delivery
-    if (this.#handOver === undefined || message === undefined) return delivery
-    return { ...delivery, text: this.#handOver.put(message) }
-  }
-
-  #written(outcome: Outcome): Outcome {
-    if (this.#handOver === undefined || !outcome.ok) return outcome
-    return { ...outcome, text: this.#handOver.putWritten(outcome.text) }
-  }
-
-  /** Of a response nobody asks for more than that it was sent. */
-  #answered(outcome: Outcome): Outcome {
-    if (this.#handOver === undefined || !outcome.ok) return outcome
-    return { ...outcome, text: `${outcome.text.slice(0, outcome.text.indexOf('\r\n'))}\r\n\r\n` }
   }
 
   #reply(id: string, result: string): void {

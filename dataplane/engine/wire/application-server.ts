@@ -1,8 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { createServer, type Server, type Socket } from 'node:net'
 import type { Clock } from '#lib/clock.ts'
-import type { Application, Applications, Outcome, RequestOrder, ResponseOrder } from '../dialog/application.ts'
-import type { HandOver } from '../message/hand-over.ts'
+import type { Application, Outcome, RequestOrder, ResponseOrder } from '../dialog/application.ts'
+import type { ApplicationList } from '../dialog/application-list.ts'
 import type { ProxyOrder, ProxyProgress } from '../proxy/proxy-order.ts'
 import type { TimerTarget, TimerWheel } from '../transaction/timer-wheel.ts'
 import { ApplicationConnection } from './application-connection.ts'
@@ -26,30 +26,26 @@ export interface ApplicationUser {
   addresses(): readonly string[]
 }
 
-/** The connected applications, on a loopback port. Requests go round among those that take the method. */
-export class ApplicationServer implements Applications {
-  readonly #secretHash: Buffer
+/** The drachtio protocol on a loopback port, for applications of other processes. */
+export class ApplicationServer {
   readonly #clock: Clock
   readonly #wheel: TimerWheel
+  readonly #list: ApplicationList
   readonly #user: ApplicationUser
   readonly #connections = new Set<ApplicationConnection>()
-  readonly #turns = new Map<string, number>()
   #server: Server | undefined
 
-  constructor(options: { secret: string; clock: Clock; wheel: TimerWheel; user: ApplicationUser }) {
-    this.#secretHash = hash(options.secret)
+  constructor(options: { clock: Clock; wheel: TimerWheel; list: ApplicationList; user: ApplicationUser }) {
     this.#clock = options.clock
     this.#wheel = options.wheel
+    this.#list = options.list
     this.#user = options.user
   }
 
-  get count(): number {
-    return this.#authenticated().length
-  }
-
-  /** Listens on a free port of 127.0.0.1. */
-  async listen(): Promise<{ port: number }> {
-    const server = createServer({ noDelay: true }, (socket) => this.accept(socket))
+  /** Listens on a free port of 127.0.0.1, for those who say the secret. */
+  async listen(secret: string): Promise<{ port: number }> {
+    const secretHash = hash(secret)
+    const server = createServer({ noDelay: true }, (socket) => this.#accept(socket, secretHash))
     this.#server = server
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject)
@@ -63,31 +59,6 @@ export class ApplicationServer implements Applications {
     return { port: address !== null && typeof address === 'object' ? address.port : 0 }
   }
 
-  next(method: string): Application | undefined {
-    const willing: ApplicationConnection[] = []
-    for (const connection of this.#connections) {
-      if (connection.authenticated && connection.methods.has(method) && !connection.behind) willing.push(connection)
-    }
-    if (willing.length < 2) return willing[0]
-    const turn = (this.#turns.get(method) ?? 0) % willing.length
-    this.#turns.set(method, turn + 1)
-    return willing[turn]
-  }
-
-  takes(method: string): boolean {
-    return this.#authenticated().some((connection) => connection.methods.has(method))
-  }
-
-  /** What applications route, with what goes with an INVITE in any case. */
-  methods(): readonly string[] {
-    const methods = new Set<string>()
-    for (const connection of this.#authenticated()) {
-      for (const method of connection.methods) if (!method.includes(':')) methods.add(method)
-    }
-    if (methods.has('INVITE')) for (const method of ['ACK', 'CANCEL', 'BYE']) methods.add(method)
-    return [...methods]
-  }
-
   async stop(): Promise<void> {
     const server = this.#server
     this.#server = undefined
@@ -95,16 +66,18 @@ export class ApplicationServer implements Applications {
     if (server !== undefined) await new Promise<void>((resolve) => server.close(() => resolve()))
   }
 
-  /** Serves an application at the other end of a connection; with a hand-over, one of this process. */
-  accept(socket: Socket, handOver?: HandOver): void {
-    if (this.#connections.size - this.count >= MAX_STRANGERS) {
+  #accept(socket: Socket, secretHash: Buffer): void {
+    let strangers = 0
+    for (const connection of this.#connections) if (!connection.authenticated) strangers++
+    if (strangers >= MAX_STRANGERS) {
       socket.destroy()
       return
     }
-    const connection = new ApplicationConnection(
+    const connection: ApplicationConnection = new ApplicationConnection(
       socket,
       {
-        authenticate: (secret) => timingSafeEqual(hash(secret), this.#secretHash),
+        authenticate: (secret) => timingSafeEqual(hash(secret), secretHash),
+        joined: () => this.#list.add(connection),
         greeting: () => {
           const addresses = this.#user.addresses().join(',')
           return `${addresses}|${VERSION}|${addresses}`
@@ -114,11 +87,11 @@ export class ApplicationServer implements Applications {
         proxy: (from, order, progress) => this.#user.proxy(from, order, progress),
         closed: (left) => {
           this.#connections.delete(left)
+          this.#list.remove(left)
           this.#user.applicationGone(left)
         },
       },
       this.#clock,
-      handOver,
     )
     this.#connections.add(connection)
     const deadline: TimerTarget = {
@@ -127,10 +100,6 @@ export class ApplicationServer implements Applications {
       },
     }
     this.#wheel.start(AUTHENTICATE_WITHIN, deadline, 'authenticate')
-  }
-
-  #authenticated(): ApplicationConnection[] {
-    return [...this.#connections].filter((connection) => connection.authenticated)
   }
 }
 
