@@ -2,9 +2,9 @@ import type { Transport } from '#api/fields.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
 /**
- * The door between call logic and SIP. Behind it drachtio-srf speaks to a SIP server; in tests a fake does. The server
- * does transactions, retransmission, 100 Trying, the ACK of failures and the answer to CANCEL; the application answers
- * requests, sends requests, and sends the ACK of every 2xx.
+ * The door between call logic and SIP. Behind it is the engine of this process, or drachtio-srf with a SIP server beside
+ * it; in tests a fake. The server does transactions, retransmission, 100 Trying, the ACK of failures and the answer to
+ * CANCEL; the application answers requests, sends requests, and sends the ACK of every 2xx.
  */
 export interface SipPort {
   /** Every request from the network but CANCEL, which goes to the INVITE it cancels. One handler for all. */

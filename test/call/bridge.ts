@@ -12,7 +12,7 @@ import { health, listener, route, runningConfig, target, trunk } from '../../dat
 import { answerWith, requestText, SipPeer, type Arrival } from '../engine/sip-peer.ts'
 import { type ConnectedPort, type EngineUnderTest, engineUnderTest } from '../engine/under-test.ts'
 
-/** The real thing in one process: engine, drachtio-srf and calls, between a PBX and the targets of a carrier. */
+/** The real thing in one process: engine and calls, between a PBX and the targets of a carrier. */
 export class Bridge {
   readonly clock: ManualClock
   readonly engine: EngineUnderTest

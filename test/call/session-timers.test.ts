@@ -260,6 +260,8 @@ describe('refreshes of our own on the wire', () => {
     const refused = await bridge.carrier.request('INVITE')
     answer(refused, bridge.carrier, 503, { headers: [['Retry-After', '900']] })
     await bridge.carrier.request('ACK')
+    const nextRefresh = () => bridge.calls.list()[0]?.legB?.session.nextRefreshAt
+    await expect.poll(nextRefresh).toBe(bridge.clock.wallTime() + seconds(10))
     bridge.clock.advance(seconds(10))
     const again = await bridge.carrier.request('INVITE')
     answer(again, bridge.carrier, 200, { body: farSdp, headers: [['Session-Expires', '90;refresher=uac']] })

@@ -1,10 +1,28 @@
+import type { Connection } from './under-test.ts'
+
 /**
- * All tests; where DRACHTIO_ADDRESS names a drachtio-server they are a project of vitest, and those of what both engines
- * must do are another one. The latter share the one server, so that only one runs at a time.
+ * All tests, and those of calls once more with drachtio-srf between the calls and the engine. Where DRACHTIO_ADDRESS names a
+ * drachtio-server, those of what both engines must do are one more project; they share the one server, so that only one
+ * runs at a time.
  */
-export function testsOrProjects(all: { include: string[]; exclude: string[] }) {
-  if (process.env['DRACHTIO_ADDRESS'] === undefined) return all
-  return { projects: [{ extends: true as const, test: { ...all, name: 'embedded' } }, onDrachtio] }
+export function projects(all: { include: string[]; exclude: string[] }) {
+  const embedded = { extends: true as const, test: { ...all, name: 'embedded' } }
+  const always = [embedded, overProtocol]
+  return process.env['DRACHTIO_ADDRESS'] === undefined ? always : [...always, onDrachtio]
+}
+
+const overProtocol = {
+  extends: true as const,
+  test: {
+    name: 'protocol',
+    include: [
+      'test/call/*.test.ts',
+      'test/media/{anchored-media,calls,local-answers,midcall,reliable-provisionals}.test.ts',
+      'test/trunks/{calls,loops}.test.ts',
+    ],
+    exclude: ['test/call/{port,engine-port,session-load}.test.ts'],
+    env: { SBCFLEET_TEST_CONNECTION: 'over the network' satisfies Connection },
+  },
 }
 
 const onDrachtio = {

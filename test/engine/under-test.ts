@@ -34,6 +34,11 @@ export function connections(): readonly Connection[] {
   return serverUnderTest() === undefined ? ['over the network', 'within the process'] : ['over the network']
 }
 
+/** As a replica has it, but in the project `protocol` of `vitest.config.ts`. */
+function usualConnection(): Connection {
+  return process.env['SBCFLEET_TEST_CONNECTION'] === 'over the network' ? 'over the network' : 'within the process'
+}
+
 export function engineUnderTest(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): EngineUnderTest {
   const server = serverUnderTest()
   return server === undefined ? embedded(options) : drachtio(server)
@@ -52,7 +57,7 @@ function embedded(options: Pick<EngineOptions, 'clock' | 'log' | 'admit'>): Engi
   const engine = createEngine(options)
   return {
     open: (name, transport, address) => engine.open({ name, transport, address, port: 0 }),
-    async connect(log, how = 'within the process', secret = right) {
+    async connect(log, how = usualConnection(), secret = right) {
       if (how === 'within the process') return new EnginePort(engine, takenMethods, log)
       return connectDrachtio({ host: '127.0.0.1', port: (await engine.serve(right)).port, secret }, log)
     },

@@ -10,7 +10,7 @@ import { engineUnderTest } from '../engine/under-test.ts'
 
 const log = createLog({ level: 'error', name: 'test' })
 
-/** The engine on a free port of loopback, drachtio-srf on it, and trunks whose time the test turns. `closers` is told what to stop. */
+/** The engine on a free port of loopback, and trunks whose time the test turns. `closers` is told what to stop. */
 export async function startTrunks(closers: (() => unknown)[], one: TrunkConfig, address = '127.0.0.1') {
   const engine = engineUnderTest({ clock: systemClock, log, admit: () => true })
   closers.push(() => engine.stop())
