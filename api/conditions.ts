@@ -29,6 +29,8 @@ export const reasons = {
     RejectedByDataplane: 'A replica refused; the message names the replica, the field and the cause.',
     ResourcesRefused:
       'An object of the fleet cannot be made: the API server refuses it, or somebody else has one of its name; the message says which.',
+    FailedCreate:
+      'Pods of the fleet cannot be made, as for a quota, an admission rule or a missing ServiceAccount; the message has the words of the event about its StatefulSet. On a VoiceService only.',
     NotAccepted: 'Nothing to run, since the resource is not accepted.',
   },
   Registered: {

@@ -48,6 +48,7 @@ it('keep the last good routes of a VoiceService that can no longer be read', () 
     strays: { conditions: [], problems: [] },
     refused: undefined,
     unrolled: undefined,
+    podFailure: undefined,
   }
   statuses.report('voice/edge', { voiceService, trunks: [], secrets: [], neighbours: [], services: [] }, outcome)
   expect(written.get('VoiceService')).toMatchObject({ observedGeneration: 2, lastGood })

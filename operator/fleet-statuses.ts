@@ -38,6 +38,8 @@ export interface FleetOutcome {
   readonly refused: string | undefined
   /** Why pods are not as they are wanted yet. */
   readonly unrolled: string | undefined
+  /** Why pods cannot be made. */
+  readonly podFailure: string | undefined
 }
 
 interface Status {
@@ -92,7 +94,7 @@ export class FleetStatuses {
   #reportFleet(
     { trunks }: FleetInCluster,
     voiceService: Read<VoiceService>,
-    { compiled, refused, unrolled }: FleetOutcome,
+    { compiled, refused, unrolled, podFailure }: FleetOutcome,
     replicas: readonly ReplicaState[],
   ): void {
     const { value, object } = voiceService
@@ -121,6 +123,7 @@ export class FleetStatuses {
       replicas,
       refused,
       unrolled,
+      podFailure,
       now: this.#options.clock.wallTime(),
     }
     const statuses = statusOf(view, made)

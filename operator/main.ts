@@ -25,6 +25,7 @@ import { keyOf } from './kube/resource.ts'
 import { StatusWriter } from './kube/status-writer.ts'
 import { configFromSurroundings } from './kube/kubeconfig.ts'
 import { Pace } from './pace.ts'
+import { PodFailures } from './pod-failures.ts'
 import { addProcessMetrics } from './process-metrics.ts'
 import { PushServer, pushPath } from './push/push-server.ts'
 import { tokenReview } from './push/token-review.ts'
@@ -133,6 +134,7 @@ async function run(env: Env, log: Log): Promise<void> {
     statuses,
     isLeader,
     rivals,
+    podFailures: new PodFailures({ api, clock, log }),
     isListed: (namespace) => informers.isListed(namespace),
     settings,
     nonceRoot,

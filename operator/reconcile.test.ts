@@ -47,6 +47,7 @@ function follower() {
     isLeader: () => state.leads,
     isListed: () => true,
     rivals: { isRunBy: async () => false },
+    podFailures: { find: async () => ({}), forget: () => {} },
     settings: () => undefined,
     nonceRoot: () => undefined,
     clock,

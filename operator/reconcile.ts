@@ -15,7 +15,8 @@ import type { Outcome } from './kube/controller.ts'
 import { keyOf, nameOf } from './kube/resource.ts'
 import type { PushServer } from './push/push-server.ts'
 import type { FleetStatuses } from './fleet-statuses.ts'
-import { unrolled } from './report/rolled.ts'
+import type { PodFailures } from './pod-failures.ts'
+import { type StatefulSet, unrolled } from './report/rolled.ts'
 import type { Rivals } from './rivals.ts'
 import type { ReplicaSettings } from './resources/fleet.ts'
 import { type Manifest, statefulSets } from './resources/kinds.ts'
@@ -32,6 +33,7 @@ export interface FleetReconcilerOptions {
   /** Whether everything in the fleet's namespace is known. Before, what is missing may be there. */
   readonly isListed: (namespace: string) => boolean
   readonly rivals: Pick<Rivals, 'isRunBy'>
+  readonly podFailures: Pick<PodFailures, 'find' | 'forget'>
   /** Undefined until there is a certificate for replicas to check. */
   readonly settings: () => ReplicaSettings | undefined
   /** Of which keys for nonces are made: the same for every operator replica. Undefined until there is one. */
@@ -81,7 +83,7 @@ export class FleetReconciler {
 
   /** Reads everything once, and from top to bottom does what is to be done; every way leads to the statuses. */
   async reconcile(key: string, signal: AbortSignal): Promise<Outcome> {
-    const { cluster, push, statuses, isLeader, isListed } = this.#options
+    const { cluster, push, statuses, podFailures, isLeader, isListed } = this.#options
     if (!isListed(nameOf(key).namespace ?? '')) return {}
     const fleet = cluster.fleet(key)
     if (!isLeader()) return this.#follow(key, fleet)
@@ -100,11 +102,13 @@ export class FleetReconciler {
     }
     const provided = await this.#provide(fleet, signal)
     const wait = await this.#finalize(key, fleet.trunks, signal)
-    const { refused, unrolled: pods } = provided
-    const settle = statuses.report(key, fleet, { ...this.#result(key, fleet), refused, unrolled: pods })
+    const { refused, statefulSet } = provided
+    const pods = statefulSet && unrolled(statefulSet)
+    const { words: podFailure, after: look } = await podFailures.find(key, statefulSet, signal)
+    const settle = statuses.report(key, fleet, { ...this.#result(key, fleet), refused, unrolled: pods, podFailure })
 
     if (provided.failure !== undefined) throw provided.failure
-    return soonest([wait, settle, provided.refused === undefined ? undefined : refusedMilliseconds])
+    return soonest([wait, settle, look, provided.refused === undefined ? undefined : refusedMilliseconds])
   }
 
   /** Two operators that both change a fleet would restart its replicas for ever. */
@@ -153,6 +157,7 @@ export class FleetReconciler {
     this.#results.delete(key)
     this.#memories.delete(key)
     this.#lastGood.delete(key)
+    this.#options.podFailures.forget(key)
   }
 
   /**
@@ -170,19 +175,19 @@ export class FleetReconciler {
     const found = await Promise.all(wanted.map((object) => this.#find(object, signal)))
     const refusals = found.flatMap(({ refused }) => refused ?? [])
     const isTaken = refusals.length > 0
-    let pods: string | undefined
+    let statefulSet: StatefulSet | undefined
     let failure = found.find((one) => one.failure !== undefined)?.failure
     for (const { object, live, refused, failure: unseen } of found) {
       if (refused !== undefined || unseen !== undefined || (isTaken && live === undefined)) continue
       try {
         const now = await applier.apply(object.resource, object.manifest, live, signal)
-        if (object.resource === statefulSets) pods = unrolled(now)
+        if (object.resource === statefulSets) statefulSet = now
       } catch (error) {
         if (isRefusal(error)) refusals.push(wordsOf(object, error))
         else failure ??= error
       }
     }
-    return { failure, unrolled: pods, ...(refusals.length > 0 && { refused: refusals.join('; ') }) }
+    return { failure, statefulSet, ...(refusals.length > 0 && { refused: refusals.join('; ') }) }
   }
 
   /** What stands under the name of an object of a fleet. The stores only have what is labelled as ours, so more is asked for. */
@@ -237,8 +242,8 @@ interface Found {
 interface Provided {
   /** What cannot be made, and why: the API server's words, or whose it is. */
   readonly refused?: string
-  /** Why pods are not as they are wanted yet. */
-  readonly unrolled?: string | undefined
+  /** As it is now; undefined where it is not ours, or not known. */
+  readonly statefulSet?: StatefulSet | undefined
   /** What trying again may cure. */
   readonly failure?: unknown
 }

@@ -21,7 +21,9 @@ export interface Occurrence {
 }
 
 export interface Event extends KubeObject {
-  readonly eventTime: string
+  /** Absent on events of the older API. */
+  readonly eventTime?: string | null
+  readonly deprecatedLastTimestamp?: string | null
   readonly type: string
   readonly reason: string
   readonly action: string

@@ -1,10 +1,12 @@
 import type { KubeObject } from '../kube/resource.ts'
 
 /** What a StatefulSet says of its pods, as far as it is read. */
-interface StatefulSet extends KubeObject {
+export interface StatefulSet extends KubeObject {
   readonly spec?: { readonly replicas?: number; readonly updateStrategy?: { readonly rollingUpdate?: Partition } }
   readonly status?: {
     readonly observedGeneration?: number
+    /** Pods that there are. */
+    readonly replicas?: number
     readonly currentRevision?: string
     readonly updateRevision?: string
     readonly updatedReplicas?: number
@@ -30,9 +32,17 @@ export function unrolled(statefulSet: StatefulSet): string | undefined {
   return updated < wanted ? `${updated}/${wanted} pods are made from the template of today` : undefined
 }
 
-/** All that `unrolled` looks at in a status; equal texts mean that it says the same. */
-export function rollOf({ status }: StatefulSet): string {
+/** Whether pods are yet to be made, as far as the controller has looked at it. */
+export function isMissingPods({ metadata, spec, status }: StatefulSet): boolean {
+  const isObserved = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0)
+  return isObserved && (status?.replicas ?? 0) < (spec?.replicas ?? 1)
+}
+
+/** All that is looked at here in a status; equal texts mean that it says the same. */
+export function rollOf(statefulSet: StatefulSet): string {
+  const { status } = statefulSet
   return JSON.stringify([
+    isMissingPods(statefulSet),
     status?.observedGeneration,
     status?.currentRevision,
     status?.updateRevision,

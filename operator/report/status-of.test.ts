@@ -56,6 +56,17 @@ describe('Ready', () => {
     expect(spell(status.conditions, 'Programmed')).toMatch(/^False Pending/)
   })
 
+  it('needs pods that can be made, and says why they cannot', () => {
+    const podFailure = 'pods "edge-0" is forbidden: exceeded quota'
+    const { voiceService: status, trunks } = statusOf(view({ replicas: [], podFailure }))
+    expect(spell(status.conditions, 'Programmed')).toBe(
+      `False FailedCreate: None of 2 replicas is connected. Pods cannot be made; StatefulSet edge says: ${podFailure}`,
+    )
+    expect(spell(status.conditions, 'Ready')).toContain(podFailure)
+    expect(spell(trunks.get('carrier')?.conditions, 'Programmed')).toMatch(/^False NoReplicas/)
+    expect(spell(statusOf(view({ podFailure })).voiceService.conditions, 'Programmed')).toMatch(/^True/)
+  })
+
   it('needs no replica where none is wanted, and says that no call is taken', () => {
     const { voiceService: status, trunks } = statusOf(view({ voiceService: voiceService(0), replicas: [] }))
     const message = 'True Ready: Accepted, and references resolved; no replica is wanted, and no call is taken.'

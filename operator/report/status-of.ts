@@ -38,6 +38,8 @@ export interface FleetView {
   readonly refused?: string | undefined
   /** Why pods are not as they are wanted yet; absent when they are, and where there are none. */
   readonly unrolled?: string | undefined
+  /** Why pods cannot be made, in the words of the one who tried; absent when all are there, and while nobody knows. */
+  readonly podFailure?: string | undefined
   /** Milliseconds since 1970. */
   readonly now: number
 }
@@ -113,7 +115,9 @@ function voiceServiceStatus(view: FleetView, rollout: Rollout): VoiceServiceStat
   const conditions = [
     voiceService.accepted,
     voiceService.resolvedRefs,
-    view.refused === undefined ? untilRolled(programmed, view.unrolled) : resourcesRefused(view.refused),
+    view.refused === undefined
+      ? untilMade(untilRolled(programmed, view.unrolled), view)
+      : resourcesRefused(view.refused),
   ]
   return {
     ...observed(metadata.generation),
@@ -138,6 +142,18 @@ function voiceServiceStatus(view: FleetView, rollout: Rollout): VoiceServiceStat
 function untilRolled(programmed: Condition<'Programmed'>, unrolled: string | undefined): Condition<'Programmed'> {
   if (unrolled === undefined || programmed.status !== 'True') return programmed
   return condition({ type: 'Programmed', status: 'False', reason: 'Pending', message: `${unrolled}.` })
+}
+
+/** What replicas have refused is for the user to mend, and comes first. */
+function untilMade(
+  programmed: Condition<'Programmed'>,
+  { podFailure, voiceService }: Pick<FleetView, 'podFailure' | 'voiceService'>,
+): Condition<'Programmed'> {
+  const { status, reason } = programmed
+  if (podFailure === undefined || status === 'True' || reason === 'RejectedByDataplane') return programmed
+  const { name } = voiceService.resource.metadata
+  const message = `${programmed.message} Pods cannot be made; StatefulSet ${name} says: ${podFailure}`
+  return condition({ type: 'Programmed', status: 'False', reason: 'FailedCreate', message })
 }
 
 function resourcesRefused(message: string): Condition<'Programmed'> {

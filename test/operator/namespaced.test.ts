@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 
 import type { KubeClient } from '../../operator/kube/client.ts'
 import type { KubeObject, Resource } from '../../operator/kube/resource.ts'
 import {
+  type AnyObject,
   clientOf,
   initialStatus,
   installDefinitions,
@@ -34,7 +35,7 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     client = clientOf(plane)
     await installDefinitions(client)
     await plane.startControllers()
-    for (const name of [operatorNamespace, 'voice', 'late', 'other']) await makeNamespace(client, name)
+    for (const name of [operatorNamespace, 'voice', 'late', 'other', 'tight']) await makeNamespace(client, name)
     giveRights('voice')
     programs = new Programs(plane, client)
   })
@@ -81,6 +82,34 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     await operator.kill()
   })
 
+  it('says why pods cannot be made, for as long as that is so', { timeout: 180_000 }, async () => {
+    onTestFailed(() => console.error(programs.lastLines()))
+    const [control = 0, probe = 0] = await freePorts(2)
+    giveRights('tight')
+    const quota = { namespace: 'tight', name: 'none' }
+    await client.create(quotas, { metadata: quota, spec: { hard: { pods: '0' } } })
+    await until(client, quotas, quota, (object) => object?.status?.['hard'] !== undefined)
+    const edge = { namespace: 'tight', name: 'edge' }
+    await client.create(voiceServices, {
+      metadata: edge,
+      spec: { listeners: [{ name: 'a', transport: 'UDP', port: 5060 }] },
+    })
+    const token = kubectl(['create', 'token', 'sbcfleet', '-n', operatorNamespace]).trim()
+    const operator = programs.operator('tight', control, probe, { SBCFLEET_NAMESPACES: 'tight' }, { token })
+    const stuck = await until(client, voiceServices, edge, (service) => {
+      return conditionOf(service, 'Programmed')?.reason === 'FailedCreate'
+    })
+    const words = /edge-0.*forbidden: exceeded quota: none, requested: pods=1/
+    for (const type of ['Programmed', 'Ready', 'Reconciling']) expect(conditionOf(stuck, type)?.message).toMatch(words)
+    expect(kubectl(['describe', 'vsvc', 'edge', '-n', 'tight'])).toMatch(words)
+
+    await client.patch(quotas, quota, { spec: { hard: { pods: '1' } } })
+    await until(client, voiceServices, edge, (service) => conditionOf(service, 'Programmed')?.reason === 'NoReplicas')
+    const metrics = await (await fetch(`http://127.0.0.1:${probe}/metrics`)).text()
+    expect(metrics).not.toMatch(/rest_client_requests_total\{[^}]*code="403"/)
+    await operator.kill()
+  })
+
   it(
     'does not wait for a namespace that is gone, and touches nothing of one until it may read all of it',
     {
@@ -116,6 +145,14 @@ describe.skipIf(!inject('kubernetes'))('an operator with the rights that the cha
     },
   )
 })
+
+const quotas: Resource<AnyObject> = {
+  group: '',
+  version: 'v1',
+  kind: 'ResourceQuota',
+  plural: 'resourcequotas',
+  namespaced: true,
+}
 
 interface Role extends KubeObject {
   readonly rules: readonly { apiGroups: readonly string[]; resources: readonly string[]; verbs: readonly string[] }[]
