@@ -179,6 +179,7 @@ describe('a WebSocket listener', () => {
   })
 
   it('survives clients that break off when they are refused', async () => {
+    const { timers } = engine.engine.gauges()
     for (let number = 0; number < 20; number++) {
       const socket = connect(plain.port, '127.0.0.1')
       socket.on('error', () => {})
@@ -186,8 +187,11 @@ describe('a WebSocket listener', () => {
       socket.write(handshake('chat'))
       // Before the refusal, and after it.
       if (number % 2 === 0) await once(socket, 'data')
-      socket.resetAndDestroy()
+      if (number % 4 === 0) socket.write('and more', () => socket.destroy())
+      else socket.resetAndDestroy()
     }
+    // Of each there is a deadline for as long as it is there.
+    await expect.poll(() => engine.engine.gauges()['timers']).toBe(timers)
     const alice = await browser(plain)
     alice.socket.send(fromBrowser('OPTIONS'))
     await application.request('OPTIONS')

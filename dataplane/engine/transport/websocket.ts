@@ -23,8 +23,9 @@ export function createWebSocketServer(accept: (socket: WebSocket, carrier: Socke
   server.on('clientError', (_error, socket) => socket.destroy())
   server.on('upgrade', (request: IncomingMessage, socket: Socket, head: Buffer) => {
     if (!asksForSip(request)) {
-      // Node watches it no more, and a client that breaks off now is nobody's fault.
+      // Node reads and watches it no more: without this a client that breaks off ends the process, or stays.
       socket.on('error', () => socket.destroy())
+      socket.resume()
       socket.end('HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
       return
     }
