@@ -9,6 +9,7 @@ import { readMessage } from '../../dataplane/engine/message/parse.ts'
 import { buildResponse } from '../../dataplane/engine/message/response.ts'
 import { serialiseText } from '../../dataplane/engine/message/serialise.ts'
 import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
+import { freePorts } from '../sip/free-port.ts'
 import { Authority } from '../tls/certificates.ts'
 import { ApplicationProbe } from './application.ts'
 import { start } from './served.ts'
@@ -27,7 +28,6 @@ beforeEach(() => begin())
 
 async function begin(options: Parameters<typeof start>[0] = {}): Promise<void> {
   engine = await start({
-    ...options,
     tlsTo: ({ host }) => ({
       identity: host,
       serverName: host,
@@ -37,6 +37,7 @@ async function begin(options: Parameters<typeof start>[0] = {}): Promise<void> {
       credentials: undefined,
       minVersion: 'TLSv1.2',
     }),
+    ...options,
   })
   const at = { address: '127.0.0.1', port: 0 } as const
   plain = await engine.engine.open({ ...at, name: 'ws', transport: 'WS' })
@@ -322,6 +323,20 @@ describe('a request to a WebSocket server', () => {
     await application.command('sip||', `OPTIONS sip:bob@127.0.0.1:${port};transport=ws SIP/2.0\r\n\r\n`)
     expect((await arrived).get('Via')).toMatch(/^SIP\/2\.0\/WS 127\.0\.0\.1:/)
     expect((await application.response(200)).message.toTag).toBe('sip')
+  })
+})
+
+describe('a server of a name that no URL can have', () => {
+  it('is not reached, and the process goes on', async () => {
+    application.close()
+    await engine.engine.stop()
+    const wanted = { identity: 'x', serverName: 'carrier.1', verify: false, authorities: undefined, names: [] }
+    await begin({ tlsTo: () => ({ ...wanted, credentials: undefined, minVersion: 'TLSv1.2' }) })
+    const [port] = await freePorts(1)
+    for (let number = 0; number < 3; number++) {
+      await application.command('sip||', `OPTIONS sips:bob@127.0.0.1:${port};transport=ws SIP/2.0\r\n\r\n`)
+      expect((await application.response(503)).message.get('X-Engine-Local')).toBe('transport')
+    }
   })
 })
 

@@ -34,10 +34,16 @@ export function createWebSocketServer(accept: (socket: WebSocket, carrier: Socke
   return server
 }
 
-/** Makes a WebSocket of a connection that is being opened. */
+/** Makes a WebSocket of a connection that is being opened. Throws, and closes that, when no URL can be made of the host. */
 export function connectWebSocket(to: { readonly host: string; readonly port: number }, carrier: Socket): WebSocket {
   const url = `ws://${formatHostPort(to.host, to.port)}/`
-  return new WebSocket(url, SUBPROTOCOL, { ...options, createConnection: () => carrier })
+  try {
+    return new WebSocket(url, SUBPROTOCOL, { ...options, createConnection: () => carrier })
+  } catch (error) {
+    // Nobody else knows of it, so that its errors would be nobody's.
+    carrier.destroy()
+    throw error
+  }
 }
 
 function asksForSip({ headers }: IncomingMessage): boolean {
