@@ -7,42 +7,65 @@ import type { StartLine } from './start-line.ts'
 
 /**
  * A message by the places of its parts in its text. The only implementation of `SipMessage`. Strings taken from it may
- * keep the whole text in memory for as long as they live.
+ * keep the whole text in memory for as long as they live. What start line and identity tell is read from them when asked
+ * for, since copying it takes as long as a header field.
  */
 export class ParsedMessage implements SipMessage {
-  readonly kind: 'request' | 'response'
-  readonly method: string
-  readonly uri: string
-  readonly status: number
-  readonly reason: string
   readonly text: string
-  readonly callId: string
-  readonly fromTag: string
-  readonly toTag: string
-  readonly cseq: number
-  readonly branch: string
-  /** `sent-by` of the top Via as written: with branch and method the key of a transaction (RFC 3261 §17.2.3). */
-  readonly sentBy: string
   readonly #start: StartLine
   readonly #scan: Scan
   readonly #identity: Identity
 
   constructor(text: string, start: StartLine, scan: Scan, identity: Identity) {
     this.text = text
-    this.kind = start.kind
-    this.method = start.kind === 'request' ? start.method : identity.cseqMethod
-    this.uri = start.uri
-    this.status = start.status
-    this.reason = start.reason
-    this.callId = identity.callId
-    this.fromTag = identity.fromTag
-    this.toTag = identity.toTag
-    this.cseq = identity.cseq
-    this.branch = identity.branch
-    this.sentBy = identity.sentBy
     this.#start = start
     this.#scan = scan
     this.#identity = identity
+  }
+
+  get kind(): 'request' | 'response' {
+    return this.#start.kind
+  }
+
+  get method(): string {
+    return this.kind === 'request' ? this.#start.method : this.#identity.cseqMethod
+  }
+
+  get uri(): string {
+    return this.#start.uri
+  }
+
+  get status(): number {
+    return this.#start.status
+  }
+
+  get reason(): string {
+    return this.#start.reason
+  }
+
+  get callId(): string {
+    return this.#identity.callId
+  }
+
+  get fromTag(): string {
+    return this.#identity.fromTag
+  }
+
+  get toTag(): string {
+    return this.#identity.toTag
+  }
+
+  get cseq(): number {
+    return this.#identity.cseq
+  }
+
+  get branch(): string {
+    return this.#identity.branch
+  }
+
+  /** `sent-by` of the top Via as written: with branch and method the key of a transaction (RFC 3261 §17.2.3). */
+  get sentBy(): string {
+    return this.#identity.sentBy
   }
 
   get body(): string {
