@@ -1,5 +1,6 @@
 import type { ResolvedSipBehaviour } from '#api/sip-behaviour.ts'
 import { answersHere, type ResolvedSessionTimer } from '#api/session-behaviour.ts'
+import { sourceOf } from '../engine/message/chars.ts'
 import { ParamCursor, unquote } from '../engine/message/params.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
 
@@ -73,7 +74,7 @@ export function readTimer(message: SipMessage): TimerFields {
 function refresherIn(value: string): Role | undefined {
   const semicolon = value.indexOf(';')
   if (semicolon < 0) return undefined
-  const cursor = new ParamCursor(value)
+  const cursor = new ParamCursor(sourceOf(value))
   cursor.reset(semicolon, value.length)
   while (cursor.next()) {
     if (!cursor.named('refresher')) continue

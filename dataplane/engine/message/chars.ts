@@ -53,23 +53,35 @@ function without(characters: string, removed: string): string {
     .join('')
 }
 
+/** A text, and its characters as bytes: to look at one of those takes a fraction of the code of one in a string. */
+export interface Source {
+  readonly text: string
+  readonly bytes: Buffer
+}
+
+/** A character that is no byte stands among the bytes as one that is in no set either. */
+export function sourceOf(text: string): Source {
+  const plain = /[^\0-\xff]/.test(text) ? text.replace(/[^\0-\xff]/g, '\xff') : text
+  return { text, bytes: Buffer.from(plain, 'latin1') }
+}
+
 /** True when the character is in one of the sets. */
 export function isIn(code: number, set: number): boolean {
   return ((classes[code] ?? 0) & set) !== 0
 }
 
 /** Index of the first character from `start` that is not in the set; `end` when all are. */
-export function skip(text: string, start: number, end: number, set: number): number {
+export function skip(bytes: Buffer, start: number, end: number, set: number): number {
   let at = start
-  while (at < end && ((classes[text.charCodeAt(at)] ?? 0) & set) !== 0) at++
+  while (at < end && ((classes[bytes[at] ?? 0] ?? 0) & set) !== 0) at++
   return at
 }
 
 /** Index of the first character from `start` that is neither space nor tab. */
-export function skipBlanks(text: string, start: number, end: number): number {
+export function skipBlanks(bytes: Buffer, start: number, end: number): number {
   let at = start
   while (at < end) {
-    const code = text.charCodeAt(at)
+    const code = bytes[at]
     if (code !== 32 && code !== 9) break
     at++
   }
@@ -77,10 +89,10 @@ export function skipBlanks(text: string, start: number, end: number): number {
 }
 
 /** Index after the last character before `end` that is neither space nor tab. */
-export function trimBlanks(text: string, start: number, end: number): number {
+export function trimBlanks(bytes: Buffer, start: number, end: number): number {
   let at = end
   while (at > start) {
-    const code = text.charCodeAt(at - 1)
+    const code = bytes[at - 1]
     if (code !== 32 && code !== 9) break
     at--
   }
@@ -88,11 +100,11 @@ export function trimBlanks(text: string, start: number, end: number): number {
 }
 
 /** The decimal number there, leading zeros allowed; -1 when it is empty, has another character or is above `max`. */
-export function decimal(text: string, start: number, end: number, max: number): number {
+export function decimal(bytes: Buffer, start: number, end: number, max: number): number {
   if (start >= end) return -1
   let value = 0
   for (let at = start; at < end; at++) {
-    const digit = text.charCodeAt(at) - 48
+    const digit = (bytes[at] ?? 0) - 48
     if (digit < 0 || digit > 9) return -1
     value = value * 10 + digit
     if (value > max) return -1
@@ -101,9 +113,9 @@ export function decimal(text: string, start: number, end: number, max: number): 
 }
 
 /** Index after the closing quote of the quoted string that opens at `start`; -1 when it never closes. */
-export function skipQuoted(text: string, start: number, end: number): number {
+export function skipQuoted(bytes: Buffer, start: number, end: number): number {
   for (let at = start + 1; at < end; at++) {
-    const code = text.charCodeAt(at)
+    const code = bytes[at]
     if (code === 0x5c) at++
     else if (code === 0x22) return at + 1
   }
@@ -111,12 +123,12 @@ export function skipQuoted(text: string, start: number, end: number): number {
 }
 
 /** As `skip`, over whole %-escapes too: a `%` without two hexadecimal digits is not skipped. */
-export function skipEscaped(text: string, start: number, end: number, set: number): number {
+export function skipEscaped(bytes: Buffer, start: number, end: number, set: number): number {
   let at = start
   for (; at < end; at++) {
-    const code = text.charCodeAt(at)
+    const code = bytes[at] ?? 0
     if (((classes[code] ?? 0) & set) !== 0) continue
-    if (code !== 0x25 || at + 2 >= end || !isHex(text.charCodeAt(at + 1)) || !isHex(text.charCodeAt(at + 2))) break
+    if (code !== 0x25 || at + 2 >= end || !isHex(bytes[at + 1] ?? 0) || !isHex(bytes[at + 2] ?? 0)) break
     at += 2
   }
   return at
@@ -127,9 +139,9 @@ function isHex(code: number): boolean {
 }
 
 /** True when the word, given in lower case, stands there in any case. The text has to be long enough. */
-export function isSameWord(text: string, start: number, lowerCase: string): boolean {
+export function isSameWord(bytes: Buffer, start: number, lowerCase: string): boolean {
   for (let offset = 0; offset < lowerCase.length; offset++) {
-    const code = text.charCodeAt(start + offset)
+    const code = bytes[start + offset] ?? 0
     if ((code >= 65 && code <= 90 ? code + 32 : code) !== lowerCase.charCodeAt(offset)) return false
   }
   return true

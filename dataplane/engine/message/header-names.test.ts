@@ -37,8 +37,8 @@ describe('a header name', () => {
   )
 
   it('is found where it stands in a text', () => {
-    expect(matchHeader('a\r\ncall-id: x', 3, 10)?.name).toBe('Call-ID')
-    expect(matchHeader('To', 0, 0)).toBeUndefined()
+    expect(matchHeader(Buffer.from('a\r\ncall-id: x'), 3, 10)?.name).toBe('Call-ID')
+    expect(matchHeader(Buffer.from('To'), 0, 0)).toBeUndefined()
   })
 
   it('of one value has a bit of its own', () => {

@@ -1,3 +1,5 @@
+import { sourceOf } from './chars.ts'
+
 /**
  * How often a header field may stand in a message, and what a comma in it means. RFC 3261 §7.3.1: "It MUST be possible
  * to combine the multiple header field rows into one "field-name: field-value" pair" holds for lists only.
@@ -170,6 +172,8 @@ interface Entry {
 
 /** By length and first letter, so that a name is found in a text without cutting it out. */
 const buckets: readonly Entry[][] = Array.from({ length: 32 * (LONGEST + 1) }, () => [])
+/** By name as commonly written, which is how nearly every name is asked for. */
+const asWritten = new Map<string, HeaderName>()
 register(ONCE, 'one')
 register(TEXT, 'text')
 register(LISTS, 'list')
@@ -180,6 +184,7 @@ function register(rows: readonly string[], form: HeaderForm): void {
     const header: HeaderName = { name: names[0] ?? row, form, bit: form === 'one' ? 1 << index : 0 }
     for (const name of names) {
       buckets[bucketOf(name.length, name.charCodeAt(0))]?.push({ codes: [...Buffer.from(name.toLowerCase())], header })
+      asWritten.set(name, header)
     }
   }
 }
@@ -189,22 +194,21 @@ function bucketOf(length: number, first: number): number {
 }
 
 /** What is known of the header field named there, long or compact, in any case; undefined for a name of somebody's own. */
-export function matchHeader(text: string, start: number, end: number): HeaderName | undefined {
+export function matchHeader(bytes: Buffer, start: number, end: number): HeaderName | undefined {
   const length = end - start
   if (length <= 0 || length > LONGEST) return undefined
-  const bucket = buckets[bucketOf(length, text.charCodeAt(start))]
+  const bucket = buckets[bucketOf(length, bytes[start] ?? 0)]
   if (bucket === undefined) return undefined
   for (let at = 0; at < bucket.length; at++) {
     const entry = bucket[at]
-    if (entry !== undefined && isSame(text, start, entry.codes)) return entry.header
+    if (entry !== undefined && isSame(bytes, start, entry.codes)) return entry.header
   }
   return undefined
 }
 
-/** As `isSameWord`, and faster: an element of an array costs less than a character of a string. */
-function isSame(text: string, start: number, codes: readonly number[]): boolean {
+function isSame(bytes: Buffer, start: number, codes: readonly number[]): boolean {
   for (let offset = 0; offset < codes.length; offset++) {
-    const code = text.charCodeAt(start + offset)
+    const code = bytes[start + offset] ?? 0
     const wanted = codes[offset]
     if (code !== wanted && (code < 65 || code > 90 || code + 32 !== wanted)) return false
   }
@@ -213,5 +217,7 @@ function isSame(text: string, start: number, codes: readonly number[]): boolean 
 
 /** What is known of the header field of that name, long or compact, in any case. */
 export function lookUpHeader(name: string): HeaderName | undefined {
-  return matchHeader(name, 0, name.length)
+  const known = asWritten.get(name)
+  if (known !== undefined || buckets[bucketOf(name.length, name.charCodeAt(0))]?.length === 0) return known
+  return matchHeader(sourceOf(name).bytes, 0, name.length)
 }

@@ -1,4 +1,4 @@
-import { CALL_ID, decimal, skip, skipBlanks, TOKEN } from './chars.ts'
+import { CALL_ID, decimal, skip, skipBlanks, type Source, TOKEN } from './chars.ts'
 import { isStar, scanAddress } from './name-addr.ts'
 import { ParamCursor } from './params.ts'
 import { limits, type Scan } from './scan.ts'
@@ -34,7 +34,7 @@ const MANDATORY = VIA | FROM | TO | CALL_ID_FIELD | CSEQ
  * Reads and checks the header fields that say which transaction and dialog a message belongs to, and its length. Where the
  * start line is of another version of SIP its Via may be so as well: the 505 has to find its way (RFC 4475 §3.1.2.16).
  */
-export function readIdentity(text: string, scan: Scan, method: string, anyVersion = false): Identity {
+export function readIdentity(source: Source, scan: Scan, method: string, anyVersion = false): Identity {
   const identity: Identity = {
     callId: '',
     fromTag: '',
@@ -47,7 +47,8 @@ export function readIdentity(text: string, scan: Scan, method: string, anyVersio
     contentLength: -1,
     problem: undefined,
   }
-  const cursor = new ParamCursor(text)
+  const { bytes } = source
+  const cursor = new ParamCursor(source)
   const { names, offsets } = scan
   let met = 0
   for (let at = 0; at < names.length; at++) {
@@ -55,40 +56,40 @@ export function readIdentity(text: string, scan: Scan, method: string, anyVersio
     const end = offsets[2 * at + 1] ?? 0
     switch (names[at] ?? '') {
       case 'Via':
-        if ((met & VIA) === 0) readTopVia(text, start, end, cursor, identity, anyVersion)
+        if ((met & VIA) === 0) readTopVia(source, start, end, cursor, identity, anyVersion)
         met |= VIA
         break
       case 'From':
-        identity.fromTag = readTag(text, start, end, cursor, identity, 'Malformed From')
+        identity.fromTag = readTag(source, start, end, cursor, identity, 'Malformed From')
         met |= FROM
         break
       case 'To':
-        identity.toTag = readTag(text, start, end, cursor, identity, 'Malformed To', method === '')
+        identity.toTag = readTag(source, start, end, cursor, identity, 'Malformed To', method === '')
         met |= TO
         break
       case 'Call-ID':
-        readCallId(text, start, end, identity)
+        readCallId(source, start, end, identity)
         met |= CALL_ID_FIELD
         break
       case 'CSeq':
-        readCSeq(text, start, end, method, identity)
+        readCSeq(source, start, end, method, identity)
         met |= CSEQ
         break
       case 'Max-Forwards':
-        readMaxForwards(text, start, end, identity)
+        readMaxForwards(bytes, start, end, identity)
         break
       case 'Content-Length':
-        readContentLength(text, start, end, identity)
+        readContentLength(bytes, start, end, identity)
         break
       case 'Contact':
-        if (method !== '' && !isStar(text, start, end))
-          checkAddresses(text, start, end, cursor, identity, 'Malformed Contact')
+        if (method !== '' && !isStar(bytes, start, end))
+          checkAddresses(source, start, end, cursor, identity, 'Malformed Contact')
         break
       case 'Content-Type':
-        if (isLongType(text, start, end)) identity.problem ??= 'Content-Type Too Long'
+        if (isLongType(bytes, start, end)) identity.problem ??= 'Content-Type Too Long'
         break
       case 'Record-Route':
-        if (method !== '') checkAddresses(text, start, end, cursor, identity, 'Malformed Record-Route')
+        if (method !== '') checkAddresses(source, start, end, cursor, identity, 'Malformed Record-Route')
         break
       default:
         break
@@ -106,14 +107,15 @@ function missing(met: number): string {
 }
 
 function readTopVia(
-  text: string,
+  source: Source,
   start: number,
   end: number,
   cursor: ParamCursor,
   identity: Identity,
   anyVersion: boolean,
 ): void {
-  const via = scanVia(text, start, end, cursor, anyVersion)
+  const { text } = source
+  const via = scanVia(source, start, end, cursor, anyVersion)
   if (via === undefined) {
     identity.problem ??= 'Malformed Via'
     return
@@ -132,7 +134,7 @@ function readTopVia(
  * anything, is none. A second tag, a second address or anything else after it makes the value malformed, too.
  */
 function readTag(
-  text: string,
+  source: Source,
   start: number,
   end: number,
   cursor: ParamCursor,
@@ -140,7 +142,7 @@ function readTag(
   malformed: string,
   mayRepeat = false,
 ): string {
-  const span = scanAddress(text, start, end)
+  const span = scanAddress(source, start, end)
   if (span === undefined) {
     identity.problem ??= malformed
     return ''
@@ -159,18 +161,18 @@ function readTag(
   return tag
 }
 
-function readCallId(text: string, start: number, end: number, identity: Identity): void {
-  if (start < end && skip(text, start, end, CALL_ID) === end) identity.callId = text.slice(start, end)
+function readCallId({ text, bytes }: Source, start: number, end: number, identity: Identity): void {
+  if (start < end && skip(bytes, start, end, CALL_ID) === end) identity.callId = text.slice(start, end)
   else identity.problem ??= 'Malformed Call-ID'
 }
 
 /** RFC 3261 §8.1.1.5: "The sequence number value MUST be expressible as a 32-bit unsigned integer and MUST be less than 2**31." */
-function readCSeq(text: string, start: number, end: number, method: string, identity: Identity): void {
+function readCSeq({ text, bytes }: Source, start: number, end: number, method: string, identity: Identity): void {
   let numberEnd = start
-  while (numberEnd < end && text.charCodeAt(numberEnd) !== 32 && text.charCodeAt(numberEnd) !== 9) numberEnd++
-  const number = decimal(text, start, numberEnd, 0x7fffffff)
-  const methodStart = skipBlanks(text, numberEnd, end)
-  if (number < 0 || methodStart === end || skip(text, methodStart, end, TOKEN) !== end) {
+  while (numberEnd < end && bytes[numberEnd] !== 32 && bytes[numberEnd] !== 9) numberEnd++
+  const number = decimal(bytes, start, numberEnd, 0x7fffffff)
+  const methodStart = skipBlanks(bytes, numberEnd, end)
+  if (number < 0 || methodStart === end || skip(bytes, methodStart, end, TOKEN) !== end) {
     identity.problem ??= 'Malformed CSeq'
     return
   }
@@ -185,26 +187,26 @@ function readCSeq(text: string, start: number, end: number, method: string, iden
  * RFC 3261 §20.22: "an integer in the range 0-255". It may be missing, §16.3: "If the request does not contain a
  * Max-Forwards header field, this check is passed."
  */
-function readMaxForwards(text: string, start: number, end: number, identity: Identity): void {
-  if (decimal(text, start, end, 255) < 0) identity.problem ??= 'Malformed Max-Forwards'
+function readMaxForwards(bytes: Buffer, start: number, end: number, identity: Identity): void {
+  if (decimal(bytes, start, end, 255) < 0) identity.problem ??= 'Malformed Max-Forwards'
 }
 
-function readContentLength(text: string, start: number, end: number, identity: Identity): void {
-  identity.contentLength = decimal(text, start, end, 0x7fffffff)
+function readContentLength(bytes: Buffer, start: number, end: number, identity: Identity): void {
+  identity.contentLength = decimal(bytes, start, end, 0x7fffffff)
   if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
 }
 
 /** A byte that is not ASCII, and no UTF-8, is three when drachtio-srf has read it and written it again. */
-function isLongType(text: string, start: number, end: number): boolean {
+function isLongType(bytes: Buffer, start: number, end: number): boolean {
   let length = end - start
   if (length * 3 <= limits.contentTypeBytes) return false
-  for (let at = start; at < end; at++) if (text.charCodeAt(at) > 127) length += 2
+  for (let at = start; at < end; at++) if ((bytes[at] ?? 0) > 127) length += 2
   return length > limits.contentTypeBytes
 }
 
 /** Every address of the list, in a request. In a response whoever uses it sees to it: a call is not to die of it. */
 function checkAddresses(
-  text: string,
+  source: Source,
   start: number,
   end: number,
   cursor: ParamCursor,
@@ -212,7 +214,7 @@ function checkAddresses(
   malformed: string,
 ): void {
   for (let at = start; at <= end;) {
-    const span = scanAddress(text, at, end)
+    const span = scanAddress(source, at, end)
     if (span === undefined) break
     cursor.reset(span.paramsStart, end)
     while (cursor.next());

@@ -1,5 +1,5 @@
-import { isIn, skipBlanks, skipQuoted, TOKEN, trimBlanks } from './chars.ts'
-import { formatParams, type Params, param, parseParams, quote, unquote } from './params.ts'
+import { isIn, skipBlanks, skipQuoted, type Source, sourceOf, TOKEN, trimBlanks } from './chars.ts'
+import { formatParams, type Params, param, quote, readParams, unquote } from './params.ts'
 import { uriKind } from './uri.ts'
 
 /** A value of From, To, Contact, Route and their like. */
@@ -25,21 +25,22 @@ export interface AddressSpan {
 const STAR: NameAddr = { displayName: '', uri: '*', params: [] }
 
 /** RFC 3261 §25.1: a Contact is `STAR` alone, or a list of addresses. */
-export function isStar(text: string, start: number, end: number): boolean {
-  return end === start + 1 && text.charCodeAt(start) === 0x2a
+export function isStar(bytes: Buffer, start: number, end: number): boolean {
+  return end === start + 1 && bytes[start] === 0x2a
 }
 
 /** The first address of the value; undefined when it is malformed. */
 export function parseNameAddr(value: string): NameAddr | undefined {
-  return isStar(value, 0, value.length) ? STAR : readAddress(value, 0)?.address
+  return value === '*' ? STAR : readAddress(sourceOf(value), 0)?.address
 }
 
 /** Every address of a comma list; undefined when one of them is malformed. */
 export function parseNameAddrs(value: string): NameAddr[] | undefined {
-  if (isStar(value, 0, value.length)) return [STAR]
+  if (value === '*') return [STAR]
+  const source = sourceOf(value)
   const addresses: NameAddr[] = []
   for (let at = 0; at < value.length;) {
-    const found = readAddress(value, at)
+    const found = readAddress(source, at)
     if (found === undefined) return undefined
     addresses.push(found.address)
     at = found.end + 1
@@ -47,10 +48,11 @@ export function parseNameAddrs(value: string): NameAddr[] | undefined {
   return addresses
 }
 
-function readAddress(value: string, start: number): { address: NameAddr; end: number } | undefined {
-  const span = scanAddress(value, start, value.length)
+function readAddress(source: Source, start: number): { address: NameAddr; end: number } | undefined {
+  const { text: value } = source
+  const span = scanAddress(source, start, value.length)
   if (span === undefined) return undefined
-  const parsed = parseParams(value, span.paramsStart, value.length)
+  const parsed = readParams(source, span.paramsStart, value.length)
   if (parsed === undefined) return undefined
   const displayName = unquote(value.slice(span.nameStart, span.nameEnd))
   const uri = value.slice(span.uriStart, span.uriEnd)
@@ -88,27 +90,28 @@ function isTag([name]: readonly [name: string, value: string]): boolean {
 }
 
 /** Checks display name and URI of the address that begins there, without making strings; undefined when malformed. */
-export function scanAddress(text: string, start: number, end: number): AddressSpan | undefined {
-  const first = skipBlanks(text, start, end)
+export function scanAddress(source: Source, start: number, end: number): AddressSpan | undefined {
+  const { bytes } = source
+  const first = skipBlanks(bytes, start, end)
   if (first >= end) return undefined
-  if (text.charCodeAt(first) === 0x22) {
-    const nameEnd = skipQuoted(text, first, end)
+  if (bytes[first] === 0x22) {
+    const nameEnd = skipQuoted(bytes, first, end)
     if (nameEnd < 0) return undefined
-    const open = skipBlanks(text, nameEnd, end)
-    return text.charCodeAt(open) === 0x3c ? inBrackets(text, first, nameEnd, open, end) : undefined
+    const open = skipBlanks(bytes, nameEnd, end)
+    return bytes[open] === 0x3c ? inBrackets(source, first, nameEnd, open, end) : undefined
   }
-  const nameEnd = skipDisplayName(text, first, end)
-  if (nameEnd < end && text.charCodeAt(nameEnd) === 0x3c) {
-    return inBrackets(text, first, trimBlanks(text, first, nameEnd), nameEnd, end)
+  const nameEnd = skipDisplayName(bytes, first, end)
+  if (nameEnd < end && bytes[nameEnd] === 0x3c) {
+    return inBrackets(source, first, trimBlanks(bytes, first, nameEnd), nameEnd, end)
   }
-  return withoutBrackets(text, first, end)
+  return withoutBrackets(bytes, first, end)
 }
 
 /** `display-name = *(token LWS)`; bytes above ASCII pass, since peers send names in UTF-8 without quotes. */
-function skipDisplayName(text: string, start: number, end: number): number {
+function skipDisplayName(bytes: Buffer, start: number, end: number): number {
   let at = start
   while (at < end) {
-    const code = text.charCodeAt(at)
+    const code = bytes[at] ?? 0
     if (code !== 32 && code !== 9 && code < 128 && !isIn(code, TOKEN)) break
     at++
   }
@@ -116,7 +119,7 @@ function skipDisplayName(text: string, start: number, end: number): number {
 }
 
 function inBrackets(
-  text: string,
+  { text, bytes }: Source,
   nameStart: number,
   nameEnd: number,
   open: number,
@@ -124,7 +127,7 @@ function inBrackets(
 ): AddressSpan | undefined {
   const close = text.indexOf('>', open)
   if (close < 0 || close >= end) return undefined
-  if (uriKind(text, open + 1, close) === 'malformed') return undefined
+  if (uriKind(bytes, open + 1, close) === 'malformed') return undefined
   return { nameStart, nameEnd, uriStart: open + 1, uriEnd: close, paramsStart: close + 1 }
 }
 
@@ -132,14 +135,14 @@ function inBrackets(
  * RFC 3261 §20: "If the URI is not enclosed in angle brackets, any semicolon-delimited parameters are
  * header-parameters, not URI parameters", and a URI with comma, question mark or semicolon needs the brackets.
  */
-function withoutBrackets(text: string, start: number, end: number): AddressSpan | undefined {
+function withoutBrackets(bytes: Buffer, start: number, end: number): AddressSpan | undefined {
   let stop = start
   while (stop < end) {
-    const code = text.charCodeAt(stop)
+    const code = bytes[stop]
     if (code === 0x3b || code === 0x2c || code === 32 || code === 9) break
     if (code === 0x3f) return undefined
     stop++
   }
-  if (uriKind(text, start, stop) === 'malformed') return undefined
+  if (uriKind(bytes, start, stop) === 'malformed') return undefined
   return { nameStart: start, nameEnd: start, uriStart: start, uriEnd: stop, paramsStart: stop }
 }

@@ -1,4 +1,4 @@
-import { isSameWord, skip, skipBlanks, skipQuoted, TOKEN, VALUE } from './chars.ts'
+import { isSameWord, skip, skipBlanks, skipQuoted, type Source, sourceOf, TOKEN, VALUE } from './chars.ts'
 
 /** Parameters in order, names as written. The value is empty where there is no `=`, and keeps its quotes. */
 export type Params = readonly (readonly [name: string, value: string])[]
@@ -42,6 +42,7 @@ export function quote(text: string): string {
  */
 export class ParamCursor {
   readonly #text: string
+  readonly #bytes: Buffer
   at = 0
   #end = 0
   nameStart = 0
@@ -50,8 +51,9 @@ export class ParamCursor {
   valueEnd = 0
   failed = false
 
-  constructor(text: string) {
+  constructor({ text, bytes }: Source) {
     this.#text = text
+    this.#bytes = bytes
   }
 
   reset(start: number, end: number): void {
@@ -62,27 +64,27 @@ export class ParamCursor {
 
   /** RFC 3261 §25.1: `generic-param = token [ EQUAL gen-value ]`, with white space around `;` and `=`. */
   next(): boolean {
-    const text = this.#text
+    const bytes = this.#bytes
     const end = this.#end
-    const at = skipBlanks(text, this.at, end)
+    const at = skipBlanks(bytes, this.at, end)
     this.at = at
-    if (at >= end || text.charCodeAt(at) === 0x2c) return false
-    if (text.charCodeAt(at) !== 0x3b) return this.#fail()
-    this.nameStart = skipBlanks(text, at + 1, end)
-    this.nameEnd = skip(text, this.nameStart, end, TOKEN)
+    if (at >= end || bytes[at] === 0x2c) return false
+    if (bytes[at] !== 0x3b) return this.#fail()
+    this.nameStart = skipBlanks(bytes, at + 1, end)
+    this.nameEnd = skip(bytes, this.nameStart, end, TOKEN)
     if (this.nameEnd === this.nameStart) return this.#fail()
-    this.at = skipBlanks(text, this.nameEnd, end)
-    if (this.at >= end || text.charCodeAt(this.at) !== 0x3d) {
+    this.at = skipBlanks(bytes, this.nameEnd, end)
+    if (this.at >= end || bytes[this.at] !== 0x3d) {
       this.valueStart = this.valueEnd = this.nameEnd
       return true
     }
-    return this.#value(skipBlanks(text, this.at + 1, end), end)
+    return this.#value(skipBlanks(bytes, this.at + 1, end), end)
   }
 
   #value(start: number, end: number): boolean {
-    const text = this.#text
-    const quoted = text.charCodeAt(start) === 0x22
-    const valueEnd = quoted ? skipQuoted(text, start, end) : skip(text, start, end, VALUE)
+    const bytes = this.#bytes
+    const quoted = bytes[start] === 0x22
+    const valueEnd = quoted ? skipQuoted(bytes, start, end) : skip(bytes, start, end, VALUE)
     this.valueStart = start
     this.valueEnd = this.at = valueEnd
     return valueEnd > start || this.#fail()
@@ -95,12 +97,12 @@ export class ParamCursor {
 
   /** True when the name is this one; it has to be given in lower case. */
   named(lowerCase: string): boolean {
-    return this.nameEnd - this.nameStart === lowerCase.length && isSameWord(this.#text, this.nameStart, lowerCase)
+    return this.nameEnd - this.nameStart === lowerCase.length && isSameWord(this.#bytes, this.nameStart, lowerCase)
   }
 
   /** The value is a quoted string. */
   get quoted(): boolean {
-    return this.valueEnd > this.valueStart && this.#text.charCodeAt(this.valueStart) === 0x22
+    return this.valueEnd > this.valueStart && this.#bytes[this.valueStart] === 0x22
   }
 
   get name(): string {
@@ -114,7 +116,12 @@ export class ParamCursor {
 
 /** The parameters from there to the end or a comma, with the index where they end; undefined when one is malformed. */
 export function parseParams(text: string, start: number, end: number): { params: Params; end: number } | undefined {
-  const cursor = new ParamCursor(text)
+  return readParams(sourceOf(text), start, end)
+}
+
+/** As `parseParams`, of a text whose bytes are at hand. */
+export function readParams(source: Source, start: number, end: number): { params: Params; end: number } | undefined {
+  const cursor = new ParamCursor(source)
   cursor.reset(start, end)
   const params: [string, string][] = []
   while (cursor.next()) params.push([cursor.name, cursor.value])

@@ -1,3 +1,4 @@
+import { sourceOf } from './chars.ts'
 import { type Identity, readIdentity } from './identity.ts'
 import { ParsedMessage } from './parsed-message.ts'
 import { type LineLimits, limits, type Scan, scanHeaders, unfold } from './scan.ts'
@@ -54,7 +55,7 @@ function withReadableVia({ text, start, scan }: Reading): Reading | undefined {
   const line = scan.names.indexOf('Via')
   if (line < 0) return undefined
   const viaEnd = scan.offsets[2 * line + 1] ?? 0
-  const cut = endOfReadableVia(text, scan.offsets[2 * line] ?? 0, viaEnd, start.problem?.status === 505)
+  const cut = endOfReadableVia(sourceOf(text), scan.offsets[2 * line] ?? 0, viaEnd, start.problem?.status === 505)
   const mended = cut < 0 ? undefined : read(text.slice(0, cut) + text.slice(viaEnd))
   return mended === undefined || mended.identity.topViaEnd < 0 ? undefined : mended
 }
@@ -84,17 +85,20 @@ function read(received: string, bounds: LineLimits = limits): Reading | undefine
   const feed = received.indexOf('\n', begin)
   if (feed < 0) return undefined
   const whole = received.indexOf('\r', begin) === feed - 1
-  const start = readStartLine(received, begin, whole ? feed - 1 : feed)
+  let source = sourceOf(received)
+  const start = readStartLine(source, begin, whole ? feed - 1 : feed)
   const headers = feed + 1 - begin
-  let text = withVersion(begin === 0 ? received : received.slice(begin), start, headers)
-  let scan = scanHeaders(text, headers, bounds)
+  const text = withVersion(begin === 0 ? received : received.slice(begin), start, headers)
+  if (text !== received) source = sourceOf(text)
+  let scan = scanHeaders(source, headers, bounds)
   if (scan.folded) {
-    text = unfold(text, headers)
-    scan = scanHeaders(text, headers, bounds)
+    source = sourceOf(unfold(text, headers))
+    scan = scanHeaders(source, headers, bounds)
     if (scan.folded) return undefined
   }
   if (!whole) scan.problem = 'Line Not Ended by CRLF'
-  return { text, start, scan, identity: readIdentity(text, scan, start.method, start.problem?.status === 505) }
+  const identity = readIdentity(source, scan, start.method, start.problem?.status === 505)
+  return { text: source.text, start, scan, identity }
 }
 
 /**

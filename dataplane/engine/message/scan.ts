@@ -1,4 +1,4 @@
-import { skip, skipBlanks, TOKEN, trimBlanks } from './chars.ts'
+import { skip, skipBlanks, type Source, TOKEN, trimBlanks } from './chars.ts'
 import { matchHeader } from './header-names.ts'
 
 /**
@@ -25,7 +25,7 @@ export interface Scan {
 }
 
 /** Scans the lines from `start` to the empty line. Goes on after a problem, to find what an answer is made of. */
-export function scanHeaders(text: string, start: number, bounds: LineLimits = limits): Scan {
+export function scanHeaders({ text, bytes }: Source, start: number, bounds: LineLimits = limits): Scan {
   const names: string[] = []
   const offsets: number[] = []
   const scan: Scan = { names, offsets, bodyStart: text.length, problem: undefined, ambiguous: false, folded: false }
@@ -41,15 +41,15 @@ export function scanHeaders(text: string, start: number, bounds: LineLimits = li
       return scan
     }
     if (++lines > bounds.headerLines) return stop(scan, 'Too Many Header Fields')
-    if (at > start && isBlank(text.charCodeAt(at))) {
+    if (at > start && isBlank(bytes[at])) {
       scan.folded = true
       return scan
     }
     const colon = text.indexOf(':', at)
     // RFC 3261 §25.1: "HCOLON = *( SP / HTAB ) ":" SWS"
-    const nameEnd = colon < end ? trimBlanks(text, at, colon) : at
-    const header = matchHeader(text, at, nameEnd)
-    if (header === undefined && (nameEnd <= at || skip(text, at, nameEnd, TOKEN) !== nameEnd)) {
+    const nameEnd = colon < end ? trimBlanks(bytes, at, colon) : at
+    const header = matchHeader(bytes, at, nameEnd)
+    if (header === undefined && (nameEnd <= at || skip(bytes, at, nameEnd, TOKEN) !== nameEnd)) {
       scan.problem ??= 'Malformed Header Name'
     } else {
       if (end - at > bounds.headerBytes) scan.problem ??= 'Header Field Too Long'
@@ -58,9 +58,9 @@ export function scanHeaders(text: string, start: number, bounds: LineLimits = li
         if ((seen & header.bit) !== 0) scan.problem ??= `Duplicate ${name}`
         seen |= header.bit
       }
-      const valueStart = skipBlanks(text, colon + 1, end)
+      const valueStart = skipBlanks(bytes, colon + 1, end)
       names.push(name)
-      offsets.push(valueStart, trimBlanks(text, valueStart, end))
+      offsets.push(valueStart, trimBlanks(bytes, valueStart, end))
     }
     at = feed + 1
   }
@@ -78,7 +78,7 @@ function endOfBrokenLine(text: string, start: number, feed: number, carriage: nu
   return feed > start && text.charCodeAt(feed - 1) === 13 ? feed - 1 : feed
 }
 
-function isBlank(code: number): boolean {
+function isBlank(code: number | undefined): boolean {
   return code === 32 || code === 9
 }
 

@@ -9,6 +9,7 @@ import {
   SCHEME,
   skip,
   skipEscaped,
+  sourceOf,
   TOKEN,
   URI,
   URI_HEADER,
@@ -35,30 +36,31 @@ export interface Uri {
 
 /** The URI's parts; undefined when it is malformed or has another scheme. */
 export function parseUri(text: string): Uri | undefined {
-  const kind = uriKind(text, 0, text.length)
-  if (kind === 'tel') return parseTel(text)
-  return kind === 'sip' ? splitSipUri(text) : undefined
+  const { bytes } = sourceOf(text)
+  const kind = uriKind(bytes, 0, text.length)
+  if (kind === 'tel') return parseTel(text, bytes)
+  return kind === 'sip' ? splitSipUri(text, bytes) : undefined
 }
 
 /** Takes a URI apart that has been found whole: each separator is where it has to be. */
-function splitSipUri(text: string): Uri {
+function splitSipUri(text: string, bytes: Buffer): Uri {
   const colon = text.indexOf(':')
   const at = text.indexOf('@')
   const userinfo = text.slice(colon + 1, Math.max(colon + 1, at))
   const password = userinfo.indexOf(':')
   const hostStart = Math.max(colon, at) + 1
-  const hostEnd = scanHost(text, hostStart, text.length)
+  const hostEnd = scanHost(bytes, hostStart, text.length)
   const query = text.indexOf('?', hostEnd)
   const end = query < 0 ? text.length : query
   const semicolon = text.indexOf(';', hostEnd)
   const hostPortEnd = semicolon < 0 || semicolon > end ? end : semicolon
-  const bracketed = text.charCodeAt(hostStart) === 0x5b
+  const bracketed = bytes[hostStart] === 0x5b
   return {
     scheme: colon === 4 ? 'sips' : 'sip',
     user: password < 0 ? userinfo : userinfo.slice(0, password),
     ...(password >= 0 && { password: userinfo.slice(password + 1) }),
     host: bracketed ? withoutThirdColon(text.slice(hostStart + 1, hostEnd - 1)) : text.slice(hostStart, hostEnd),
-    ...(hostEnd < hostPortEnd && { port: decimal(text, hostEnd + 1, hostPortEnd, MAX_PORT) }),
+    ...(hostEnd < hostPortEnd && { port: decimal(bytes, hostEnd + 1, hostPortEnd, MAX_PORT) }),
     ...(hostPortEnd < end && { params: uriParams(text, hostPortEnd, end) }),
     ...(query >= 0 && { headers: uriHeaders(text, query) }),
   }
@@ -96,56 +98,57 @@ export function decodeUser(uri: Uri): string {
 }
 
 /** What kind of URI stands there; 'malformed' when there is no scheme, or a character or an order no URI has. */
-export function uriKind(text: string, start: number, end: number): 'sip' | 'tel' | 'other' | 'malformed' {
+export function uriKind(bytes: Buffer, start: number, end: number): 'sip' | 'tel' | 'other' | 'malformed' {
   // Nearly every URI begins with these letters, in any case; for a letter one bit tells which.
   if (
-    (text.charCodeAt(start) | 0x20) === 0x73 &&
-    (text.charCodeAt(start + 1) | 0x20) === 0x69 &&
-    (text.charCodeAt(start + 2) | 0x20) === 0x70
+    ((bytes[start] ?? 0) | 0x20) === 0x73 &&
+    ((bytes[start + 1] ?? 0) | 0x20) === 0x69 &&
+    ((bytes[start + 2] ?? 0) | 0x20) === 0x70
   ) {
-    const colon = (text.charCodeAt(start + 3) | 0x20) === 0x73 ? start + 4 : start + 3
-    if (colon < end && text.charCodeAt(colon) === 0x3a) return isWholeSipUri(text, colon + 1, end) ? 'sip' : 'malformed'
+    const colon = ((bytes[start + 3] ?? 0) | 0x20) === 0x73 ? start + 4 : start + 3
+    if (colon < end && bytes[colon] === 0x3a) return isWholeSipUri(bytes, colon + 1, end) ? 'sip' : 'malformed'
   }
-  const colon = skip(text, start, end, SCHEME)
-  if (colon === start || colon >= end || text.charCodeAt(colon) !== 0x3a) return 'malformed'
-  if (colon - start === 3 && isSameWord(text, start, 'tel')) return scanTel(text, start, end) < 0 ? 'malformed' : 'tel'
-  return colon + 1 < end && skipEscaped(text, colon + 1, end, URI) === end ? 'other' : 'malformed'
+  const colon = skip(bytes, start, end, SCHEME)
+  if (colon === start || colon >= end || bytes[colon] !== 0x3a) return 'malformed'
+  if (colon - start === 3 && isSameWord(bytes, start, 'tel'))
+    return scanTel(bytes, start, end) < 0 ? 'malformed' : 'tel'
+  return colon + 1 < end && skipEscaped(bytes, colon + 1, end, URI) === end ? 'other' : 'malformed'
 }
 
 /** Checks the grammar of a sip: or sips: URI from after its colon, without making strings. */
-function isWholeSipUri(text: string, start: number, end: number): boolean {
-  const hostEnd = scanHost(text, skipUserinfo(text, start, end), end)
+function isWholeSipUri(bytes: Buffer, start: number, end: number): boolean {
+  const hostEnd = scanHost(bytes, skipUserinfo(bytes, start, end), end)
   if (hostEnd < 0) return false
   let at = hostEnd
-  if (at < end && text.charCodeAt(at) === 0x3a) {
-    at = skip(text, hostEnd + 1, end, DIGIT)
-    if (decimal(text, hostEnd + 1, at, MAX_PORT) < 0) return false
+  if (at < end && bytes[at] === 0x3a) {
+    at = skip(bytes, hostEnd + 1, end, DIGIT)
+    if (decimal(bytes, hostEnd + 1, at, MAX_PORT) < 0) return false
   }
-  at = scanUriParams(text, at, end)
-  return at === end || (at >= 0 && isWholeUriHeaders(text, at, end))
+  at = scanUriParams(bytes, at, end)
+  return at === end || (at >= 0 && isWholeUriHeaders(bytes, at, end))
 }
 
 /** Index after the `@`; `start` when there is none and the host begins there. */
-function skipUserinfo(text: string, start: number, end: number): number {
-  const userEnd = skipEscaped(text, start, end, USER)
+function skipUserinfo(bytes: Buffer, start: number, end: number): number {
+  const userEnd = skipEscaped(bytes, start, end, USER)
   if (userEnd >= end || userEnd === start) return start
-  const at = text.charCodeAt(userEnd) === 0x3a ? skipEscaped(text, userEnd + 1, end, PASSWORD) : userEnd
-  return at < end && text.charCodeAt(at) === 0x40 ? at + 1 : start
+  const at = bytes[userEnd] === 0x3a ? skipEscaped(bytes, userEnd + 1, end, PASSWORD) : userEnd
+  return at < end && bytes[at] === 0x40 ? at + 1 : start
 }
 
 /** Index after the host name, IPv4 address or bracketed IPv6 address that begins there; -1 when there is none. */
-export function scanHost(text: string, start: number, end: number): number {
-  if (text.charCodeAt(start) === 0x5b) {
-    const close = text.indexOf(']', start)
+export function scanHost(bytes: Buffer, start: number, end: number): number {
+  if (bytes[start] === 0x5b) {
+    const close = bytes.indexOf(0x5d, start)
     if (close < 0 || close >= end) return -1
-    const address = text.slice(start + 1, close)
+    const address = bytes.toString('latin1', start + 1, close)
     return !address.includes('%') && isIPv6(withoutThirdColon(address)) ? close + 1 : -1
   }
-  const addressEnd = skipIPv4(text, start, end)
+  const addressEnd = skipIPv4(bytes, start, end)
   if (addressEnd > 0) return addressEnd
-  const hostEnd = skip(text, start, end, HOST)
+  const hostEnd = skip(bytes, start, end, HOST)
   // RFC 3261 §25.1: "toplabel = ALPHA / ALPHA *( alphanum / "-" ) alphanum", so nothing else ends in a label of digits.
-  return hostEnd === start || lastLabelIsNumber(text, start, hostEnd) ? -1 : hostEnd
+  return hostEnd === start || lastLabelIsNumber(bytes, start, hostEnd) ? -1 : hostEnd
 }
 
 /**
@@ -158,12 +161,12 @@ export function withoutThirdColon(address: string): string {
 }
 
 /** Index after the IPv4 address; -1 when it is none, or goes on as a name. */
-function skipIPv4(text: string, start: number, end: number): number {
+function skipIPv4(bytes: Buffer, start: number, end: number): number {
   let dots = 0
   let octet = -1
   let at = start
   for (; at < end; at++) {
-    const code = text.charCodeAt(at)
+    const code = bytes[at] ?? 0
     if (code >= 48 && code <= 57) octet = Math.max(octet, 0) * 10 + code - 48
     else if (code === 0x2e && octet >= 0 && dots < 3) {
       dots++
@@ -171,25 +174,25 @@ function skipIPv4(text: string, start: number, end: number): number {
     } else break
     if (octet > 255) return -1
   }
-  const whole = dots === 3 && octet >= 0 && (at === end || !isIn(text.charCodeAt(at), HOST))
+  const whole = dots === 3 && octet >= 0 && (at === end || !isIn(bytes[at] ?? 0, HOST))
   return whole ? at : -1
 }
 
-function lastLabelIsNumber(text: string, start: number, end: number): boolean {
+function lastLabelIsNumber(bytes: Buffer, start: number, end: number): boolean {
   let at = end
-  while (at > start && isIn(text.charCodeAt(at - 1), DIGIT)) at--
-  return at < end && (at === start || text.charCodeAt(at - 1) === 0x2e)
+  while (at > start && isIn(bytes[at - 1] ?? 0, DIGIT)) at--
+  return at < end && (at === start || bytes[at - 1] === 0x2e)
 }
 
 /** Index after `*( ";" pname [ "=" pvalue ] )`; -1 when one is malformed. */
-function scanUriParams(text: string, start: number, end: number): number {
+function scanUriParams(bytes: Buffer, start: number, end: number): number {
   let at = start
-  while (at < end && text.charCodeAt(at) === 0x3b) {
-    const nameEnd = skipEscaped(text, at + 1, end, URI_PARAM)
+  while (at < end && bytes[at] === 0x3b) {
+    const nameEnd = skipEscaped(bytes, at + 1, end, URI_PARAM)
     if (nameEnd === at + 1) return -1
     at = nameEnd
-    if (at < end && text.charCodeAt(at) === 0x3d) {
-      at = skipEscaped(text, nameEnd + 1, end, URI_PARAM)
+    if (at < end && bytes[at] === 0x3d) {
+      at = skipEscaped(bytes, nameEnd + 1, end, URI_PARAM)
       if (at === nameEnd + 1) return -1
     }
   }
@@ -197,14 +200,14 @@ function scanUriParams(text: string, start: number, end: number): number {
 }
 
 /** RFC 3261 §25.1: `headers = "?" header *( "&" header )`, `header = hname "=" hvalue`. */
-function isWholeUriHeaders(text: string, start: number, end: number): boolean {
-  if (text.charCodeAt(start) !== 0x3f) return false
+function isWholeUriHeaders(bytes: Buffer, start: number, end: number): boolean {
+  if (bytes[start] !== 0x3f) return false
   let at = start
   while (at < end) {
-    const nameEnd = skipEscaped(text, at + 1, end, URI_HEADER)
-    if (nameEnd === at + 1 || text.charCodeAt(nameEnd) !== 0x3d) return false
-    at = skipEscaped(text, nameEnd + 1, end, URI_HEADER)
-    if (at < end && text.charCodeAt(at) !== 0x26) return false
+    const nameEnd = skipEscaped(bytes, at + 1, end, URI_HEADER)
+    if (nameEnd === at + 1 || bytes[nameEnd] !== 0x3d) return false
+    at = skipEscaped(bytes, nameEnd + 1, end, URI_HEADER)
+    if (at < end && bytes[at] !== 0x26) return false
   }
   return true
 }
@@ -232,27 +235,27 @@ function formatHeaders(headers: readonly (readonly [string, string])[]): string 
   return headers.map(([name, value]) => `${name}=${value}`).join('&')
 }
 
-function parseTel(text: string): Uri | undefined {
-  const numberEnd = scanTel(text, 0, text.length)
+function parseTel(text: string, bytes: Buffer): Uri | undefined {
+  const numberEnd = scanTel(bytes, 0, text.length)
   if (numberEnd < 0) return undefined
   const params = numberEnd < text.length ? uriParams(text, numberEnd, text.length) : undefined
   return { scheme: 'tel', user: text.slice(4, numberEnd), host: '', ...(params !== undefined && { params }) }
 }
 
 /** RFC 3966 §3: `+` and digits, or local digits, each with visual separators. Index after the number, or -1. */
-function scanTel(text: string, start: number, end: number): number {
+function scanTel(bytes: Buffer, start: number, end: number): number {
   let at = start + 4
-  if (text.charCodeAt(at) === 0x2b) at++
+  if (bytes[at] === 0x2b) at++
   const first = at
   let digits = 0
   for (; at < end; at++) {
-    const code = text.charCodeAt(at)
+    const code = bytes[at] ?? 0
     if (code === 0x2d || code === 0x2e || code === 0x28 || code === 0x29) continue
     if (!isPhoneDigit(code)) break
     digits++
   }
   if (at === first || digits === 0) return -1
-  return scanUriParams(text, at, end) === end ? at : -1
+  return scanUriParams(bytes, at, end) === end ? at : -1
 }
 
 function isPhoneDigit(code: number): boolean {
@@ -262,5 +265,5 @@ function isPhoneDigit(code: number): boolean {
 
 /** True when the text can be a method, a tag or an option tag. */
 export function isToken(text: string): boolean {
-  return text !== '' && isIn(text.charCodeAt(0), TOKEN) && skip(text, 0, text.length, TOKEN) === text.length
+  return text !== '' && skip(sourceOf(text).bytes, 0, text.length, TOKEN) === text.length
 }

@@ -1,5 +1,5 @@
-import { decimal, skip, skipBlanks, TOKEN, HOST } from './chars.ts'
-import { formatParams, type Params, param, ParamCursor, parseParams, withParam } from './params.ts'
+import { decimal, HOST, skip, skipBlanks, type Source, sourceOf, TOKEN } from './chars.ts'
+import { formatParams, type Params, param, ParamCursor, readParams, withParam } from './params.ts'
 import { formatHostPort, scanHost, withoutThirdColon } from './uri.ts'
 
 /** One Via (RFC 3261 §20.42). */
@@ -30,13 +30,14 @@ export interface ViaSpan {
 
 /** The first Via of the value, of whatever version of SIP; undefined when it is malformed. */
 export function parseVia(value: string): Via | undefined {
-  const span = scanVia(value, 0, value.length, new ParamCursor(value), true)
+  const source = sourceOf(value)
+  const span = scanVia(source, 0, value.length, new ParamCursor(source), true)
   if (span === undefined) return undefined
-  const bracketed = value.charCodeAt(span.sentByStart) === 0x5b
+  const bracketed = value[span.sentByStart] === '['
   const host = bracketed
     ? withoutThirdColon(value.slice(span.sentByStart + 1, span.hostEnd - 1))
     : value.slice(span.sentByStart, span.hostEnd)
-  const parsed = parseParams(value, span.sentByEnd, value.length)
+  const parsed = readParams(source, span.sentByEnd, value.length)
   return {
     transport: value.slice(span.transportStart, span.transportEnd).toUpperCase(),
     host,
@@ -72,13 +73,13 @@ export function completeVia(via: Via, address: string, port: number): Via {
 
 /** Checks the Via that begins there without making strings; undefined when it is malformed, as it is with another version. */
 export function scanVia(
-  text: string,
+  source: Source,
   start: number,
   end: number,
   cursor: ParamCursor,
   anyVersion = false,
 ): ViaSpan | undefined {
-  const span = scanSentBy(text, start, end, anyVersion)
+  const span = scanSentBy(source, start, end, anyVersion)
   return span !== undefined && scanViaParams(span, cursor, end) ? span : undefined
 }
 
@@ -86,21 +87,22 @@ export function scanVia(
  * Index after what can be read of a Via whose parameters are malformed: sent-by and the parameters before the first fault.
  * -1 where nobody can tell where an answer has to go, or which branch is meant.
  */
-export function endOfReadableVia(text: string, start: number, end: number, anyVersion: boolean): number {
-  const cursor = new ParamCursor(text)
-  const span = scanSentBy(text, start, end, anyVersion)
+export function endOfReadableVia(source: Source, start: number, end: number, anyVersion: boolean): number {
+  const cursor = new ParamCursor(source)
+  const span = scanSentBy(source, start, end, anyVersion)
   if (span === undefined) return -1
   scanViaParams(span, cursor, end)
   return cursor.failed ? span.end : -1
 }
 
-function scanSentBy(text: string, start: number, end: number, anyVersion: boolean): ViaSpan | undefined {
-  const transportStart = skipProtocol(text, start, end, anyVersion)
+function scanSentBy(source: Source, start: number, end: number, anyVersion: boolean): ViaSpan | undefined {
+  const { bytes } = source
+  const transportStart = skipProtocol(source, start, end, anyVersion)
   if (transportStart < 0) return undefined
-  const transportEnd = skip(text, transportStart, end, TOKEN)
-  const sentByStart = skipBlanks(text, transportEnd, end)
+  const transportEnd = skip(bytes, transportStart, end, TOKEN)
+  const sentByStart = skipBlanks(bytes, transportEnd, end)
   if (transportEnd === transportStart || sentByStart === transportEnd) return undefined
-  const hostEnd = scanHost(text, sentByStart, end)
+  const hostEnd = scanHost(bytes, sentByStart, end)
   if (hostEnd < 0) return undefined
   const span = {
     transportStart,
@@ -113,25 +115,25 @@ function scanSentBy(text: string, start: number, end: number, anyVersion: boolea
     branchEnd: -1,
     end,
   }
-  return scanPort(text, span, end) ? span : undefined
+  return scanPort(bytes, span, end) ? span : undefined
 }
 
 /** Index of the transport after `SIP/2.0/`; white space may stand around the slashes (RFC 3261 §25.1). */
-function skipProtocol(text: string, start: number, end: number, anyVersion: boolean): number {
-  const at = skipBlanks(text, start, end)
-  if (text.startsWith('SIP/2.0/', at)) return at + 8 < end ? skipBlanks(text, at + 8, end) : -1
+function skipProtocol({ text, bytes }: Source, start: number, end: number, anyVersion: boolean): number {
+  const at = skipBlanks(bytes, start, end)
+  if (text.startsWith('SIP/2.0/', at)) return at + 8 < end ? skipBlanks(bytes, at + 8, end) : -1
   const spaced = anyVersion ? /\s*SIP\s*\/\s*\d+\.\d+\s*\/\s*/iy : /\s*SIP\s*\/\s*2\.0\s*\/\s*/iy
   spaced.lastIndex = at
   return spaced.test(text) && spaced.lastIndex < end ? spaced.lastIndex : -1
 }
 
 /** `sent-by = host [ COLON port ]`, with white space around the colon. */
-function scanPort(text: string, span: ViaSpan, end: number): boolean {
-  const colon = skipBlanks(text, span.hostEnd, end)
-  if (colon >= end || text.charCodeAt(colon) !== 0x3a) return true
-  const portStart = skipBlanks(text, colon + 1, end)
-  span.sentByEnd = skip(text, portStart, end, HOST)
-  span.port = decimal(text, portStart, span.sentByEnd, 65535)
+function scanPort(bytes: Buffer, span: ViaSpan, end: number): boolean {
+  const colon = skipBlanks(bytes, span.hostEnd, end)
+  if (colon >= end || bytes[colon] !== 0x3a) return true
+  const portStart = skipBlanks(bytes, colon + 1, end)
+  span.sentByEnd = skip(bytes, portStart, end, HOST)
+  span.port = decimal(bytes, portStart, span.sentByEnd, 65535)
   return span.port >= 0
 }
 
