@@ -1,15 +1,11 @@
-import { createHash } from 'node:crypto'
 import { isIP } from 'node:net'
-import type { TargetConfig } from '#api/snapshot.ts'
 import type { Finding, TargetFailure, TargetReport } from '#api/wire.ts'
-import type { OpenListener } from '../config/running.ts'
 import { lastOf } from '../dns/selection.ts'
-import { formatHostPort } from '../engine/message/uri.ts'
-import type { OutgoingRequest } from '../sip/port.ts'
 import type { CallEndpoint } from './health.ts'
 import { type KeepalivePolicy, type TargetHealth, unknownHealth } from './keepalive.ts'
 import type { Outside } from './outside.ts'
-import { listenerUri, Peer, soughtName } from './peer.ts'
+import { Peer, soughtName } from './peer.ts'
+import { type MonitoredPeer, probeName, probeRequest } from './probe.ts'
 import { ProbeSession } from './probe-session.ts'
 import type { Endpoint } from './resolution.ts'
 
@@ -19,16 +15,6 @@ const spreadMilliseconds = 1000
 const recoveryMilliseconds = 1000
 /** A Retry-After is heeded up to here, in seconds. */
 const longestRetryAfterSeconds = 600
-
-/** A peer to watch: where calls to it go, how it is probed, and from which socket. */
-export interface MonitoredPeer {
-  readonly target: TargetConfig
-  readonly policy: KeepalivePolicy
-  /** Listener that calls leave from; undefined while it is not open. */
-  readonly listener: OpenListener | undefined
-  /** Listener that probes leave from. */
-  readonly probeListener: OpenListener | undefined
-}
 
 /** What is said of a peer as a whole. */
 export type PeerState = Omit<TargetReport, 'trunk' | 'target' | 'failures'>
@@ -381,41 +367,4 @@ function summed(states: readonly PeerState['state'][]): PeerState['state'] {
 
 function clip(text: string): string {
   return text.slice(0, 500)
-}
-
-/** The same for every replica, and for targets that are the same peer, probed in the same way from the same listener. */
-export function probeName({ transport, listener, probe, ...sought }: TargetConfig, policy: KeepalivePolicy): string {
-  const parts = [
-    soughtName({ ...sought, transport, listener }).toLowerCase(),
-    transport,
-    listener,
-    probe ?? null,
-    policy,
-  ]
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url').slice(0, 16)
-}
-
-/** RFC 3261 section 11.1. The Contact makes it leave from the listener that probes leave from. */
-function probeRequest({ target, probeListener }: MonitoredPeer, endpoint: Endpoint): OutgoingRequest | string {
-  const { host, port } = target
-  const { transport, listener } = target.probe ?? target
-  if (probeListener === undefined) return `the listener ${listener} is not open`
-  const parameter = `;transport=${transport.toLowerCase()}`
-  return {
-    method: 'OPTIONS',
-    uri: `sip:${formatHostPort(host, port)}${parameter}`,
-    nextHop: `sip:${endpoint.name}${parameter}`,
-    headers: [
-      ['From', `<sip:ping@${formatHostPort(probeListener.address, probeListener.port)}>`],
-      ['To', `<sip:${formatHostPort(host, port)}>`],
-      ['Contact', `<${listenerUri('ping', probeListener)}>`],
-      ['Accept', 'application/sdp'],
-    ],
-  }
-}
-
-/** Tells peers apart that calls and probes reach from other sockets. */
-export function monitoredIdentity({ target, listener, probeListener }: MonitoredPeer): string {
-  const from = (open: OpenListener | undefined) => (open === undefined ? '-' : formatHostPort(open.address, open.port))
-  return `${target.transport} ${soughtName(target)} from ${target.listener} ${from(listener)} probed ${from(probeListener)}`
 }

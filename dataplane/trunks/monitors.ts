@@ -1,9 +1,10 @@
 import { rendezvousOwner } from '#lib/hash.ts'
 import type { Finding, TargetReport } from '#api/wire.ts'
 import type { RunningConfig } from '../config/running.ts'
-import { Monitor, type MonitoredPeer, monitoredIdentity, type PeerState, probeName } from './monitor.ts'
+import { Monitor, type PeerState } from './monitor.ts'
 import type { Outside } from './outside.ts'
 import type { Peer } from './peer.ts'
+import { type MonitoredPeer, monitoredIdentity, probeName } from './probe.ts'
 
 /** A target of a trunk, and what watches it. */
 export interface WatchedTarget {
