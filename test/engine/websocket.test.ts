@@ -12,6 +12,7 @@ import type { SipMessage } from '../../dataplane/engine/message/sip-message.ts'
 import { freePorts } from '../sip/free-port.ts'
 import { Authority } from '../tls/certificates.ts'
 import { ApplicationProbe } from './application.ts'
+import { handshake } from './handshake.ts'
 import { start } from './served.ts'
 import { sdp } from './sip-peer.ts'
 
@@ -209,20 +210,6 @@ describe('a WebSocket listener', () => {
     expect((await application.response(503)).message.get('X-Engine-Local')).toBe('transport')
   })
 })
-
-/** What a browser begins with (RFC 6455 §1.2). */
-function handshake(protocol = 'sip'): string {
-  return [
-    'GET / HTTP/1.1',
-    'Host: sbc.example',
-    'Upgrade: websocket',
-    'Connection: Upgrade',
-    'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==',
-    'Sec-WebSocket-Version: 13',
-    `Sec-WebSocket-Protocol: ${protocol}`,
-    '\r\n',
-  ].join('\r\n')
-}
 
 describe('a stranger at a WebSocket listener', () => {
   const stranger = '127.0.0.2'
