@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from 'vitest'
+import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed, vi } from 'vitest'
 import type { KubeClient } from '../../operator/kube/client.ts'
 import {
   type CustomResourceDefinition,
@@ -107,6 +107,8 @@ describe.skipIf(!inject('kubernetes'))('an operator whose CustomResourceDefiniti
       expect([operator.hasEnded, await answers('/healthz')]).toEqual([false, 200])
 
       await install(both)
+      // The definitions were established all the while; the API server serves a version again a moment after it was told.
+      await vi.waitFor(() => client.get(sipTrunks, carrier), { timeout: 60_000, interval: 100 })
       const { metadata } = await client.patch(sipTrunks, carrier, { spec: { keepalive: { upIntervalSeconds: 99 } } })
       await until(client, sipTrunks, carrier, (object) => {
         return Number(object?.status?.['observedGeneration'] ?? 0) >= (metadata.generation ?? 0)
