@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
@@ -271,6 +272,33 @@ describe('connections', () => {
     const [, response] = (await once(replica.socket, 'unexpected-response')) as [unknown, { statusCode: number }]
     expect(response.statusCode).toBe(401)
   })
+
+  it.each([
+    ['a wrong token', 'wrong', ''],
+    ['another path', token, '/elsewhere'],
+  ])(
+    'holds no connection that it refuses for %s, whether or not the other end closes it',
+    async (_what, said, path) => {
+      const { port, pathname } = new URL(running.url)
+      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
+      socket.on('error', () => {})
+      const closed = new Promise((resolve) => socket.on('close', resolve))
+      const head = [
+        `GET ${pathname}${path} HTTP/1.1`,
+        'Host: control',
+        `Authorization: Bearer ${said}`,
+        'Connection: Upgrade',
+        'Upgrade: websocket',
+      ]
+      socket.write(`${head.join('\r\n')}\r\n\r\n`)
+      socket.resume()
+      await once(socket, 'end')
+      // What is written to an end that is gone is answered with a reset.
+      const more = () => void (socket.destroyed || socket.write('x', () => setImmediate(more)))
+      more()
+      await closed
+    },
+  )
 
   it('refuses when credentials cannot be checked', async () => {
     const { url } = await start({ authenticate: () => Promise.reject(new Error('no answer')) })

@@ -172,14 +172,8 @@ export class PushServer {
     const onError = (error: Error) => this.#options.log.debug({ error: error.message }, 'a connection broke early')
     socket.on('error', onError)
     const identity = await this.#identify(request)
-    if (identity === undefined) {
-      socket.end('HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-      return
-    }
-    if (request.url !== pushPath) {
-      socket.end('HTTP/1.1 404 Not Found\r\nConnection: close\r\nContent-Length: 0\r\n\r\n')
-      return
-    }
+    if (identity === undefined) return refuse(socket, '401 Unauthorized')
+    if (request.url !== pushPath) return refuse(socket, '404 Not Found')
     if (socket.destroyed) return
     socket.off('error', onError)
     this.#webSockets.handleUpgrade(request, socket, head, (webSocket) => this.#connect(webSocket, identity))
@@ -308,4 +302,10 @@ export class PushServer {
   #tell(fleet: string): void {
     for (const listener of this.#listeners) listener(fleet)
   }
+}
+
+/** Nobody reads a connection that has left HTTP, so that its end would never be seen: it ends when that is said. */
+function refuse(socket: Duplex, status: string): void {
+  socket.once('finish', () => socket.destroy())
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
 }
