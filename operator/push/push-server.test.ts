@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { connect } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { systemClock } from '#lib/clock.ts'
 import { createLog } from '#lib/log.ts'
@@ -267,46 +266,6 @@ describe('members', () => {
 })
 
 describe('connections', () => {
-  it('refuses whoever does not have the token, with 401', async () => {
-    const replica = new ReplicaSocket(running.url, 'another token')
-    const [, response] = (await once(replica.socket, 'unexpected-response')) as [unknown, { statusCode: number }]
-    expect(response.statusCode).toBe(401)
-  })
-
-  it.each([
-    ['a wrong token', 'wrong', ''],
-    ['another path', token, '/elsewhere'],
-  ])(
-    'holds no connection that it refuses for %s, whether or not the other end closes it',
-    async (_what, said, path) => {
-      const { port, pathname } = new URL(running.url)
-      const socket = connect({ port: Number(port), host: '127.0.0.1', allowHalfOpen: true })
-      socket.on('error', () => {})
-      const closed = new Promise((resolve) => socket.on('close', resolve))
-      const head = [
-        `GET ${pathname}${path} HTTP/1.1`,
-        'Host: control',
-        `Authorization: Bearer ${said}`,
-        'Connection: Upgrade',
-        'Upgrade: websocket',
-      ]
-      socket.write(`${head.join('\r\n')}\r\n\r\n`)
-      socket.resume()
-      await once(socket, 'end')
-      // What is written to an end that is gone is answered with a reset.
-      const more = () => void (socket.destroyed || socket.write('x', () => setImmediate(more)))
-      more()
-      await closed
-    },
-  )
-
-  it('refuses when credentials cannot be checked', async () => {
-    const { url } = await start({ authenticate: () => Promise.reject(new Error('no answer')) })
-    const replica = new ReplicaSocket(url, token)
-    const [, response] = (await once(replica.socket, 'unexpected-response')) as [unknown, { statusCode: number }]
-    expect(response.statusCode).toBe(401)
-  })
-
   it.each([
     ['another replica', { replica: 'edge-1' }, 'the credentials are for replica edge-0, not for edge-1'],
     ['another fleet', { fleet: 'voice/core' }, 'the credentials are for fleet voice/edge, not for voice/core'],
