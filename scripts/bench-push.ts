@@ -214,7 +214,7 @@ async function startReplicas({ client, programs, replicas, control, taken }: Sta
   )) as (KubeObject & { data?: Record<string, string> }) | undefined
   const names = Array.from({ length: replicas }, (_, index) => `${fleet.name}-${index}`)
   await until(client, pods, { ...fleet, name: names.at(-1) ?? '' }, (pod) => pod !== undefined)
-  const all = await inBatches(names, async (name) => {
+  const all = await inParallel(names, async (name) => {
     await until(client, pods, { ...fleet, name }, (pod) => pod !== undefined)
     return { name, token: await programs.token(fleet.namespace, 'edge-replica', name) }
   })
@@ -237,7 +237,7 @@ async function startReplicas({ client, programs, replicas, control, taken }: Sta
 
 async function createTrunks(client: KubeClient, count: number): Promise<void> {
   const indexes = Array.from({ length: count }, (_, index) => index)
-  await inBatches(indexes, (index) =>
+  await inParallel(indexes, (index) =>
     client.create(sipTrunks, {
       metadata: { namespace: fleet.namespace, name: trunkName(index) },
       spec: {
@@ -248,12 +248,14 @@ async function createTrunks(client: KubeClient, count: number): Promise<void> {
   )
 }
 
-/** Twenty at a time. */
-async function inBatches<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
+/** Twenty at any time. */
+async function inParallel<T, R>(items: readonly T[], work: (item: T) => Promise<R>): Promise<R[]> {
   const results: R[] = []
-  for (let first = 0; first < items.length; first += 20) {
-    results.push(...(await Promise.all(items.slice(first, first + 20).map(work))))
+  const left = items.entries()
+  const worker = async () => {
+    for (const [index, item] of left) results[index] = await work(item)
   }
+  await Promise.all(Array.from({ length: 20 }, worker))
   return results
 }
 

@@ -19,12 +19,19 @@ export class Process {
   readonly ended: Promise<void>
   hasEnded = false
 
-  constructor(program: string, args: readonly string[], log: string) {
+  /** `environment` comes on top of our own. */
+  constructor(
+    program: string,
+    args: readonly string[],
+    log: string,
+    environment: Readonly<Record<string, string>> = {},
+  ) {
     const output = openSync(log, 'a', 0o600)
     this.#log = log
     this.#child = spawn('sh', ['-c', keeper, 'sh', program, ...args], {
       stdio: ['ignore', output, output, 'pipe'],
       detached: true,
+      env: { ...process.env, ...environment },
     })
     closeSync(output)
     this.ended = new Promise((resolve) => {
