@@ -419,10 +419,10 @@ describe('the end', () => {
     expect(bridge.calls.count).toBe(0)
   })
 
-  it('of the SIP server takes the calls with it', async () => {
+  it('of the connection to the SIP server takes the calls with it', async () => {
     const bridge = await begin()
     await connect(bridge)
-    await bridge.engine.stop()
+    bridge.sip.close()
     await bridge.noCalls()
   })
 })
