@@ -75,8 +75,9 @@ export class EnginePort implements SipPort, ServedApplication, RequestOwner, Tra
     if (this.#gone) return
     this.#gone = true
     this.orders.leave()
+    // One by one, so that an error in whoever hears of it costs nobody else the news.
+    for (const transaction of this.#outstanding) this.later(() => transaction.failed(disconnected()))
     this.later(() => {
-      for (const transaction of [...this.#outstanding]) transaction.failed(disconnected())
       this.#invites.clear()
       this.#onDisconnect()
     })

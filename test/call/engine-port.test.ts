@@ -70,3 +70,22 @@ it('whoever leaves the engine has what it has not answered refused with 503, and
   ask('OPTIONS')
   await peer.response(503, 'OPTIONS')
 })
+
+it('an error in whoever hears that its request is lost keeps nobody else from hearing that the engine was left', async () => {
+  const lost: string[] = []
+  const send = (onFailure: (code: string) => void) =>
+    port.send(
+      { method: 'OPTIONS', uri: `sip:x@${peer.hostPort}`, headers: [] },
+      { onResponse: () => {}, onFailure: ({ code }) => onFailure(code) },
+    )
+  send(() => {
+    throw new Error('of the test')
+  })
+  send((code) => lost.push(code))
+  await new Promise<void>((resolve) => {
+    port.onDisconnect(resolve)
+    port.close()
+  })
+  expect(lost).toEqual(['Disconnected'])
+  expect(errors).toMatchObject([{ err: { message: 'of the test' } }])
+})
