@@ -148,6 +148,7 @@ async function measure(subject: Subject, rate: number, seconds: number, hold: nu
   const called = Array.from({ length: pairs }, (_, pair) =>
     startSipp({ scenario: 'uas', local: { address: pairAddress(pair), port: calledPort }, limitSeconds: seconds + 60 }),
   )
+  await Promise.all(called.map((run) => run.listening))
   const callers = Array.from({ length: pairs }, (_, pair) =>
     startSipp({
       ...{ scenario: 'uac-timed', local: { address: pairAddress(pair), port: callerPort }, remote: subject.address },

@@ -32,6 +32,7 @@ export async function run(args: string[]): Promise<object> {
   const fleet = await startFleet(callThroughManifests({ listener, caller: [caller], called: [called] }))
   try {
     const uas = startSipp({ scenario: 'uas', local: called, limitSeconds: seconds + 60 })
+    await uas.listening
     const flood = startFlood(packets)
     const uac = startSipp({
       ...{ scenario: 'uac-timed', local: caller, remote: `127.0.0.1:${listener}`, calls: rate * seconds },

@@ -39,6 +39,7 @@ export async function run(args: string[]): Promise<object> {
   const limitSeconds = seconds + hold / 1000 + longest + 60
   const answering = called.map((local) => startSipp({ scenario: 'uas', local, limitSeconds }))
   try {
+    await Promise.all(answering.map((one) => one.listening))
     const offered = await Promise.all(
       caller.map((local) => call(local, (rate / pairs.length) * seconds, rate / pairs.length, hold, limitSeconds)),
     )

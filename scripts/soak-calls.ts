@@ -36,6 +36,7 @@ export async function run(args: string[]): Promise<object> {
   try {
     const replica = childOf(fleet.process)
     const uas = startSipp({ scenario: 'uas', local: called, limitSeconds })
+    await uas.listening
     const uac = startSipp({
       ...{ scenario: 'uac-timed', local: caller, remote: `127.0.0.1:${listener}`, calls, callsPerSecond: rate },
       ...{ holdMilliseconds: hold, number: '+15550100', limitSeconds },

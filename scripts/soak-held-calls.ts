@@ -70,6 +70,7 @@ async function runWave(replica: number, calls: number, rate: number): Promise<Wa
   const hold = begin + together
   const limitSeconds = 2 * begin + hold + 90
   const uas = startSipp({ scenario: 'uas', local: called, limitSeconds, more: ['-l', String(calls)] })
+  await uas.listening
   const uac = startSipp({
     ...{ scenario: 'uac-timed', local: caller, remote: `127.0.0.1:${listener}`, calls, callsPerSecond: rate },
     ...{ holdMilliseconds: hold * 1000, number: '+15550100', limitSeconds, more: ['-l', String(calls)] },
