@@ -47,12 +47,12 @@ export class Calls {
   readonly #turns = new Map<string, number>()
   readonly #admission: AdmissionControl
   readonly #digest: DigestServer
-  readonly #refusals: OncePerSecond
+  readonly #oncePerSecond: OncePerSecond
   #refusing = false
 
   constructor(options: CallsOptions) {
     this.#options = options
-    this.#refusals = new OncePerSecond(options.clock)
+    this.#oncePerSecond = new OncePerSecond(options.clock)
     this.#digest = new DigestServer(options.clock)
     this.#table = new CallTable(() => {
       for (const listener of this.#countListeners) listener(this.count)
@@ -76,7 +76,7 @@ export class Calls {
     sip.onRequest((request) => this.#guard(request))
     sip.onDialogLost((dialogId, reason) => this.#table.byDialog(dialogId)?.onDialogLost(dialogId, reason))
     sip.onDisconnect?.(() => {
-      for (const call of this.#table) call.drop('the SIP server went away')
+      for (const call of this.#table) call.guard(() => call.drop('the SIP server went away'))
     })
   }
 
@@ -110,8 +110,11 @@ export class Calls {
     try {
       this.#receive(request)
     } catch (error) {
-      const { method, source } = request
-      this.#options.log.error({ method, source, error }, 'a request failed inside the fleet')
+      const { method, source, message } = request
+      const { callId } = message
+      this.#oncePerSecond.run(`failed ${method}`, (heldBack) =>
+        this.#options.log.error({ method, source, callId, error, heldBack }, 'a request failed inside the fleet'),
+      )
       request.respond(500)
     }
   }
@@ -187,7 +190,7 @@ export class Calls {
     const { proof, why } = verdict
     if (why === undefined) return undefined
     const source = `${invite.source.address}:${invite.source.port}`
-    this.#refusals.run(`authentication ${name}`, (heldBack) =>
+    this.#oncePerSecond.run(`authentication ${name}`, (heldBack) =>
       this.#options.log.warn({ trunk: name, source, proof, why, heldBack }, 'a call was not authenticated'),
     )
     return undefined
@@ -212,7 +215,7 @@ export class Calls {
 
   #notAdmitted(trunk: string, direction: 'inbound' | 'outbound', fields: object): void {
     this.#options.events?.notAdmitted?.(trunk, direction)
-    this.#refusals.run(`admission ${direction} ${trunk}`, (heldBack) =>
+    this.#oncePerSecond.run(`admission ${direction} ${trunk}`, (heldBack) =>
       this.#options.log.warn({ trunk, direction, ...fields, heldBack }, 'a call was one more than there may be'),
     )
   }
@@ -220,7 +223,7 @@ export class Calls {
   #challenged(trunk: string, result: ChallengeResult, why: string | undefined): void {
     this.#options.events?.challenged?.(trunk, result)
     if (why === undefined) return
-    this.#refusals.run(`challenge ${trunk}`, (heldBack) =>
+    this.#oncePerSecond.run(`challenge ${trunk}`, (heldBack) =>
       this.#options.log.warn({ trunk, why, heldBack }, 'a challenge to a request of a call was not answered'),
     )
   }

@@ -166,6 +166,21 @@ describe('a lost dialog', () => {
     expect(sip.all('BYE')).toEqual([])
     expect(ended).toHaveLength(2)
   })
+
+  it('takes every call with it when the SIP server goes, though an error meets the end of the first', () => {
+    const { sip, connect, calls, ended, errors } = createScenario()
+    connect()
+    connect()
+    const push = ended.push.bind(ended)
+    let broken = false
+    ended.push = (...causes) => {
+      if (broken) return push(...causes)
+      broken = true
+      throw new Error('broken')
+    }
+    sip.disconnect()
+    expect([calls.count, ended.length, errors.length]).toEqual([0, 1, 1])
+  })
 })
 
 describe('draining', () => {
