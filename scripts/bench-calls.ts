@@ -8,7 +8,7 @@ import { childOf, cpuMilliseconds } from './process-figures.ts'
 const usage = `npm run bench -- calls [--rates 100,200,…] [--seconds 30] [--hold 1000] [--engine drachtio] [--address HOST:PORT] [--pid PID]
 
 Calls through one replica over UDP, at each of the rates for so many seconds, each call held for so many milliseconds,
-one pair of SIPp per 1,000 calls/s on addresses of their own. With --address the calls go to another SIP address, which must
+one pair of SIPp per 1,000 calls/s of the highest rate on addresses of their own. With --address the calls go to another SIP address, which must
 send them on to 127.0.1.1:15080 (the second pair: 127.0.1.2:15080 …); --pid names its process, for the CPU per call.
 With --engine drachtio each rate is run on the built-in engine and then on the drachtio-server at DRACHTIO_ADDRESS, which has
 DRACHTIO_SECRET and a UDP contact on 127.0.0.1; --pid names its process.`
@@ -42,27 +42,30 @@ export async function run(args: string[]): Promise<object> {
   }
   const rates = values.rates.split(',').map(Number)
   const pairs = Math.max(...rates.map((rate) => Math.ceil(rate / 1000)))
-  const { seconds, hold } = { seconds: Number(values.seconds), hold: Number(values.hold) }
+  const load: Load = { rates, pairs, seconds: Number(values.seconds), hold: Number(values.hold) }
   if (values.engine === 'drachtio') {
     const server = serverAtHand(values.pid)
-    const embedded = summary(await measureAll(await ownFleet(pairs), rates, seconds, hold))
-    const drachtio = summary(await measureAll(await ownFleet(pairs, await engineOf(server)), rates, seconds, hold))
+    const embedded = summary(await measureAll(await ownFleet(pairs), load))
+    const drachtio = summary(await measureAll(await ownFleet(pairs, await engineOf(server)), load))
     return { ...embedded, drachtio, ratio: ratioOf(embedded, drachtio) }
   }
   const subject = values.address === undefined ? await ownFleet(pairs) : foreign(values.address, values.pid)
-  return summary(await measureAll(subject, rates, seconds, hold))
+  return summary(await measureAll(subject, load))
 }
 
-async function measureAll(
-  subject: Subject,
-  rates: readonly number[],
-  seconds: number,
-  hold: number,
-): Promise<Figures[]> {
+/** `pairs` of SIPp share each rate: all of them are targets of the fleet, and one that is not there costs calls. */
+interface Load {
+  readonly rates: readonly number[]
+  readonly pairs: number
+  readonly seconds: number
+  readonly hold: number
+}
+
+async function measureAll(subject: Subject, load: Load): Promise<Figures[]> {
   const measured: Figures[] = []
   try {
-    for (const rate of rates) {
-      const figures = await measure(subject, rate, seconds, hold)
+    for (const rate of load.rates) {
+      const figures = await measure(subject, rate, load)
       console.log(`${subject.name}: ${describe(figures)}`)
       measured.push(figures)
     }
@@ -141,8 +144,7 @@ function foreign(address: string, pid: string | undefined): Subject {
   return { name: address, address, pids, stop: () => Promise.resolve() }
 }
 
-async function measure(subject: Subject, rate: number, seconds: number, hold: number): Promise<Figures> {
-  const pairs = Math.ceil(rate / 1000)
+async function measure(subject: Subject, rate: number, { pairs, seconds, hold }: Load): Promise<Figures> {
   const pairRate = rate / pairs
   const cpuBefore = cpuOf(subject)
   const called = Array.from({ length: pairs }, (_, pair) =>
