@@ -182,10 +182,6 @@ describe.each(connections())('connected %s,', (how) => {
   })
 
   describe('the connection', () => {
-    it.runIf(how === 'over the network')('with the wrong secret is refused', async () => {
-      await expect(engine.connect(log, how, 'wrong')).rejects.toThrow('refused the secret')
-    })
-
     it('that is lost or given up fails what is outstanding, tells so, and sends nothing more', async () => {
       const lost = new Promise<void>((resolve) => port.onDisconnect(resolve))
       const { outcome } = send('OPTIONS')
@@ -197,4 +193,10 @@ describe.each(connections())('connected %s,', (how) => {
       expect(await send('OPTIONS').outcome).toMatchObject({ code: 'Disconnected' })
     })
   })
+})
+
+it('a connection with the wrong secret is refused', async () => {
+  const server = engineUnderTest({ clock: new ManualClock(), log, admit: () => true })
+  await expect(server.connect(log, 'over the network', 'wrong')).rejects.toThrow('refused the secret')
+  await server.stop()
 })
