@@ -1,13 +1,7 @@
-import { type Delivery, type Orders, type Outcome } from '../engine/dialog/application.ts'
+import type { Delivery, Orders, Outcome } from '../engine/dialog/application.ts'
 import type { SipMessage } from '../engine/message/sip-message.ts'
-import {
-  type Body,
-  type ClientTransaction,
-  type HeaderList,
-  type IncomingResponse,
-  SipPortError,
-  type TransactionEvents,
-} from './port.ts'
+import { type ClientTransaction, type HeaderList, SipPortError, type TransactionEvents } from './port.ts'
+import { ReceivedResponse } from './received-response.ts'
 import { writeRequest } from './written-message.ts'
 
 /** What a transaction needs of the port that made it. */
@@ -51,7 +45,13 @@ export class EngineTransaction implements ClientTransaction {
     if (this.#over) return
     if (message.status <= 100) return this.#events.onTrying?.()
     if (message.status >= 200) this.#end()
-    this.#events.onResponse(new EngineResponse(delivery, message, this.#owner.orders))
+    const { dialogId } = delivery
+    this.#events.onResponse(
+      new ReceivedResponse(message, dialogId, (headers, body) => {
+        const request = writeRequest('ACK', placeholder, headers, body)
+        this.#owner.orders.request({ transactionId: '', dialogId, nextHop: '', request }, () => {})
+      }),
+    )
   }
 
   failed(error: SipPortError): void {
@@ -92,47 +92,6 @@ export class EngineTransaction implements ClientTransaction {
 
 /** Request-URI of what is sent inside a dialog, or on the way of another request: the engine knows better. */
 export const placeholder = 'sip:placeholder'
-
-/** In an answer that the engine made up, since nothing came from the network. */
-const localMark = 'X-Engine-Local'
-
-class EngineResponse implements IncomingResponse {
-  readonly message: SipMessage
-  readonly #engineDialogId: string
-  readonly #orders: Orders
-
-  constructor({ dialogId }: Delivery, message: SipMessage, orders: Orders) {
-    this.message = message
-    this.#engineDialogId = dialogId
-    this.#orders = orders
-  }
-
-  get status(): number {
-    return this.message.status
-  }
-
-  get reason(): string {
-    return this.message.reason
-  }
-
-  get local(): boolean {
-    return this.message.has(localMark)
-  }
-
-  get localReason(): string | undefined {
-    return this.local ? this.message.get('X-Engine-Reason') : undefined
-  }
-
-  get dialogId(): string | undefined {
-    return this.#engineDialogId === '' ? undefined : this.#engineDialogId
-  }
-
-  ack({ headers = [], body }: { headers?: HeaderList; body?: Body | undefined } = {}): void {
-    if (this.message.method !== 'INVITE' || this.status < 200 || this.status > 299) return
-    const request = writeRequest('ACK', placeholder, headers, body)
-    this.#orders.request({ transactionId: '', dialogId: this.#engineDialogId, nextHop: '', request }, () => {})
-  }
-}
 
 /** What the engine refuses with, in the words of the port. */
 function refusal(reason: string): SipPortError {

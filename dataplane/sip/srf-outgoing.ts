@@ -1,17 +1,8 @@
 import type { SipMessage } from '../engine/message/sip-message.ts'
-import {
-  type Body,
-  type ClientTransaction,
-  type HeaderList,
-  type IncomingResponse,
-  SipPortError,
-  type TransactionEvents,
-} from './port.ts'
+import { type Body, type ClientTransaction, type HeaderList, SipPortError, type TransactionEvents } from './port.ts'
+import { ReceivedResponse } from './received-response.ts'
 import { srfHeaders } from './srf-headers.ts'
 import type { SrfAck, SrfRequest, SrfResponse } from './srf.types.ts'
-
-/** In an answer that the engine made up, since nothing came from the network. */
-const localMark = 'X-Engine-Local'
 
 /** A request of ours, from `send` to its final answer. */
 export class SrfTransaction implements ClientTransaction {
@@ -42,7 +33,9 @@ export class SrfTransaction implements ClientTransaction {
     if (this.#over) return
     if (message.status <= 100) return this.#events.onTrying?.()
     if (message.status >= 200) this.#end()
-    this.#events.onResponse(new SrfIncomingResponse(res, message, ack, this.#largestFrame))
+    this.#events.onResponse(
+      new ReceivedResponse(message, res.stackDialogId, (headers, body) => this.#acknowledge(ack, headers, body)),
+    )
   }
 
   failed(error: SipPortError): void {
@@ -64,6 +57,18 @@ export class SrfTransaction implements ClientTransaction {
     const req = this.#req
     this.#end()
     if (req !== undefined) this.#withdraw(req)
+  }
+
+  #acknowledge(ack: SrfAck, headers: HeaderList, body: Body | undefined): void {
+    try {
+      ack({
+        headers: srfHeaders(headers, body, this.#largestFrame),
+        ...(body !== undefined && { body: body.content }),
+      })
+    } catch (error) {
+      // drachtio-srf asserts that it is connected. Without a connection the dialog is gone, and its end is told.
+      if (error instanceof SipPortError) throw error
+    }
   }
 
   get wantsSent(): boolean {
@@ -90,55 +95,6 @@ export class SrfTransaction implements ClientTransaction {
       this.#req?.cancel({ headers: srfHeaders(headers, undefined) }, () => {})
     } catch (error) {
       this.failed(asPortError(error))
-    }
-  }
-}
-
-class SrfIncomingResponse implements IncomingResponse {
-  readonly message: SipMessage
-  readonly #res: SrfResponse
-  readonly #ack: SrfAck
-  readonly #largestFrame: number
-
-  constructor(res: SrfResponse, message: SipMessage, ack: SrfAck, largestFrame: number) {
-    this.#res = res
-    this.message = message
-    this.#ack = ack
-    this.#largestFrame = largestFrame
-  }
-
-  get status(): number {
-    return this.message.status
-  }
-
-  get reason(): string {
-    return this.message.reason
-  }
-
-  get local(): boolean {
-    return this.message.has(localMark)
-  }
-
-  get localReason(): string | undefined {
-    return this.local ? this.message.get('X-Engine-Reason') : undefined
-  }
-
-  get dialogId(): string | undefined {
-    const id = this.#res.stackDialogId
-    return id === '' ? undefined : id
-  }
-
-  ack(options: { headers?: HeaderList; body?: Body | undefined } = {}): void {
-    if (this.message.method !== 'INVITE' || this.status < 200 || this.status > 299) return
-    const { headers = [], body } = options
-    try {
-      this.#ack({
-        headers: srfHeaders(headers, body, this.#largestFrame),
-        ...(body !== undefined && { body: body.content }),
-      })
-    } catch (error) {
-      // drachtio-srf asserts that it is connected. Without a connection the dialog is gone, and its end is told.
-      if (error instanceof SipPortError) throw error
     }
   }
 }
