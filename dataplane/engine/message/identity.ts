@@ -196,12 +196,12 @@ function readContentLength(bytes: Buffer, start: number, end: number, identity: 
   if (identity.contentLength < 0) identity.problem ??= 'Malformed Content-Length'
 }
 
-/** A byte that is not ASCII, and no UTF-8, is three when drachtio-srf has read it and written it again. */
+/** A byte that is neither ASCII nor part of UTF-8 is three once a program has read the text as UTF-8 and written it again. */
 function isLongType(bytes: Buffer, start: number, end: number): boolean {
-  let length = end - start
-  if (length * 3 <= limits.contentTypeBytes) return false
-  for (let at = start; at < end; at++) if ((bytes[at] ?? 0) > 127) length += 2
-  return length > limits.contentTypeBytes
+  const most = 3 * (end - start)
+  return (
+    most > limits.contentTypeBytes && Buffer.byteLength(bytes.toString('utf8', start, end)) > limits.contentTypeBytes
+  )
 }
 
 /** Every address of the list, in a request. In a response whoever uses it sees to it: a call is not to die of it. */

@@ -315,8 +315,11 @@ describe('limits', () => {
     expect(parseMessage(type(513))).toMatchObject({ status: 400, reason: 'Content-Type Too Long' })
   })
 
-  it('count a byte of a Content-Type that is not ASCII as three, since it may be written as so many', () => {
-    const type = (bytes: number) => invite([`Content-Type: text/${'\xff'.repeat(bytes)}`])
+  it('count a byte of a Content-Type that is neither ASCII nor UTF-8 as the three that it is when it was read as UTF-8', () => {
+    const type = (bytes: number, byte = '\xff') => invite([`Content-Type: text/${byte.repeat(bytes)}`])
+    const replaced = Buffer.from('\ufffd').toString('latin1')
+    expect(parseMessage(type(169, replaced)).ok).toBe(true)
+    expect(parseMessage(type(170, replaced))).toMatchObject({ status: 400, reason: 'Content-Type Too Long' })
     expect(parseMessage(type(169)).ok).toBe(true)
     expect(parseMessage(type(170))).toMatchObject({ status: 400, reason: 'Content-Type Too Long' })
   })
