@@ -52,8 +52,8 @@ describe.skipIf(!inject('peers').rtpengine)('a call with anchored media', () => 
     const told = bodies(bridge.pbx.arrived, bridge.carrier.arrived)
     expect(told).toHaveLength(3)
     for (const sdp of told) {
-      // Peers and this replica are at 127.0.0.1 and above; the engine alone is at its own address.
-      expect(sdp.match(/127\.0\.0\.\d+/g)?.filter((address) => address !== engines[0]?.mediaAddress)).toEqual([])
+      // The engine alone is at its own address.
+      expect(sdp.match(/127(?:\.\d+){3}/g)?.filter((address) => address !== engines[0]?.mediaAddress)).toEqual([])
       expect(sdp).not.toMatch(/candidate|peer-|talk/)
       expect(facts(sdp).origin).toBe(engines[0]?.mediaAddress)
     }

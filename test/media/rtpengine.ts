@@ -30,11 +30,12 @@ let begun = randomInt(10)
  * Starts rtpengine in userspace, with no trace of it in the system but its process, and waits until it answers. Media
  * ports are below those that the system gives out by itself, and other ones than those of the engine before.
  */
-export async function startRtpengine(options: { mediaAddress?: string; port?: number } = {}): Promise<Rtpengine> {
+export async function startRtpengine(options: { port?: number } = {}): Promise<Rtpengine> {
   const host = '127.0.0.1'
-  const mediaAddress = options.mediaAddress ?? '127.0.0.9'
   const [free = 0] = await freePorts(1)
   const port = options.port ?? free
+  // No other engine has that port while this one runs, so none has that address.
+  const mediaAddress = `127.9.${port >> 8}.${port & 255}`
   const lowest = 10_000 + 1_000 * (begun++ % 10)
   const folder = mkdtempSync(join(tmpdir(), 'rtpengine-'))
   const child = spawn(
