@@ -166,9 +166,13 @@ export class FuzzedReplica {
     this.#stream.write(bytes.subarray(cut))
   }
 
-  /** Both real sockets still answer: the engine has not lost its way on either. */
+  /**
+   * Both real sockets still answer: the engine has not lost its way on either. What was sent over them before has been read
+   * by then.
+   */
   async answersOverSockets(): Promise<boolean> {
     const { udp, tcp } = this.#addresses
+    await this.#endStream()
     const options = (transport: string) =>
       `OPTIONS sip:127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/${transport} 127.0.0.1:9;branch=z9hG4bKalive${performance.now()};rport\r\n` +
       'From: <sip:a@h>;tag=1\r\nTo: <sip:b@h>\r\nCall-ID: alive@h\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n'
@@ -187,6 +191,16 @@ export class FuzzedReplica {
     socket.close()
     stream.destroy()
     return answered !== undefined
+  }
+
+  /** The engine closes its end when it has read all that came before ours. */
+  async #endStream(): Promise<void> {
+    const stream = this.#stream
+    this.#stream = undefined
+    if (stream === undefined || stream.destroyed) return
+    const closed = once(stream, 'close')
+    stream.end()
+    await closed
   }
 
   /** Resolves when nothing moves between engine and application any more. */
