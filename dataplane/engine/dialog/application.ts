@@ -75,7 +75,10 @@ export type Outcome =
     }
   | { readonly ok: false; readonly reason: string }
 
-/** What an application of this process may have done. `done` is told once, maybe before the call returns; none of them throws. */
+/**
+ * What an application of this process may have done. `done` is told what became of it, maybe before the call returns; and a
+ * second time, with a refusal, of what could not be sent after all. None of them throws.
+ */
 export interface Orders {
   request(order: RequestOrder, done: (outcome: Outcome) => void): void
   respond(order: ResponseOrder, done: (outcome: Outcome) => void): void
